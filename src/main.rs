@@ -1,0 +1,3 @@
+fn main() {
+    println!("{}", burn::tensor::Device::flex().is_autodiff());
+}

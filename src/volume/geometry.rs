@@ -1,0 +1,113 @@
+//! Where a voxel grid lies in the world.
+//!
+//! Voxel space and world space are different types, so that an index can never be used as millimetres.
+//! World is RAS+ millimetres; array axes are the NIfTI header's `(i, j, k)`, as nibabel shows them.
+
+use nalgebra::{Matrix3, Matrix4, Vector3};
+
+/// A position on a voxel grid, `(i, j, k)`; whole numbers are voxel centres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VoxelPoint(pub Vector3<f64>);
+
+/// A position in RAS+ millimetres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WorldPoint(pub Vector3<f64>);
+
+/// Maps voxel indices to RAS+ millimetres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Affine(pub Matrix4<f64>);
+
+/// Whether a grid is a true 2-D image (stored with `k = 1`) or a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Dimension {
+    #[serde(rename = "2d")]
+    Two,
+    #[serde(rename = "3d")]
+    Three,
+}
+
+impl Dimension {
+    /// Number of spatial axes, which is also the number of displacement components.
+    pub fn axes(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Three => 3,
+        }
+    }
+}
+
+/// A voxel grid: its size, whether it is 2-D or 3-D, and where it lies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Geometry {
+    /// Voxels along `(i, j, k)`; 2-D grids have `k = 1`.
+    pub shape: [usize; 3],
+    pub dimension: Dimension,
+    pub affine: Affine,
+}
+
+impl Affine {
+    /// The identity: voxel `(i, j, k)` lies at `(i, j, k)` mm.
+    pub fn identity() -> Self {
+        Self(Matrix4::identity())
+    }
+
+    /// Axis-aligned RAS grid of the given spacing (mm) with voxel 0 at the origin.
+    pub fn from_spacing(spacing: [f64; 3]) -> Self {
+        Self(Matrix4::from_diagonal(&nalgebra::Vector4::new(
+            spacing[0], spacing[1], spacing[2], 1.0,
+        )))
+    }
+
+    pub fn to_world(&self, voxel: VoxelPoint) -> WorldPoint {
+        WorldPoint(self.linear() * voxel.0 + self.translation())
+    }
+
+    /// `None` for a singular affine.
+    pub fn inverse(&self) -> Option<Matrix4<f64>> {
+        self.0.try_inverse()
+    }
+
+    /// Upper-left 3x3 block: columns are the world steps of one voxel along each axis.
+    pub fn linear(&self) -> Matrix3<f64> {
+        self.0.fixed_view::<3, 3>(0, 0).into_owned()
+    }
+
+    pub fn translation(&self) -> Vector3<f64> {
+        self.0.fixed_view::<3, 1>(0, 3).into_owned()
+    }
+
+    /// Voxel sizes in mm along `(i, j, k)`.
+    pub fn spacing(&self) -> [f64; 3] {
+        let m = self.linear();
+        [0, 1, 2].map(|c| m.column(c).norm())
+    }
+}
+
+impl Geometry {
+    pub fn new(shape: [usize; 3], dimension: Dimension, affine: Affine) -> Self {
+        Self {
+            shape,
+            dimension,
+            affine,
+        }
+    }
+
+    pub fn voxels(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn spacing(&self) -> [f64; 3] {
+        self.affine.spacing()
+    }
+
+    /// The grid as tensors see it, `[depth, height, width]`: `(i, j, k)` in 3-D, `(1, i, j)` in 2-D.
+    ///
+    /// Both orders describe the same row-major memory.
+    pub fn tensor_shape(&self) -> [usize; 3] {
+        let [i, j, k] = self.shape;
+        match self.dimension {
+            Dimension::Two => [1, i, j],
+            Dimension::Three => [i, j, k],
+        }
+    }
+}

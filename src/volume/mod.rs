@@ -1,0 +1,29 @@
+//! Host images: geometry, files, intensities, resampling. Knows nothing of burn.
+
+mod geometry;
+
+pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
+
+use ndarray::{Array3, Array4};
+
+/// A scalar image or label map on a grid; `data` is row-major with axes `(i, j, k)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Volume<T> {
+    pub data: Array3<T>,
+    pub geometry: Geometry,
+}
+
+/// Intensities, in the units of the file after scl_slope and scl_inter.
+pub type Image = Volume<f32>;
+
+/// Integer labels; 0 is background.
+pub type LabelMap = Volume<i32>;
+
+/// Displacement in voxels on the grid it belongs to: component `c` moves along axis `c`.
+///
+/// A pull: `moved(x) = moving(x + u(x))`. `data` is `[component, i, j, k]`, with 2 components in 2-D.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DisplacementField {
+    pub data: Array4<f32>,
+    pub geometry: Geometry,
+}
