@@ -1,1 +1,14 @@
-//!
+//! CPU kernels: plain slices in, slices out; no burn.
+
+pub mod boxsum;
+pub mod oracle;
+pub mod pool;
+pub mod resize;
+pub mod upsample;
+pub mod warp;
+
+mod blocks;
+mod vector;
+
+/// Voxels along the tensor axes `[d, h, w]`; a 2-D grid has `d = 1`.
+pub type Extent = [usize; 3];

@@ -1,0 +1,272 @@
+//! Linear resizing with aligned corners: the first and last voxels of both grids coincide.
+//!
+//! Output voxel `i` of an axis reads position `i (from - 1) / (to - 1)`, or 0 where `to` is 1
+//! (PyTorch's `interpolate` with `align_corners`; VoxelMorph's `ResizeTransform`).
+
+use rayon::prelude::*;
+
+use super::blocks::{Block, blocks, rows_step};
+use super::{Extent, vector};
+
+/// Resizes `items` images from extent `from` to `to` and multiplies the values by `scale`.
+///
+/// `x` is `[items, from]`; returns `[items, to]`. `scale` serves displacements, whose voxels change
+/// size with the grid.
+pub fn linear(x: &[f32], items: usize, from: Extent, to: Extent, scale: f32) -> Vec<f32> {
+    check(x, items, from, to);
+    let [planes, rows, columns] = axes(from, to);
+    // Along w first, so that the other two axes work on whole rows.
+    let [d, h, w] = [from[0], from[1], to[2]];
+    let mut wide = vec![0.0; items * d * h * w];
+    wide.par_chunks_mut(rows_step(w))
+        .zip(x.par_chunks(rows_step(w) / w.max(1) * from[2]))
+        .for_each(|(wide, x)| {
+            for (wide, x) in wide.chunks_exact_mut(w).zip(x.chunks_exact(from[2])) {
+                for (out, tap) in wide.iter_mut().zip(&columns) {
+                    *out = scale * (tap.lower * x[tap.at] + tap.upper * x[tap.next]);
+                }
+            }
+        });
+    let mut out = vec![0.0; items * to.iter().product::<usize>()];
+    blocks(&mut out, 1, to.iter().product(), rows_step(w))
+        .into_par_iter()
+        .for_each(|block| {
+            let wide = &wide[block.item * d * h * w..][..d * h * w];
+            vector::run(Stack {
+                wide,
+                height: h,
+                planes: &planes,
+                rows: &rows,
+                width: w,
+                block,
+            });
+        });
+    out
+}
+
+/// Gradient of [`linear`] for `x`: its transpose, from `grad_out`, `[items, to]`, to `[items, from]`.
+pub fn linear_grad(
+    grad_out: &[f32],
+    items: usize,
+    from: Extent,
+    to: Extent,
+    scale: f32,
+) -> Vec<f32> {
+    check(grad_out, items, to, from);
+    let [planes, rows, columns] = axes(from, to);
+    let (planes, rows) = (transpose(&planes, from[0]), transpose(&rows, from[1]));
+    let (volume, plane) = (to.iter().product::<usize>(), to[1] * to[2]);
+    let mut out = vec![0.0; items * from.iter().product::<usize>()];
+    out.par_chunks_mut((from[1] * from[2]).max(1))
+        .enumerate()
+        .for_each(|(at, out)| {
+            let (item, z) = (at / from[0], at % from[0]);
+            let grad = &grad_out[item * volume..][..volume];
+            let mut stacked = vec![0.0; plane];
+            for &(to_z, weight) in &planes[z] {
+                vector::run(AddScaled {
+                    sum: &mut stacked,
+                    x: &grad[to_z * plane..][..plane],
+                    weight,
+                });
+            }
+            let mut row = vec![0.0; to[2]];
+            for (out, terms) in out.chunks_exact_mut(from[2]).zip(&rows) {
+                row.fill(0.0);
+                for &(to_y, weight) in terms {
+                    let x = &stacked[to_y * to[2]..][..to[2]];
+                    vector::run(AddScaled {
+                        sum: &mut row,
+                        x,
+                        weight,
+                    });
+                }
+                for (tap, g) in columns.iter().zip(&row) {
+                    out[tap.at] += scale * tap.lower * g;
+                    out[tap.next] += scale * tap.upper * g;
+                }
+            }
+        });
+    out
+}
+
+/// The two neighbours of an output voxel along one axis, and their weights.
+struct Tap {
+    at: usize,
+    next: usize,
+    lower: f32,
+    upper: f32,
+}
+
+fn axes(from: Extent, to: Extent) -> [Vec<Tap>; 3] {
+    [0, 1, 2].map(|a| axis(from[a], to[a]))
+}
+
+fn axis(from: usize, to: usize) -> Vec<Tap> {
+    let ratio = if to > 1 {
+        (from - 1) as f64 / (to - 1) as f64
+    } else {
+        0.0
+    };
+    let tap = |i: usize| {
+        let position = i as f64 * ratio;
+        let at = (position as usize).min(from - 1);
+        let upper = (position - at as f64) as f32;
+        Tap {
+            at,
+            next: (at + 1).min(from - 1),
+            lower: 1.0 - upper,
+            upper,
+        }
+    };
+    (0..to).map(tap).collect()
+}
+
+/// For each input voxel of an axis, the output voxels that read it and with which weight.
+fn transpose(taps: &[Tap], from: usize) -> Vec<Vec<(usize, f32)>> {
+    let mut readers = vec![Vec::new(); from];
+    for (i, tap) in taps.iter().enumerate() {
+        for (at, weight) in [(tap.at, tap.lower), (tap.next, tap.upper)] {
+            if weight != 0.0 {
+                readers[at].push((i, weight));
+            }
+        }
+    }
+    readers
+}
+
+/// Panics unless `x` fills `[items, from]`: a caller's mistake, not a user's.
+fn check(x: &[f32], items: usize, from: Extent, to: Extent) {
+    let voxels: usize = from.iter().product();
+    assert_eq!(
+        x.len(),
+        items * voxels,
+        "resize: values do not fill [{items}, {from:?}]"
+    );
+    assert!(
+        voxels > 0 && to.iter().all(|&n| n > 0),
+        "resize: {from:?} to {to:?} is empty"
+    );
+}
+
+/// Blends four rows into each output row of a block.
+struct Stack<'a> {
+    /// One item, already resized along w: `[from d, height, width]`.
+    wide: &'a [f32],
+    height: usize,
+    planes: &'a [Tap],
+    rows: &'a [Tap],
+    width: usize,
+    block: Block<'a, f32>,
+}
+
+impl vector::Work for Stack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let first = self.block.start / self.width;
+        for (r, out) in self.block.channels[0]
+            .chunks_exact_mut(self.width)
+            .enumerate()
+        {
+            let (z, y) = (
+                &self.planes[(first + r) / self.rows.len()],
+                &self.rows[(first + r) % self.rows.len()],
+            );
+            let row =
+                |z: usize, y: usize| &self.wide[(z * self.height + y) * self.width..][..self.width];
+            let (a, b) = (row(z.at, y.at), row(z.at, y.next));
+            let (c, d) = (row(z.next, y.at), row(z.next, y.next));
+            for i in 0..self.width {
+                let near = y.lower * a[i] + y.upper * b[i];
+                let far = y.lower * c[i] + y.upper * d[i];
+                out[i] = z.lower * near + z.upper * far;
+            }
+        }
+    }
+}
+
+/// `sum += weight * x`.
+struct AddScaled<'a> {
+    sum: &'a mut [f32],
+    x: &'a [f32],
+    weight: f32,
+}
+
+impl vector::Work for AddScaled<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (sum, x) in self.sum.iter_mut().zip(self.x) {
+            *sum += self.weight * x;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::oracle::check::{assert_close, dot, finite_differences};
+    use crate::kernels::oracle::random::uniform;
+    use crate::kernels::oracle::{self, widen};
+
+    /// Float32 sums of at most eight (forward) or a few dozen (gradient) terms of order 1.
+    const TOLERANCE: f64 = 1e-6;
+
+    const SIZES: [(Extent, Extent); 8] = [
+        ([3, 4, 5], [6, 8, 10]),
+        ([6, 8, 10], [3, 4, 5]),
+        ([3, 5, 7], [5, 4, 9]),
+        ([1, 5, 7], [1, 10, 14]),
+        ([4, 1, 1], [2, 1, 3]),
+        ([2, 3, 4], [1, 1, 1]),
+        ([1, 1, 1], [2, 3, 2]),
+        ([3, 4, 5], [3, 4, 5]),
+    ];
+
+    #[test]
+    fn matches_the_definition() {
+        for (from, to) in SIZES {
+            let x = uniform(1, 3 * from.iter().product::<usize>(), 1.0);
+            let expected = oracle::resize::linear(&widen(&x), 3, from, to, 0.5);
+            assert_close(&linear(&x, 3, from, to, 0.5), &expected, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn gradient_matches_finite_differences() {
+        for (from, to) in SIZES {
+            let x = widen(&uniform(2, 2 * from.iter().product::<usize>(), 1.0));
+            let grad = uniform(3, 2 * to.iter().product::<usize>(), 1.0);
+            let found = linear_grad(&grad, 2, from, to, 2.0);
+            let grad = widen(&grad);
+            let of_x = |x: &[f64]| dot(&grad, &oracle::resize::linear(x, 2, from, to, 2.0));
+            assert_close(&found, &finite_differences(of_x, &x, 0.5), TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn a_straight_line_stays_straight() {
+        // By hand: 0, 1, 2 to five voxels, corners kept.
+        let out = linear(&[0.0, 1.0, 2.0], 1, [1, 1, 3], [1, 1, 5], 1.0);
+        assert_eq!(out, [0.0, 0.5, 1.0, 1.5, 2.0]);
+    }
+
+    #[test]
+    fn same_size_keeps_every_bit() {
+        let x = uniform(4, 60, 1.0);
+        assert_eq!(linear(&x, 1, [3, 4, 5], [3, 4, 5], 1.0), x);
+    }
+
+    #[test]
+    fn a_nan_stays_in_its_neighbourhood() {
+        let mut x = vec![1.0; 64];
+        x[0] = f32::NAN;
+        let out = linear(&x, 1, [4, 4, 4], [8, 8, 8], 1.0);
+        assert!(out[0].is_nan());
+        // Beyond the first cell in any axis nothing is lost.
+        assert!((0..512).filter(|i| i % 8 > 3).all(|i| out[i] == 1.0));
+    }
+}

@@ -1,0 +1,307 @@
+//! Linear warp, gradients.
+
+use rayon::prelude::*;
+
+use super::Border;
+use super::linear::check;
+use super::sampler::{Sampler, Taps};
+use crate::kernels::blocks::{Block, blocks, rows_step};
+use crate::kernels::{Extent, vector};
+
+/// Gradients of [`super::linear`] for its image, `[n, c, image_extent]`, and its flow,
+/// `[n, nf, extent]`, each only if wanted; `grad_out` is `[n, c, extent]`.
+///
+/// At whole positions the derivative from the right is taken; where [`Border::Edge`] holds a sample
+/// back, and on the edge itself, the flow has no gradient (both as PyTorch). The same bits for any
+/// number of threads.
+#[expect(clippy::too_many_arguments)]
+pub fn linear_grad(
+    image: &[f32],
+    image_extent: Extent,
+    flow: &[f32],
+    extent: Extent,
+    n: usize,
+    c: usize,
+    nf: usize,
+    border: Border,
+    grad_out: &[f32],
+    want_image: bool,
+    want_flow: bool,
+) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
+    check(image.len(), image_extent, flow.len(), extent, [n, c, nf]);
+    let expected = n * c * extent.iter().product::<usize>();
+    assert_eq!(
+        grad_out.len(),
+        expected,
+        "warp: gradient does not fill [{n}, {c}, {extent:?}]"
+    );
+    if nf == 3 {
+        let sampler = Sampler::<true>::new(image_extent, extent, border);
+        let job = Job {
+            sampler,
+            image,
+            image_extent,
+            flow,
+            grad_out,
+            n,
+            c,
+        };
+        (
+            want_image.then(|| job.grad_image()),
+            want_flow.then(|| job.grad_flow()),
+        )
+    } else {
+        let sampler = Sampler::<false>::new(image_extent, extent, border);
+        let job = Job {
+            sampler,
+            image,
+            image_extent,
+            flow,
+            grad_out,
+            n,
+            c,
+        };
+        (
+            want_image.then(|| job.grad_image()),
+            want_flow.then(|| job.grad_flow()),
+        )
+    }
+}
+
+/// One call of [`linear_grad`].
+struct Job<'a, const VOLUME: bool> {
+    sampler: Sampler<VOLUME>,
+    image: &'a [f32],
+    image_extent: Extent,
+    flow: &'a [f32],
+    grad_out: &'a [f32],
+    n: usize,
+    c: usize,
+}
+
+impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
+    /// Flow and output gradient of one item.
+    fn item(&self, item: usize) -> (&'a [f32], &'a [f32]) {
+        let fields = Sampler::<VOLUME>::COMPONENTS * self.sampler.voxels();
+        let outputs = self.c * self.sampler.voxels();
+        (
+            &self.flow[item * fields..][..fields],
+            &self.grad_out[item * outputs..][..outputs],
+        )
+    }
+
+    fn grad_flow(&self) -> Vec<f32> {
+        let components = Sampler::<VOLUME>::COMPONENTS;
+        let voxels = self.sampler.voxels();
+        let volume: usize = self.image_extent.iter().product();
+        let mut out = vec![0.0; self.n * components * voxels];
+        let step = rows_step(self.sampler.width());
+        blocks(&mut out, components, voxels, step)
+            .into_par_iter()
+            .for_each(|block| {
+                let image = &self.image[block.item * self.c * volume..][..self.c * volume];
+                let (flow, grad_out) = self.item(block.item);
+                let sampler = self.sampler;
+                vector::run(FlowBlock {
+                    sampler,
+                    image,
+                    volume,
+                    flow,
+                    grad_out,
+                    block,
+                });
+            });
+        out
+    }
+
+    /// Every task owns some planes of the image and adds to them, in the order of the output voxels,
+    /// all that falls there: no two tasks write to one place, and the sums do not depend on the cut.
+    fn grad_image(&self) -> Vec<f32> {
+        let split = if self.image_extent[0] > 1 { 0 } else { 1 };
+        let volume: usize = self.image_extent.iter().product();
+        let plane: usize = self.image_extent[split + 1..].iter().product();
+        let planes = self.image_extent[split]
+            .div_ceil(2 * rayon::current_num_threads())
+            .max(4);
+        let reach: Vec<_> = (0..self.n).map(|item| self.reach(item, split)).collect();
+        let mut out = vec![0.0; self.n * self.c * volume];
+        blocks(&mut out, self.c, volume, planes * plane)
+            .into_par_iter()
+            .for_each(|block| {
+                let (start, len) = (block.start / plane, block.channels[0].len() / plane);
+                let mut sampler = self.sampler;
+                sampler.axes[split] = sampler.axes[split].part(start, len);
+                sampler.steps[split] = if len > 1 { plane } else { 0 };
+                let (flow, grad_out) = self.item(block.item);
+                let (reach, owned) = (&reach[block.item], start as f32..(start + len) as f32);
+                vector::run(ImageBlock {
+                    sampler,
+                    flow,
+                    grad_out,
+                    reach,
+                    owned,
+                    block,
+                });
+            });
+        out
+    }
+
+    /// Least and greatest sampled position along axis `split` of each output row of `item`.
+    fn reach(&self, item: usize, split: usize) -> Vec<(f32, f32)> {
+        let (sampler, width, voxels) = (&self.sampler, self.sampler.width(), self.sampler.voxels());
+        let component = split + Sampler::<VOLUME>::COMPONENTS - 3;
+        let u = &self.item(item).0[component * voxels..][..voxels];
+        u.par_chunks_exact(width.max(1))
+            .with_min_len(64)
+            .enumerate()
+            .map(|(row, u)| {
+                let x = sampler.coordinate(split, row * width);
+                let p = u.iter().map(|u| sampler.axes[split].clamp(x + u));
+                p.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), p| {
+                    (low.min(p), high.max(p))
+                })
+            })
+            .collect()
+    }
+}
+
+/// Gradient of the flow over some rows of one item.
+struct FlowBlock<'a, const VOLUME: bool> {
+    sampler: Sampler<VOLUME>,
+    image: &'a [f32],
+    volume: usize,
+    flow: &'a [f32],
+    grad_out: &'a [f32],
+    block: Block<'a, f32>,
+}
+
+impl<const VOLUME: bool> vector::Work for FlowBlock<'_, VOLUME> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let mut taps = Taps::new();
+        let skipped = 3 - Sampler::<VOLUME>::COMPONENTS;
+        let voxels = self.sampler.voxels();
+        for (at, len) in self
+            .sampler
+            .runs(self.block.start, self.block.channels[0].len())
+        {
+            self.sampler.taps::<true>(self.flow, at, len, &mut taps);
+            let local = at - self.block.start;
+            for (channel, image) in self.image.chunks_exact(self.volume).enumerate() {
+                let grad = &self.grad_out[channel * voxels + at..][..len];
+                for i in 0..len {
+                    let along = slopes(&self.sampler, image, &taps, i);
+                    for a in skipped..3 {
+                        self.block.channels[a - skipped][local + i] += grad[i] * along[a];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Derivatives along `[d, h, w]` of `image` (one channel) at sample `i < LANES` of `taps`.
+#[inline(always)]
+fn slopes<const VOLUME: bool>(
+    sampler: &Sampler<VOLUME>,
+    image: &[f32],
+    taps: &Taps,
+    i: usize,
+) -> [f32; 3] {
+    let [sd, sh, sw] = sampler.steps;
+    let [[d0, d1], [h0, h1], [w0, w1]] = &taps.weight;
+    let [[dd0, dd1], [dh0, dh1], [dw0, dw1]] = &taps.slope;
+    // SAFETY: the base of every axis is clamped so that base + step stays inside the image.
+    let read = |at: usize| unsafe { *image.get_unchecked(at) };
+    let row = |at: usize| {
+        let (a, b) = (read(at), read(at + sw));
+        (w0[i] * a + w1[i] * b, dw0[i] * a + dw1[i] * b)
+    };
+    let plane = |at: usize| {
+        let ((a, da), (b, db)) = (row(at), row(at + sh));
+        (
+            h0[i] * a + h1[i] * b,
+            dh0[i] * a + dh1[i] * b,
+            h0[i] * da + h1[i] * db,
+        )
+    };
+    let at = taps.offset[i] as usize;
+    let (a, ah, aw) = plane(at);
+    if !VOLUME {
+        return [0.0, ah, aw];
+    }
+    let (b, bh, bw) = plane(at + sd);
+    [
+        dd0[i] * a + dd1[i] * b,
+        d0[i] * ah + d1[i] * bh,
+        d0[i] * aw + d1[i] * bw,
+    ]
+}
+
+/// Gradient of the image over the planes that one task owns.
+struct ImageBlock<'a, const VOLUME: bool> {
+    /// Sees only the owned planes.
+    sampler: Sampler<VOLUME>,
+    flow: &'a [f32],
+    grad_out: &'a [f32],
+    /// Sampled positions of each output row along the axis that is cut.
+    reach: &'a [(f32, f32)],
+    owned: std::ops::Range<f32>,
+    block: Block<'a, f32>,
+}
+
+impl<const VOLUME: bool> vector::Work for ImageBlock<'_, VOLUME> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let mut taps = Taps::new();
+        let (voxels, width) = (self.sampler.voxels(), self.sampler.width());
+        for (row, &(low, high)) in self.reach.iter().enumerate() {
+            if !(high > self.owned.start - 1.0 && low < self.owned.end) {
+                continue;
+            }
+            for (at, len) in self.sampler.runs(row * width, width) {
+                self.sampler.taps::<false>(self.flow, at, len, &mut taps);
+                for (channel, image) in self.block.channels.iter_mut().enumerate() {
+                    let grad = &self.grad_out[channel * voxels + at..][..len];
+                    for (i, &g) in grad.iter().enumerate() {
+                        scatter(&self.sampler, image, &taps, i, g);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds `g` to the neighbours in `image` (one channel) of sample `i < LANES` of `taps`.
+#[inline(always)]
+fn scatter<const VOLUME: bool>(
+    sampler: &Sampler<VOLUME>,
+    image: &mut [f32],
+    taps: &Taps,
+    i: usize,
+    g: f32,
+) {
+    let [sd, sh, sw] = sampler.steps;
+    let [[d0, d1], [h0, h1], [w0, w1]] = &taps.weight;
+    // SAFETY: the base of every axis is clamped so that base + step stays inside the image.
+    let mut add = |at: usize, g: f32| unsafe { *image.get_unchecked_mut(at) += g };
+    let mut row = |at: usize, g: f32| {
+        add(at, w0[i] * g);
+        add(at + sw, w1[i] * g);
+    };
+    let mut plane = |at: usize, g: f32| {
+        row(at, h0[i] * g);
+        row(at + sh, h1[i] * g);
+    };
+    let at = taps.offset[i] as usize;
+    if VOLUME {
+        plane(at, d0[i] * g);
+        plane(at + sd, d1[i] * g);
+    } else {
+        plane(at, g);
+    }
+}

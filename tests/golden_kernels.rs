@@ -1,0 +1,97 @@
+//! Kernels against numbers made by VoxelMorph's PyTorch code (tests/golden, float32).
+//!
+//! 2-D tensors there are `[n, c, i, j]`, which is the memory of `[n, c, 1, i, j]`.
+
+use hmorph::kernels::oracle::check::assert_close;
+use hmorph::kernels::oracle::widen;
+use hmorph::kernels::warp::{self, Border};
+use hmorph::kernels::{Extent, resize};
+
+/// Relative to the largest magnitude of a tensor. VoxelMorph computes sampling positions through
+/// float32 coordinates in [-1, 1], which alone moves them by some 1e-6 voxels.
+const VALUES: f64 = 1e-5;
+const GRADIENTS: f64 = 1e-4;
+
+struct Golden(safetensors::SafeTensors<'static>);
+
+impl Golden {
+    fn open(name: &str) -> Self {
+        let path = format!(
+            "{}/tests/golden/{name}.safetensors",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let bytes = std::fs::read(&path)
+            .unwrap_or_else(|e| panic!("{path}: {e}"))
+            .leak();
+        Self(safetensors::SafeTensors::deserialize(bytes).unwrap())
+    }
+
+    fn values(&self, name: &str) -> Vec<f32> {
+        let bytes = self.0.tensor(name).unwrap().data();
+        bytes
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+            .collect()
+    }
+
+    fn wide(&self, name: &str) -> Vec<f64> {
+        widen(&self.values(name))
+    }
+
+    /// Batch, channels and extent.
+    fn shape(&self, name: &str) -> (usize, usize, Extent) {
+        let view = self.0.tensor(name).unwrap();
+        match *view.shape() {
+            [n, c, i, j] => (n, c, [1, i, j]),
+            [n, c, i, j, k] => (n, c, [i, j, k]),
+            ref other => panic!("{name}: unexpected shape {other:?}"),
+        }
+    }
+}
+
+fn check_warp(name: &str, border: Border) {
+    let golden = Golden::open(name);
+    let (image, flow) = (golden.values("image"), golden.values("flow"));
+    let ((n, c, extent), (_, nf, _)) = (golden.shape("image"), golden.shape("flow"));
+    let warped = warp::linear(&image, extent, &flow, extent, n, c, nf, border);
+    assert_close(&warped, &golden.wide("warped_linear"), VALUES);
+    if border == Border::Zeros {
+        let nearest = warp::nearest(&image, extent, &flow, extent, n, c, nf, border);
+        assert_close(&nearest, &golden.wide("warped_nearest"), 0.0);
+    }
+    let grad = golden.values("upstream_grad");
+    let (of_image, of_flow) = warp::linear_grad(
+        &image, extent, &flow, extent, n, c, nf, border, &grad, true, true,
+    );
+    assert_close(&of_image.unwrap(), &golden.wide("grad_image"), GRADIENTS);
+    assert_close(&of_flow.unwrap(), &golden.wide("grad_flow"), GRADIENTS);
+}
+
+#[test]
+fn warp_with_zeros_outside() {
+    check_warp("warp_2d", Border::Zeros);
+    check_warp("warp_3d", Border::Zeros);
+}
+
+#[test]
+fn warp_with_edges() {
+    check_warp("warp_edge_2d", Border::Edge);
+    check_warp("warp_edge_3d", Border::Edge);
+}
+
+#[test]
+fn resize_transform() {
+    for name in ["resize_transform_2d", "resize_transform_3d"] {
+        let golden = Golden::open(name);
+        let (n, c, extent) = golden.shape("field");
+        let axes = 3 - c..3;
+        for (expected, factor) in [("half", 0.5), ("double", 2.0)] {
+            let mut to = extent;
+            axes.clone()
+                .for_each(|a| to[a] = (extent[a] as f32 * factor) as usize);
+            assert_eq!(golden.shape(expected).2, to);
+            let found = resize::linear(&golden.values("field"), n * c, extent, to, factor);
+            assert_close(&found, &golden.wide(expected), VALUES);
+        }
+    }
+}
