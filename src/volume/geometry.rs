@@ -58,6 +58,31 @@ impl Affine {
         )))
     }
 
+    /// `linear` columns are the world steps of one voxel, `translation` is the world place of voxel 0.
+    pub fn from_parts(linear: Matrix3<f64>, translation: Vector3<f64>) -> Self {
+        let mut matrix = Matrix4::identity();
+        matrix.fixed_view_mut::<3, 3>(0, 0).copy_from(&linear);
+        matrix.fixed_view_mut::<3, 1>(0, 3).copy_from(&translation);
+        Self(matrix)
+    }
+
+    /// Accepts a matrix that places every voxel somewhere else; the error completes "the affine ...".
+    pub fn checked(matrix: Matrix4<f64>) -> Result<Self, String> {
+        let affine = Self(matrix);
+        if matrix.iter().any(|v| !v.is_finite()) {
+            return Err("has entries that are not finite numbers; the header is damaged".into());
+        }
+        let spacing = affine.spacing();
+        let volume: f64 = spacing.iter().product();
+        // Relative to a box of the same voxel sizes: 1e-6 is an axis pair less than 1e-4 degrees apart.
+        if affine.linear().determinant().abs() <= 1e-6 * volume {
+            return Err(format!(
+                "is singular (voxel sizes {spacing:?} mm): it does not place voxels in the world"
+            ));
+        }
+        Ok(affine)
+    }
+
     pub fn to_world(&self, voxel: VoxelPoint) -> WorldPoint {
         WorldPoint(self.linear() * voxel.0 + self.translation())
     }

@@ -1,8 +1,24 @@
 //! Host images: geometry, files, intensities, resampling. Knows nothing of burn.
 
+mod dtype;
+mod fit;
+mod format;
 mod geometry;
+pub mod intensity;
+pub mod io;
+mod nifti;
+mod raw;
+mod read;
+mod source;
+mod write;
 
+pub use dtype::{DType, Endian};
+pub use fit::{centre_fit, centre_fit_field};
+pub use format::Format;
 pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
+pub use io::write_atomically;
+pub use read::{read_image, read_image_frame, read_labels};
+pub use write::{write_image, write_labels};
 
 use ndarray::{Array3, Array4};
 
@@ -11,6 +27,16 @@ use ndarray::{Array3, Array4};
 pub struct Volume<T> {
     pub data: Array3<T>,
     pub geometry: Geometry,
+}
+
+impl<T> Volume<T> {
+    /// The same grid with other values.
+    pub fn map<U>(&self, convert: impl FnMut(&T) -> U) -> Volume<U> {
+        Volume {
+            data: self.data.map(convert),
+            geometry: self.geometry.clone(),
+        }
+    }
 }
 
 /// Intensities, in the units of the file after scl_slope and scl_inter.

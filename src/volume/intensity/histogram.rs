@@ -1,0 +1,62 @@
+//! Histogram matching: each value takes the reference value of the same cumulative frequency
+//! (Gonzalez and Woods, Digital Image Processing, "histogram specification").
+
+use ndarray::Array3;
+
+/// Points of the stored quantile function; between them it is linear.
+const POINTS: usize = 1001;
+
+/// The reference's values at evenly spaced cumulative frequencies 0 to 1; `None` for no values.
+pub(super) fn quantiles(mut values: Vec<f32>) -> Option<Vec<f32>> {
+    let last = values.len().checked_sub(1)?;
+    values.sort_unstable_by(f32::total_cmp);
+    let at = |n: usize| {
+        let rank = n as f64 / (POINTS - 1) as f64 * last as f64;
+        let below = rank.floor() as usize;
+        let (a, b) = (values[below], values[(below + 1).min(last)]);
+        (f64::from(a) + f64::from(b - a) * (rank - below as f64)) as f32
+    };
+    Some((0..POINTS).map(at).collect())
+}
+
+/// Maps the chosen voxels; the others become 0. Equal values stay equal: all take their mean rank.
+pub(super) fn match_to(data: &mut Array3<f32>, quantiles: &[f32], chosen: impl Fn(f32) -> bool) {
+    let values: Vec<f32> = data.iter().copied().filter(|&v| chosen(v)).collect();
+    let table = Table::new(values, quantiles);
+    data.mapv_inplace(|v| if chosen(v) { table.lookup(v) } else { 0.0 });
+}
+
+/// Distinct source values, ascending, with what they become.
+struct Table {
+    values: Vec<f32>,
+    matched: Vec<f32>,
+}
+
+impl Table {
+    fn new(mut sorted: Vec<f32>, quantiles: &[f32]) -> Self {
+        sorted.sort_unstable_by(f32::total_cmp);
+        let last = (sorted.len().max(2) - 1) as f64;
+        let (mut values, mut matched) = (Vec::new(), Vec::new());
+        let mut rank = 0;
+        for equal in sorted.chunk_by(|a, b| a == b) {
+            let middle = rank as f64 + (equal.len() - 1) as f64 / 2.0;
+            values.push(equal[0]);
+            matched.push(interpolate(quantiles, middle / last));
+            rank += equal.len();
+        }
+        Self { values, matched }
+    }
+
+    fn lookup(&self, value: f32) -> f32 {
+        let at = self.values.partition_point(|&v| v < value);
+        self.matched[at.min(self.matched.len() - 1)]
+    }
+}
+
+fn interpolate(quantiles: &[f32], fraction: f64) -> f32 {
+    let last = quantiles.len() - 1;
+    let rank = fraction.clamp(0.0, 1.0) * last as f64;
+    let below = rank.floor() as usize;
+    let (a, b) = (quantiles[below], quantiles[(below + 1).min(last)]);
+    (f64::from(a) + f64::from(b - a) * (rank - below as f64)) as f32
+}

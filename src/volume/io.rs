@@ -1,0 +1,86 @@
+//! Files that appear whole or not at all.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// What [`write_atomically`] hands to its caller: buffered, and seekable for formats that need it.
+pub type Output<'a> = BufWriter<&'a mut File>;
+
+/// Writes a file under a temporary name in the same folder, then renames it to `path`.
+///
+/// An interrupted or failed write leaves an existing file at `path` as it was and no other file behind
+/// (a killed process may leave a hidden `.hmorph-*` file). The folder must exist.
+pub fn write_atomically(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut Output) -> io::Result<()>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let mut file = temporary_beside(path)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    write(&mut writer)
+        .and_then(|()| writer.flush())
+        .map_err(|e| Error::io(path, e))?;
+    drop(writer);
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(())
+}
+
+fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        let problem = format!(
+            "folder '{}' does not exist; create it first",
+            folder.display()
+        );
+        return Err(Error::file(path, problem));
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".hmorph-");
+    #[cfg(unix)]
+    {
+        // The usual mode of a new file; tempfile's own is private to the user.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder).map_err(|e| Error::io(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_keeps_the_old_file_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_atomically(&path, |w| w.write_all(b"old")).unwrap();
+        let failed = write_atomically(&path, |w| {
+            w.write_all(b"half")?;
+            Err(io::Error::other("disk on fire"))
+        });
+        assert!(
+            failed
+                .unwrap_err()
+                .to_string()
+                .ends_with("a.txt: disk on fire")
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn missing_folder_is_named() {
+        let error = write_atomically("/no-such-folder/x.nii", |_| Ok(())).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("folder '/no-such-folder' does not exist")
+        );
+    }
+}

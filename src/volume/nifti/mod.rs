@@ -1,0 +1,21 @@
+//! NIfTI-1, NIfTI-2 and Analyze 7.5.
+//!
+//! The header is parsed here rather than by a library, because every claim in it must be checked against
+//! the file before memory is taken, and NIfTI-2 and Analyze are needed too.
+//!
+//! Policies, as nibabel's unless said otherwise:
+//! * affine: sform if its code > 0, else qform if its code > 0, else voxel sizes with x flipped, centred;
+//! * `scl_slope` 0, NaN or infinite: no scaling;
+//! * `xyzt_units` is not looked at;
+//! * a voxel size of 0 is an error where it is needed (nibabel takes 1);
+//! * bytes beyond those the header accounts for are an error (nibabel ignores them).
+
+mod affine;
+mod analyze;
+mod fields;
+mod header;
+mod read;
+mod write;
+
+pub(crate) use read::{read_pair, read_single};
+pub(crate) use write::{Content, write};

@@ -1,0 +1,119 @@
+//! Reading images and label maps of any format.
+
+use std::path::Path;
+
+use super::format::Format;
+use super::raw::{Intent, Offending, RawVolume};
+use super::{Image, LabelMap, Volume, nifti};
+use crate::error::{Error, Result};
+
+/// Whether intensities or labels are wanted: an `.npz` holds both under different names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Image,
+    Labels,
+}
+
+/// Reads an image as float32, after the file's own intensity scaling.
+///
+/// # Errors
+/// An unreadable file, several volumes in it (see [`read_image_frame`]), a displacement field, or a value
+/// beyond the float32 range.
+pub fn read_image(path: impl AsRef<Path>) -> Result<Image> {
+    read_image_frame(path, None)
+}
+
+/// Reads one volume of a file that may hold several; frames count from 0 along the fourth and further axes.
+///
+/// # Errors
+/// As [`read_image`]; with `None` a file of several volumes is refused, with `Some` a frame it does not have.
+pub fn read_image_frame(path: impl AsRef<Path>, frame: Option<usize>) -> Result<Image> {
+    let path = path.as_ref();
+    let raw = read_raw(path, Role::Image)?;
+    let frame = choose_frame(path, &raw, frame)?;
+    let float = |value: f64| {
+        let narrow = value as f32;
+        (narrow.is_finite() || !value.is_finite()).then_some(narrow)
+    };
+    let data = raw.frame(frame, float).map_err(|o| {
+        let problem = format!(
+            "{} is beyond the range of float32; rescale the image",
+            describe(o)
+        );
+        Error::file(path, problem)
+    })?;
+    Ok(Volume {
+        data,
+        geometry: raw.geometry(),
+    })
+}
+
+/// Reads a label map; labels may be stored as any type as long as they are whole numbers.
+///
+/// # Errors
+/// An unreadable file, several volumes in it, or a value that is not a whole number of 32 bits.
+pub fn read_labels(path: impl AsRef<Path>) -> Result<LabelMap> {
+    let path = path.as_ref();
+    let raw = read_raw(path, Role::Labels)?;
+    let frame = choose_frame(path, &raw, None)?;
+    let data = raw.frame(frame, label).map_err(|o| {
+        let problem = format!(
+            "{} is not a label; expected whole numbers of 32 bits",
+            describe(o)
+        );
+        Error::file(path, problem)
+    })?;
+    Ok(Volume {
+        data,
+        geometry: raw.geometry(),
+    })
+}
+
+/// Scaled integers come out a little beside the whole number; a label with a real fraction does not pass.
+fn label(value: f64) -> Option<i32> {
+    let whole = value.round();
+    let in_range = whole >= f64::from(i32::MIN) && whole <= f64::from(i32::MAX);
+    (in_range && (value - whole).abs() <= 1e-4).then_some(whole as i32)
+}
+
+fn describe(offending: Offending) -> String {
+    let [i, j, k] = offending.index;
+    format!("value {} at voxel ({i}, {j}, {k})", offending.value)
+}
+
+pub(crate) fn read_raw(path: &Path, _role: Role) -> Result<RawVolume> {
+    match Format::of(path)? {
+        Format::Nifti => nifti::read_single(path),
+        Format::NiftiPair => nifti::read_pair(path),
+        _ => Err(Error::file(path, "this format is not read yet")),
+    }
+}
+
+fn choose_frame(path: &Path, raw: &RawVolume, frame: Option<usize>) -> Result<usize> {
+    if raw.intent == Intent::Displacement {
+        let problem = "a displacement field (intent 1007), not an image; pass it as a transform";
+        return Err(Error::file(path, problem));
+    }
+    let frames = raw.frames();
+    let axes = raw.shape.len();
+    let last = frames - 1;
+    match frame {
+        None if frames == 1 => Ok(0),
+        Some(frame) if frame < frames => Ok(frame),
+        None => Err(Error::file(
+            path,
+            format!(
+                "{axes}-D image ({}); one volume is needed: choose it with --frame N, \
+                 --fixed-frame N or --moving-frame N (0 to {last})",
+                raw.shape_text()
+            ),
+        )),
+        Some(frame) => {
+            let problem = format!(
+                "no frame {frame}; the image ({}) has 0 to {last}",
+                raw.shape_text()
+            );
+            Err(Error::file(path, problem))
+        }
+    }
+}
