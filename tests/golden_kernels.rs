@@ -5,7 +5,7 @@
 use hmorph::kernels::oracle::check::assert_close;
 use hmorph::kernels::oracle::widen;
 use hmorph::kernels::warp::{self, Border};
-use hmorph::kernels::{Extent, resize};
+use hmorph::kernels::{Extent, field, resize};
 
 /// Relative to the largest magnitude of a tensor. VoxelMorph computes sampling positions through
 /// float32 coordinates in [-1, 1], which alone moves them by some 1e-6 voxels.
@@ -93,5 +93,61 @@ fn resize_transform() {
             let found = resize::linear(&golden.values("field"), n * c, extent, to, factor);
             assert_close(&found, &golden.wide(expected), VALUES);
         }
+    }
+}
+
+#[test]
+fn scaling_and_squaring() {
+    for name in ["vecint_2d", "vecint_3d"] {
+        let golden = Golden::open(name);
+        let (_, nf, extent) = golden.shape("velocity");
+        for steps in [0, 1, 5, 7] {
+            let found = field::integrate(&golden.values("velocity"), nf, extent, steps);
+            let expected = golden.wide(&format!("displacement_steps{steps}"));
+            assert_close(&found, &expected, VALUES);
+        }
+    }
+}
+
+/// The gradient of an integration, put together from the warp's gradients.
+#[test]
+fn gradient_of_scaling_and_squaring() {
+    for name in ["vecint_2d", "vecint_3d"] {
+        let golden = Golden::open(name);
+        let (n, nf, extent) = golden.shape("velocity");
+        let steps = 7;
+        let scale = 0.5_f32.powi(steps);
+        let mut u: Vec<f32> = golden
+            .values("velocity")
+            .iter()
+            .map(|v| v * scale)
+            .collect();
+        let mut stages = Vec::new();
+        for _ in 0..steps {
+            stages.push(u.clone());
+            u = field::compose(&u, &u, nf, extent, Border::Zeros);
+        }
+        let mut grad = golden.values("upstream_grad");
+        for u in stages.iter().rev() {
+            let (of_image, of_flow) = warp::linear_grad(
+                u,
+                extent,
+                u,
+                extent,
+                n,
+                nf,
+                nf,
+                Border::Zeros,
+                &grad,
+                true,
+                true,
+            );
+            let parts = of_image.unwrap().into_iter().zip(of_flow.unwrap());
+            grad.iter_mut()
+                .zip(parts)
+                .for_each(|(g, (a, b))| *g += a + b);
+        }
+        grad.iter_mut().for_each(|g| *g *= scale);
+        assert_close(&grad, &golden.wide("grad_velocity_steps7"), GRADIENTS);
     }
 }

@@ -1,6 +1,8 @@
 //! CPU kernels: plain slices in, slices out; no burn.
 
 pub mod boxsum;
+pub mod field;
+pub mod jacobian;
 pub mod oracle;
 pub mod pool;
 pub mod resize;

@@ -2,6 +2,8 @@
 
 pub mod boxsum;
 pub mod check;
+pub mod field;
+pub mod jacobian;
 pub mod pool;
 pub mod random;
 pub mod resize;

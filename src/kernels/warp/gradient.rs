@@ -191,10 +191,10 @@ impl<const VOLUME: bool> vector::Work for FlowBlock<'_, VOLUME> {
             let local = at - self.block.start;
             for (channel, image) in self.image.chunks_exact(self.volume).enumerate() {
                 let grad = &self.grad_out[channel * voxels + at..][..len];
-                for i in 0..len {
+                for (i, &g) in grad.iter().enumerate() {
                     let along = slopes(&self.sampler, image, &taps, i);
-                    for a in skipped..3 {
-                        self.block.channels[a - skipped][local + i] += grad[i] * along[a];
+                    for (out, slope) in self.block.channels.iter_mut().zip(&along[skipped..]) {
+                        out[local + i] += g * slope;
                     }
                 }
             }

@@ -76,8 +76,8 @@ fn hat(t: f32) -> f32 {
 /// Derivative of [`hat`], from the right at the corners; 0 for NaN.
 #[inline(always)]
 fn hat_slope(t: f32) -> f32 {
-    let rising = if t >= -1.0 && t < 0.0 { 1.0 } else { 0.0 };
-    let falling = if t >= 0.0 && t < 1.0 { 1.0 } else { 0.0 };
+    let rising = if (-1.0..0.0).contains(&t) { 1.0 } else { 0.0 };
+    let falling = if (0.0..1.0).contains(&t) { 1.0 } else { 0.0 };
     rising - falling
 }
 

@@ -1,0 +1,225 @@
+//! Displacement fields: integration of velocities, composition, inversion.
+//!
+//! A field `u` is `[n, nf, extent]` in voxels and stands for the pull `phi(x) = x + u(x)`.
+
+use rayon::prelude::*;
+
+use super::warp::{self, Border};
+use super::{Extent, vector};
+
+/// Displacement reached by flowing along a stationary `velocity` for unit time.
+///
+/// Scaling and squaring (Arsigny et al., MICCAI 2006): `u = v / 2^steps`, then `steps` times
+/// `u <- u + u o (id + u)`, zeros outside.
+pub fn integrate(velocity: &[f32], nf: usize, extent: Extent, steps: usize) -> Vec<f32> {
+    let scale = 0.5_f32.powi(steps as i32);
+    let mut u: Vec<f32> = velocity.par_iter().map(|v| v * scale).collect();
+    for _ in 0..steps {
+        u = compose(&u, &u, nf, extent, Border::Zeros);
+    }
+    u
+}
+
+/// Displacement of `a` after `b` in the pull's order: `u(x) = b(x) + a(x + b(x))`.
+///
+/// Both are `[n, nf, extent]`; `border` says what `a` is outside its grid.
+pub fn compose(a: &[f32], b: &[f32], nf: usize, extent: Extent, border: Border) -> Vec<f32> {
+    let n = items(b, nf, extent);
+    let mut u = warp::linear(a, extent, b, extent, n, nf, nf, border);
+    let parts = u.par_chunks_mut(PART).zip(b.par_chunks(PART));
+    parts.for_each(|(u, b)| vector::run(Add { u, b }));
+    u
+}
+
+/// Inverse of `u`, `[n, nf, extent]`, and how far `phi o phi_inverse` is from the identity: the
+/// greatest residual `|v(x) + u(x + v(x))|` in voxels, NaN if `u` holds a NaN.
+///
+/// Fixed point `v <- -u o (id + v)` (Chen et al., Medical Physics 2008), which converges where `u`
+/// changes by less than a voxel per voxel; `u` keeps its edge values outside. Stops when the residual
+/// is at most `tolerance`, or after `iterations` updates: judge the result by the residual.
+pub fn invert(
+    u: &[f32],
+    nf: usize,
+    extent: Extent,
+    iterations: usize,
+    tolerance: f32,
+) -> (Vec<f32>, f32) {
+    let n = items(u, nf, extent);
+    let voxels: usize = extent.iter().product();
+    let mut inverse = vec![0.0; u.len()];
+    for update in 0.. {
+        let warped = warp::linear(u, extent, &inverse, extent, n, nf, nf, Border::Edge);
+        let residual = greatest_residual(&inverse, &warped, nf, voxels);
+        if residual <= tolerance || update == iterations {
+            return (inverse, residual);
+        }
+        inverse = warped;
+        inverse.par_iter_mut().for_each(|v| *v = -*v);
+    }
+    unreachable!("the loop counts up to the iterations")
+}
+
+/// Values of one parallel task.
+const PART: usize = 8192;
+
+/// Number of items in a field.
+fn items(u: &[f32], nf: usize, extent: Extent) -> usize {
+    let item = nf * extent.iter().product::<usize>();
+    assert!(
+        item > 0 && u.len().is_multiple_of(item),
+        "field: {} values do not fill [n, {nf}, {extent:?}]",
+        u.len()
+    );
+    u.len() / item
+}
+
+/// Greatest length over all voxels of the vectors `v + warped`; NaN if there is one.
+fn greatest_residual(v: &[f32], warped: &[f32], nf: usize, voxels: usize) -> f32 {
+    let fields = v
+        .par_chunks_exact(nf * voxels)
+        .zip(warped.par_chunks_exact(nf * voxels));
+    let greatest = |(v, warped): (&[f32], &[f32])| {
+        let square = |at: usize| {
+            (0..nf)
+                .map(|c| (v[c * voxels + at] + warped[c * voxels + at]).powi(2))
+                .sum::<f32>()
+        };
+        (0..voxels)
+            .into_par_iter()
+            .with_min_len(PART)
+            .map(square)
+            .reduce(|| 0.0, greater)
+    };
+    fields.map(greatest).reduce(|| 0.0, greater).sqrt()
+}
+
+/// The greater of two numbers, NaN above all.
+fn greater(a: f32, b: f32) -> f32 {
+    if a > b || a.is_nan() { a } else { b }
+}
+
+/// `u += b`.
+struct Add<'a> {
+    u: &'a mut [f32],
+    b: &'a [f32],
+}
+
+impl vector::Work for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (u, b) in self.u.iter_mut().zip(self.b) {
+            *u += b;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::oracle::check::assert_close;
+    use crate::kernels::oracle::random::uniform;
+    use crate::kernels::oracle::{self, widen};
+    use crate::kernels::resize;
+
+    /// Float32 positions of some ten voxels, rounded once per step.
+    const TOLERANCE: f64 = 1e-5;
+
+    const GRIDS: [(usize, Extent); 6] = [
+        (3, [5, 6, 7]),
+        (3, [1, 6, 7]),
+        (3, [5, 1, 1]),
+        (2, [1, 9, 8]),
+        (2, [1, 1, 9]),
+        (3, [1, 1, 1]),
+    ];
+
+    /// Two smooth random fields that change by less than half a voxel per voxel.
+    fn smooth(seed: u64, nf: usize, extent: Extent) -> Vec<f32> {
+        let coarse = extent.map(|n| n.div_ceil(4));
+        let values = uniform(seed, 2 * nf * coarse.iter().product::<usize>(), 0.6);
+        resize::linear(&values, 2 * nf, coarse, extent, 1.0)
+    }
+
+    #[test]
+    fn integration_and_composition_match_the_definition() {
+        for (nf, extent) in GRIDS {
+            let (a, b) = (smooth(1, nf, extent), smooth(2, nf, extent));
+            for steps in [0, 1, 4] {
+                let expected = oracle::field::integrate(&widen(&a), nf, extent, steps);
+                assert_close(&integrate(&a, nf, extent, steps), &expected, TOLERANCE);
+            }
+            for border in [Border::Zeros, Border::Edge] {
+                let found = compose(&a, &b, nf, extent, border);
+                let expected = oracle::field::compose(&widen(&a), &widen(&b), nf, extent, border);
+                assert_close(&found, &expected, TOLERANCE);
+            }
+        }
+    }
+
+    #[test]
+    fn integrating_a_contraction_gives_its_exponential() {
+        // v(x) = -x/2 along w about voxel 0: each squaring squares the factor (1 - 1/2^8).
+        let v: Vec<f32> = (0..2 * 33)
+            .map(|i| if i < 33 { 0.0 } else { -0.5 * (i - 33) as f32 })
+            .collect();
+        let u = integrate(&v, 2, [1, 1, 33], 7);
+        let factor = (1.0 - 0.5 / 128.0_f64).powi(128) - 1.0;
+        let expected: Vec<f64> = (0..33).map(|i| factor * f64::from(i)).collect();
+        assert_close(&u[33..], &expected, TOLERANCE);
+        assert!((factor - ((-0.5_f64).exp() - 1.0)).abs() < 1e-3);
+    }
+
+    #[test]
+    fn an_inverse_undoes_its_field() {
+        for (nf, extent) in GRIDS {
+            let u = smooth(3, nf, extent);
+            let (inverse, residual) = invert(&u, nf, extent, 100, 1e-5);
+            assert!(residual <= 1e-5, "{extent:?}: {residual}");
+            let left =
+                oracle::field::compose(&widen(&u), &widen(&inverse), nf, extent, Border::Edge);
+            assert!(left.iter().all(|r| r.abs() < 2e-5));
+            assert!(inverse.iter().any(|v| v.abs() > 0.01), "moves at all");
+        }
+    }
+
+    #[test]
+    fn inverting_a_shift_turns_it_round() {
+        let (inverse, residual) = invert(&[0.0, 0.0, 0.0, 1.25, 1.25, 1.25], 2, [1, 1, 3], 5, 0.0);
+        assert_eq!(
+            (inverse, residual),
+            (vec![0.0, 0.0, 0.0, -1.25, -1.25, -1.25], 0.0)
+        );
+    }
+
+    #[test]
+    fn the_residual_owns_up() {
+        let u = smooth(4, 3, [5, 6, 7]);
+        let length = |at: usize| (0..3).map(|c| u[c * 210 + at].powi(2)).sum::<f32>().sqrt();
+        let items = (0..210).map(length).chain((630..840).map(length));
+        // Without any update the inverse is zero and the residual is the field itself.
+        let (inverse, residual) = invert(&u, 3, [5, 6, 7], 0, 1e-5);
+        assert!(inverse.iter().all(|&v| v == 0.0));
+        assert_eq!(residual, items.fold(0.0, f32::max));
+        // A rough field folds and has no inverse: the residual is what the definition finds.
+        let rough = uniform(6, 2 * 72, 3.0);
+        let (inverse, residual) = invert(&rough, 2, [1, 9, 8], 20, 1e-3);
+        let left =
+            oracle::field::compose(&widen(&rough), &widen(&inverse), 2, [1, 9, 8], Border::Edge);
+        let expected = (0..72)
+            .map(|at| left[at].hypot(left[at + 72]))
+            .fold(0.0, f64::max);
+        assert!(expected > 0.5 && (f64::from(residual) - expected).abs() < 1e-4 * expected);
+    }
+
+    #[test]
+    fn a_nan_is_not_hidden() {
+        let mut u = smooth(5, 2, [1, 9, 8]);
+        u[40] = f32::NAN;
+        for iterations in [0, 1, 2, 5] {
+            assert!(invert(&u, 2, [1, 9, 8], iterations, 1e-3).1.is_nan());
+        }
+        assert!(integrate(&u, 2, [1, 9, 8], 3)[40].is_nan());
+    }
+}
