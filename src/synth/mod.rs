@@ -1,1 +1,35 @@
+//! Synthetic training pairs: label maps to images, after SynthMorph (Hoffmann et al., TMI 2022) and
+//! HybridMorph (Roy et al., NCVPRIPG 2025).
 //!
+//! A label map (random shapes, or a given one) is deformed twice; each deformed map becomes an image
+//! by random intensities and acquisition artefacts; the true field between the two is known.
+//! [`make_pair`] is a function of (seed, index): worker threads may make pairs in any order.
+
+mod affine;
+mod artefact;
+mod config;
+mod contrast;
+mod deform;
+mod grid;
+mod labels;
+mod noise;
+mod pair;
+mod preview;
+mod range;
+mod seeds;
+mod shapes;
+#[cfg(test)]
+mod tests;
+
+pub use affine::AffineConfig;
+pub use artefact::{
+    Artefact, BiasConfig, BlurConfig, CropConfig, GammaConfig, NoiseConfig, ThicknessConfig,
+};
+pub use config::SynthConfig;
+pub use contrast::{ContrastConfig, Sharing};
+pub use deform::DeformationConfig;
+pub use labels::LabelSource;
+pub use pair::{SynthPair, make_pair};
+pub use preview::preview_sheet;
+pub use range::Range;
+pub use shapes::ShapesConfig;

@@ -1,0 +1,209 @@
+//! Smooth random deformations of a label map, and the true field between two of them.
+//!
+//! A deformation is phi(x) = A exp(v)(x): a smooth random stationary velocity v, integrated by scaling
+//! and squaring on a coarser grid (Arsigny et al., MICCAI 2006), then an affine A. Because the inverse
+//! of exp(v) is exp(-v), the true field needs no numerical inversion:
+//! phi2^-1 phi1 = exp(-v2) A2^-1 A1 exp(v1).
+
+use nalgebra::Matrix4;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::affine::AffineConfig;
+use super::grid::Grid;
+use super::noise;
+use super::range::{NOT_NEGATIVE, Range, check_lengths};
+use super::seeds::{Seeds, Side, Step};
+use crate::error::{Error, Result};
+use crate::kernels::resize;
+use crate::kernels::warp::{self, Border};
+
+/// Smooth random deformation of the label map, drawn anew for each image of a pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeformationConfig {
+    /// Node distances of the velocity noise, voxels at `reference_size`. Default 16, 32, 64: the
+    /// SynthMorph shapes model's 8, 16, 32 on its half-resolution grid.
+    pub velocity_scales: Vec<f64>,
+    /// SD of the velocity, drawn per scale, voxels at `reference_size`. Default up to 6: the
+    /// SynthMorph shapes model's 3 on its half-resolution grid.
+    pub velocity_sd: Range,
+    /// The velocity is integrated on a grid this many times coarser. SynthMorph: 2.
+    pub velocity_downsize: usize,
+    /// Squarings of the integration. VoxelMorph: 7 (SynthMorph 5, which is less exact).
+    pub integration_steps: usize,
+    pub affine: AffineConfig,
+}
+
+impl Default for DeformationConfig {
+    fn default() -> Self {
+        Self {
+            velocity_scales: vec![16.0, 32.0, 64.0],
+            velocity_sd: Range::new(0.0, 6.0),
+            velocity_downsize: 2,
+            integration_steps: 7,
+            affine: AffineConfig::default(),
+        }
+    }
+}
+
+impl DeformationConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        check_lengths("deformation.velocity_scales", &self.velocity_scales)?;
+        self.velocity_sd
+            .check("deformation.velocity_sd", NOT_NEGATIVE)?;
+        if !(1..=8).contains(&self.velocity_downsize) {
+            return Err(Error::invalid(format!(
+                "synth.deformation.velocity_downsize: expected 1 to 8, found {}",
+                self.velocity_downsize
+            )));
+        }
+        if !(1..=20).contains(&self.integration_steps) {
+            return Err(Error::invalid(format!(
+                "synth.deformation.integration_steps: expected 1 to 20 squarings, found {}",
+                self.integration_steps
+            )));
+        }
+        self.affine.check()
+    }
+}
+
+/// One deformation phi = A exp(v) of a grid.
+pub(super) struct Deformation {
+    /// v on the coarser grid, in voxels of that grid, `[component, d, h, w]`.
+    velocity: Vec<f32>,
+    /// A; `None` is the identity.
+    affine: Option<Matrix4<f64>>,
+    steps: usize,
+    coarse: Grid,
+    grid: Grid,
+}
+
+impl Deformation {
+    /// The random deformation of one image of the pair.
+    pub fn draw(config: &DeformationConfig, grid: &Grid, seeds: &Seeds, side: Side) -> Self {
+        let coarse = grid.coarser(config.velocity_downsize);
+        let mut rng = seeds.rng(Step::Velocity, side, 0);
+        let downsize = config.velocity_downsize as f64;
+        let scales: Vec<f64> = grid
+            .scales(&config.velocity_scales)
+            .iter()
+            .map(|s| s / downsize)
+            .collect();
+        let sd = config.velocity_sd.scaled(grid.length_factor);
+        let octaves = noise::octaves(&scales, sd, &mut rng);
+        let mut velocity = noise::smooth(&octaves, grid.axes(), coarse.extent, &mut rng);
+        for (c, component) in velocity.chunks_exact_mut(coarse.voxels()).enumerate() {
+            let to_coarse = 1.0 / step_ratio(&coarse, grid, c);
+            component.iter_mut().for_each(|v| *v *= to_coarse);
+        }
+        let wanted = config
+            .affine
+            .wanted(&mut seeds.rng(Step::Affine, Side::Fixed, 0));
+        let affine =
+            wanted.then(|| config.affine.draw(grid, &mut seeds.rng(Step::Affine, side, 1)));
+        Self {
+            velocity,
+            affine,
+            steps: config.integration_steps,
+            coarse,
+            grid: *grid,
+        }
+    }
+
+    /// Displacement of exp(v) on the full grid, voxels, `[component, d, h, w]`.
+    pub fn forward(&self) -> Vec<f32> {
+        self.exponential(1.0)
+    }
+
+    /// Displacement of exp(-v), the inverse of exp(v), likewise.
+    pub fn backward(&self) -> Vec<f32> {
+        self.exponential(-1.0)
+    }
+
+    /// Displacement of A exp(v), given that of exp(v).
+    pub fn with_affine(&self, forward: Vec<f32>) -> Vec<f32> {
+        apply_affine(self.affine, &self.grid, forward)
+    }
+
+    /// Scaling and squaring of `sign * v`.
+    ///
+    /// Outside the grid the displacement is that of the nearest edge voxel: zeros there would make a
+    /// jump at the border, and folds.
+    fn exponential(&self, sign: f32) -> Vec<f32> {
+        let (axes, extent) = (self.grid.axes(), self.coarse.extent);
+        let factor = sign / (1_u64 << self.steps) as f32;
+        let mut u: Vec<f32> = self.velocity.iter().map(|v| v * factor).collect();
+        for _ in 0..self.steps {
+            let there = warp::linear(&u, extent, &u, extent, 1, axes, axes, Border::Edge);
+            noise::add(&mut u, &there);
+        }
+        let components = u.chunks_exact(self.coarse.voxels()).enumerate();
+        components
+            .flat_map(|(c, component)| {
+                let scale = step_ratio(&self.coarse, &self.grid, c);
+                resize::linear(component, 1, extent, self.grid.extent, scale)
+            })
+            .collect()
+    }
+}
+
+/// The true field of a pair, phi2^-1 phi1 as a pull on the fixed grid, voxels, `[component, d, h, w]`:
+/// `moving(x + u(x)) = fixed(x)`.
+///
+/// `forward` is the displacement of exp(v1) of the fixed image, `backward` that of exp(-v2) of the
+/// moving one.
+pub(super) fn true_field(
+    fixed: &Deformation,
+    moving: &Deformation,
+    forward: Vec<f32>,
+    backward: &[f32],
+) -> Vec<f32> {
+    let identity = Matrix4::identity();
+    let relative = (fixed.affine.is_some() || moving.affine.is_some()).then(|| {
+        let inverse = moving.affine.unwrap_or(identity).try_inverse();
+        // Scales are at least 0.1 (see `AffineConfig::check`), so the inverse exists.
+        inverse.unwrap_or(identity) * fixed.affine.unwrap_or(identity)
+    });
+    let grid = &fixed.grid;
+    let mut flow = apply_affine(relative, grid, forward);
+    let (axes, extent) = (grid.axes(), grid.extent);
+    let back = warp::linear(backward, extent, &flow, extent, 1, axes, axes, Border::Edge);
+    noise::add(&mut flow, &back);
+    flow
+}
+
+/// Displacement of `x -> matrix (x + u(x))`; consumes and returns `[component, d, h, w]`.
+fn apply_affine(matrix: Option<Matrix4<f64>>, grid: &Grid, u: Vec<f32>) -> Vec<f32> {
+    let Some(matrix) = matrix else { return u };
+    let (voxels, width, first) = (grid.voxels(), grid.extent[2], 3 - grid.axes());
+    let mut moved = vec![0.0; u.len()];
+    moved
+        .par_chunks_mut(width)
+        .enumerate()
+        .for_each(|(line, out)| {
+            let (component, start) = (line * width / voxels, line * width % voxels);
+            let axis = first + component;
+            let origin = grid.position(start).map(|x| x as f64);
+            for (step, out) in out.iter_mut().enumerate() {
+                let mut position = origin;
+                position[2] += step as f64;
+                let mut to = matrix[(axis, 3)] - position[axis];
+                for from in 0..3 {
+                    let shift = match from.checked_sub(first) {
+                        Some(c) => f64::from(u[c * voxels + start + step]),
+                        None => 0.0,
+                    };
+                    to += matrix[(axis, from)] * (position[from] + shift);
+                }
+                *out = to as f32;
+            }
+        });
+    moved
+}
+
+/// Voxels of `grid` per voxel of `coarse` along component `c`, with aligned corners.
+fn step_ratio(coarse: &Grid, grid: &Grid, c: usize) -> f32 {
+    let axis = grid.axis(c);
+    (grid.extent[axis] - 1) as f32 / (coarse.extent[axis] - 1) as f32
+}

@@ -1,0 +1,137 @@
+//! Where the label map of a pair comes from: random shapes, or maps given by the caller.
+
+use std::collections::BTreeSet;
+
+use rand::RngExt;
+
+use super::config::SynthConfig;
+use super::grid::Grid;
+use super::seeds::{Seeds, Side, Step};
+use super::shapes;
+use crate::error::{Error, Result};
+use crate::volume::LabelMap;
+
+/// What the label map of a synthetic pair is.
+#[derive(Debug, Clone, Default)]
+pub enum LabelSource {
+    /// New random shapes for every pair.
+    #[default]
+    Shapes,
+    /// One of these maps, all on the grid of the pairs; any label numbers, 0 is background.
+    Maps(Vec<LabelMap>),
+}
+
+/// A label map with labels replaced by their place in `ids`; place 0 is always background.
+pub(super) struct Indexed {
+    pub index: Vec<u16>,
+    pub ids: Vec<i32>,
+}
+
+impl LabelSource {
+    /// The label map of the pair that `seeds` stands for.
+    pub(super) fn draw(&self, config: &SynthConfig, grid: &Grid, seeds: &Seeds) -> Result<Indexed> {
+        match self {
+            Self::Shapes => Ok(Indexed {
+                index: shapes::label_map(&config.shapes, grid, seeds),
+                ids: (0..config.shapes.labels as i32).collect(),
+            }),
+            Self::Maps(maps) if maps.is_empty() => Err(Error::invalid(
+                "synth: the list of label maps is empty; name at least one, or use shapes",
+            )),
+            Self::Maps(maps) => {
+                let pick = seeds
+                    .rng(Step::Source, Side::Fixed, 0)
+                    .random_range(0..maps.len());
+                check_grid(&maps[pick], pick, grid)?;
+                Indexed::new(&maps[pick], pick)
+            }
+        }
+    }
+}
+
+fn check_grid(map: &LabelMap, number: usize, grid: &Grid) -> Result<()> {
+    let expected = grid.array_shape();
+    let found = map.data.dim();
+    if [found.0, found.1, found.2] == expected && map.geometry.dimension == grid.dimension {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "synth: label map {number} has shape {found:?} ({}-D), the pairs {expected:?} ({}-D); \
+         pad or crop the map to the pairs' grid first",
+        map.geometry.dimension.axes(),
+        grid.axes()
+    )))
+}
+
+impl Indexed {
+    fn new(map: &LabelMap, number: usize) -> Result<Self> {
+        let mut found = BTreeSet::new();
+        let mut last = 0;
+        for &id in &map.data {
+            if id != last {
+                found.insert(id);
+                last = id;
+            }
+        }
+        found.remove(&0);
+        let mut ids = vec![0];
+        ids.extend(found);
+        if ids.len() > usize::from(u16::MAX) {
+            return Err(Error::invalid(format!(
+                "synth: label map {number} has {} different values; is it an image, not labels?",
+                ids.len()
+            )));
+        }
+        let mut previous = (0, 0);
+        let place = |&id: &i32| {
+            // Neighbours mostly share a label: look it up only where it changes.
+            if id != previous.0 {
+                let at = ids[1..].binary_search(&id).map_or(0, |at| at as u16 + 1);
+                previous = (id, at);
+            }
+            previous.1
+        };
+        let index = map.data.iter().map(place).collect();
+        Ok(Self { index, ids })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Affine, Dimension, Geometry};
+    use ndarray::Array3;
+
+    fn map(shape: [usize; 3], values: Vec<i32>) -> LabelMap {
+        LabelMap {
+            data: Array3::from_shape_vec(shape, values).expect("shape fits"),
+            geometry: Geometry::new(shape, Dimension::Two, Affine::identity()),
+        }
+    }
+
+    #[test]
+    fn labels_become_places_with_background_first() {
+        let map = map([2, 4, 1], vec![17, 17, 0, -5, 1002, 0, 0, 17]);
+        let indexed = Indexed::new(&map, 0).unwrap();
+        assert_eq!(indexed.ids, [0, -5, 17, 1002]);
+        assert_eq!(indexed.index, [2, 2, 0, 1, 3, 0, 0, 2]);
+    }
+
+    #[test]
+    fn a_map_off_the_grid_is_refused_by_name() {
+        let source = LabelSource::Maps(vec![map([4, 5, 1], vec![0; 20])]);
+        let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
+        let config = SynthConfig::default();
+        let error = source.draw(&config, &grid, &Seeds::new(0, 0)).err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("label map 0") && text.contains("(4, 5, 1)"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_list_is_refused() {
+        let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
+        let config = SynthConfig::default();
+        let draw = LabelSource::Maps(vec![]).draw(&config, &grid, &Seeds::new(0, 0));
+        assert!(draw.err().unwrap().to_string().contains("empty"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Label maps of random smooth shapes (SynthMorph: Hoffmann et al., TMI 2022).
+//!
+//! Each label has a channel of smooth noise, bent by a smooth random displacement; a voxel gets the
+//! label whose channel is highest there. Channels are made one after another against a running
+//! maximum, so memory does not grow with the number of labels.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::grid::{CHUNK, Grid};
+use super::noise::{self, Octave};
+use super::range::{NOT_NEGATIVE, Range, check_lengths};
+use super::seeds::{Seeds, Side, Step};
+use crate::error::{Error, Result};
+use crate::kernels::warp::{self, Border};
+
+/// Random shapes. Defaults: the SynthMorph shapes demo (256 x 256, 16 labels).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShapesConfig {
+    /// Number of labels, background (0) included. SynthMorph demo: 16.
+    pub labels: usize,
+    /// Node distances of the noise of each label, voxels at `reference_size`. SynthMorph demo: 32, 64.
+    pub scales: Vec<f64>,
+    /// SD of that noise, drawn per scale (only the ratio between scales matters). Demo: up to 1.
+    pub noise_sd: Range,
+    /// Node distances of the displacement that bends each channel, voxels at `reference_size`.
+    /// SynthMorph demo: 16, 32, 64.
+    pub warp_scales: Vec<f64>,
+    /// SD of that displacement, drawn per scale, voxels at `reference_size`. SynthMorph demo: up to 16.
+    pub warp_sd: Range,
+}
+
+impl Default for ShapesConfig {
+    fn default() -> Self {
+        Self {
+            labels: 16,
+            scales: vec![32.0, 64.0],
+            noise_sd: Range::new(0.0, 1.0),
+            warp_scales: vec![16.0, 32.0, 64.0],
+            warp_sd: Range::new(0.0, 16.0),
+        }
+    }
+}
+
+impl ShapesConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        if !(2..=usize::from(u8::MAX) + 1).contains(&self.labels) {
+            return Err(Error::invalid(format!(
+                "synth.shapes.labels: expected 2 to 256 labels, background included, found {}",
+                self.labels
+            )));
+        }
+        check_lengths("shapes.scales", &self.scales)?;
+        check_lengths("shapes.warp_scales", &self.warp_scales)?;
+        self.noise_sd.check("shapes.noise_sd", NOT_NEGATIVE)?;
+        self.warp_sd.check("shapes.warp_sd", NOT_NEGATIVE)
+    }
+}
+
+/// Labels `0..config.labels` on `grid`, row-major.
+pub(super) fn label_map(config: &ShapesConfig, grid: &Grid, seeds: &Seeds) -> Vec<u16> {
+    // Deviations are drawn once, not per channel: all channels compete on equal terms.
+    let mut rng = seeds.rng(Step::Shapes, Side::Fixed, 0);
+    let height = noise::octaves(&grid.scales(&config.scales), config.noise_sd, &mut rng);
+    let warp_sd = config.warp_sd.scaled(grid.length_factor);
+    let bend = noise::octaves(&grid.scales(&config.warp_scales), warp_sd, &mut rng);
+
+    let mut best = channel(&height, &bend, grid, seeds, 0);
+    let mut labels = vec![0; grid.voxels()];
+    for label in 1..config.labels {
+        let height = channel(&height, &bend, grid, seeds, label);
+        raise(&mut best, &mut labels, &height, label as u16);
+    }
+    labels
+}
+
+/// Smooth noise of one label, bent by its own displacement.
+fn channel(
+    height: &[Octave],
+    bend: &[Octave],
+    grid: &Grid,
+    seeds: &Seeds,
+    label: usize,
+) -> Vec<f32> {
+    let mut rng = seeds.rng(Step::ShapeChannel, Side::Fixed, label as u64);
+    let (extent, axes) = (grid.extent, grid.axes());
+    let image = noise::smooth(height, 1, extent, &mut rng);
+    let flow = noise::smooth(bend, axes, extent, &mut rng);
+    warp::linear(&image, extent, &flow, extent, 1, 1, axes, Border::Edge)
+}
+
+/// Where `height` exceeds `best`, takes it over and sets the label.
+fn raise(best: &mut [f32], labels: &mut [u16], height: &[f32], label: u16) {
+    best.par_chunks_mut(CHUNK)
+        .zip(labels.par_chunks_mut(CHUNK))
+        .zip(height.par_chunks(CHUNK))
+        .for_each(|((best, labels), height)| {
+            for ((best, current), height) in best.iter_mut().zip(labels).zip(height) {
+                let higher = *height > *best;
+                *current = if higher { label } else { *current };
+                *best = if higher { *height } else { *best };
+            }
+        });
+}
