@@ -61,13 +61,13 @@ impl AffineConfig {
         let first = 3 - grid.axes();
         let translation = self.translation.scaled(grid.length_factor);
         let mut shift = Vector3::zeros();
-        let mut scale = Matrix3::identity();
+        let mut scale = Matrix3::<f64>::identity();
         for axis in first..3 {
             shift[axis] = translation.draw(rng);
             scale[(axis, axis)] = self.scale.draw(rng);
         }
-        let mut rotation = Matrix3::identity();
-        let mut shear = Matrix3::identity();
+        let mut rotation = Matrix3::<f64>::identity();
+        let mut shear = Matrix3::<f64>::identity();
         for row in first..3 {
             for column in row + 1..3 {
                 rotation *= plane_rotation(row, column, self.rotation.draw(rng));
@@ -126,7 +126,10 @@ mod tests {
         let mut rng = Seeds::new(1, 0).rng(Step::Affine, Side::Fixed, 0);
         for _ in 0..200 {
             let m = config.draw(&flat, &mut rng);
-            assert_eq!(m.row(0).iter().copied().collect::<Vec<_>>(), [1.0, 0.0, 0.0, 0.0]);
+            assert_eq!(
+                m.row(0).iter().copied().collect::<Vec<_>>(),
+                [1.0, 0.0, 0.0, 0.0]
+            );
             for axis in 1..3 {
                 assert!((0.9..=1.1).contains(&m[(axis, axis)]));
             }

@@ -19,9 +19,10 @@ use crate::error::Result;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SynthConfig {
-    /// Side (voxels; geometric mean over the axes) of the image that lengths are given for: on another
-    /// one they are scaled in proportion. Default 256, the size of the SynthMorph shapes demo. 0 takes
-    /// lengths as they are.
+    /// Side (voxels; geometric mean over the axes) of the image that lengths are given for. On an image
+    /// of another side they are multiplied by the square root of the ratio: kept in voxels, they would
+    /// fill a small image with one object; kept in proportion, they would shred it. Default 256, the
+    /// size of the SynthMorph shapes demo. 0 takes lengths as they are.
     pub reference_size: f64,
     pub shapes: ShapesConfig,
     pub deformation: DeformationConfig,
@@ -80,7 +81,10 @@ mod tests {
 
     #[test]
     fn an_empty_table_is_the_default() {
-        assert_eq!(toml::from_str::<SynthConfig>("").unwrap(), SynthConfig::default());
+        assert_eq!(
+            toml::from_str::<SynthConfig>("").unwrap(),
+            SynthConfig::default()
+        );
         SynthConfig::default().check().unwrap();
     }
 
@@ -88,12 +92,27 @@ mod tests {
     fn unknown_keys_are_refused_in_every_section() {
         let whole = toml::Table::try_from(SynthConfig::default()).unwrap();
         let mut places = vec!["".to_string(), "deformation.affine".to_string()];
-        places.extend(whole.iter().filter(|(_, v)| v.is_table()).map(|(k, _)| k.clone()));
-        assert_eq!(places.len(), 11, "a section is missing from the test: {places:?}");
+        places.extend(
+            whole
+                .iter()
+                .filter(|(_, v)| v.is_table())
+                .map(|(k, _)| k.clone()),
+        );
+        assert_eq!(
+            places.len(),
+            11,
+            "a section is missing from the test: {places:?}"
+        );
         for place in places {
-            let header = if place.is_empty() { String::new() } else { format!("[{place}]\n") };
+            let header = if place.is_empty() {
+                String::new()
+            } else {
+                format!("[{place}]\n")
+            };
             let text = format!("{header}nonsense = 1\n");
-            let error = toml::from_str::<SynthConfig>(&text).unwrap_err().to_string();
+            let error = toml::from_str::<SynthConfig>(&text)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("nonsense"), "[{place}]: {error}");
         }
     }
@@ -115,7 +134,10 @@ mod tests {
         ] {
             let config: SynthConfig = toml::from_str(text).unwrap();
             let error = config.check().unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains("expected"), "{text}: {error}");
+            assert!(
+                error.contains(name) && error.contains("expected"),
+                "{text}: {error}"
+            );
         }
     }
 }

@@ -68,7 +68,8 @@ impl ContrastConfig {
     pub(super) fn check(&self) -> Result<()> {
         self.mean.check("contrast.mean", UNIT)?;
         self.sd.check("contrast.sd", UNIT)?;
-        self.background_mean.check("contrast.background_mean", UNIT)?;
+        self.background_mean
+            .check("contrast.background_mean", UNIT)?;
         self.background_sd.check("contrast.background_sd", UNIT)?;
         check_probability("contrast.zero_background_prob", self.zero_background_prob)
     }

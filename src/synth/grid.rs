@@ -22,7 +22,8 @@ impl Grid {
     /// The grid of an array of `shape` `(i, j, k)`.
     ///
     /// `reference_size` is the side, in voxels, of the image that lengths in the config are meant for;
-    /// the geometric mean of the sides is compared with it. 0 takes lengths as they are.
+    /// they grow with the square root of the grid's side (geometric mean) over it. 0 takes them as
+    /// they are.
     pub fn new(dimension: Dimension, shape: [usize; 3], reference_size: f64) -> Result<Self> {
         let extent = match dimension {
             Dimension::Two => [1, shape[0], shape[1]],
@@ -33,7 +34,11 @@ impl Grid {
             return Err(Error::invalid(format!(
                 "synth: shape {shape:?} does not suit a {} image: at least 4 voxels along each axis, \
                  and a third size of 1 in 2-D",
-                if dimension == Dimension::Two { "2-D" } else { "3-D" }
+                if dimension == Dimension::Two {
+                    "2-D"
+                } else {
+                    "3-D"
+                }
             )));
         }
         let mut grid = Self {
@@ -43,7 +48,7 @@ impl Grid {
         };
         if reference_size > 0.0 {
             let side = (grid.voxels() as f64).powf(1.0 / grid.axes() as f64);
-            grid.length_factor = side / reference_size;
+            grid.length_factor = (side / reference_size).sqrt();
         }
         Ok(grid)
     }

@@ -122,9 +122,15 @@ mod tests {
         let source = LabelSource::Maps(vec![map([4, 5, 1], vec![0; 20])]);
         let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
         let config = SynthConfig::default();
-        let error = source.draw(&config, &grid, &Seeds::new(0, 0)).err().unwrap();
+        let error = source
+            .draw(&config, &grid, &Seeds::new(0, 0))
+            .err()
+            .unwrap();
         let text = error.to_string();
-        assert!(text.contains("label map 0") && text.contains("(4, 5, 1)"), "{text}");
+        assert!(
+            text.contains("label map 0") && text.contains("(4, 5, 1)"),
+            "{text}"
+        );
     }
 
     #[test]

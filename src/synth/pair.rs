@@ -55,7 +55,13 @@ pub fn make_pair(
     let fixed_labels = pull_labels(&labels.index, phi1.with_affine(forward), &grid);
 
     let count = labels.ids.len();
-    let [fixed, moving] = images(config, &grid, &seeds, count, [&fixed_labels, &moving_labels]);
+    let [fixed, moving] = images(
+        config,
+        &grid,
+        &seeds,
+        count,
+        [&fixed_labels, &moving_labels],
+    );
     let shape = grid.array_shape();
     let numbers = |index: Vec<u16>| -> Result<Array3<i32>> {
         let numbers = index.par_iter().map(|&i| labels.ids[usize::from(i)]);
@@ -117,10 +123,7 @@ fn images(
 /// Clips to [0, 1], then stretches to the whole of it: both images alike if they share their contrast.
 fn normalise(images: [Vec<f32>; 2], sharing: Sharing) -> [Vec<f32>; 2] {
     let ranges = [0, 1].map(|i| clipped_range(&images[i]));
-    let both = (
-        ranges[0].0.min(ranges[1].0),
-        ranges[0].1.max(ranges[1].1),
-    );
+    let both = (ranges[0].0.min(ranges[1].0), ranges[0].1.max(ranges[1].1));
     let mut ranges = ranges.into_iter();
     images.map(|image| {
         let own = ranges.next().unwrap_or(both);
@@ -150,11 +153,9 @@ fn clipped_range(image: &[f32]) -> (f32, f32) {
 fn stretch(mut image: Vec<f32>, (low, high): (f32, f32)) -> Vec<f32> {
     // An image of one intensity stays dark rather than being divided by zero.
     let scale = if high > low { 1.0 / (high - low) } else { 0.0 };
-    image
-        .par_chunks_mut(CHUNK)
-        .for_each(|chunk| {
-            let to = |v: &mut f32| *v = ((v.clamp(low, high) - low) * scale).min(1.0);
-            chunk.iter_mut().for_each(to);
-        });
+    image.par_chunks_mut(CHUNK).for_each(|chunk| {
+        let to = |v: &mut f32| *v = ((v.clamp(low, high) - low) * scale).min(1.0);
+        chunk.iter_mut().for_each(to);
+    });
     image
 }

@@ -59,10 +59,7 @@ fn tiles(pair: &SynthPair, longest: f32) -> Vec<RgbImage> {
 fn field_length(pair: &SynthPair) -> ndarray::Array2<f32> {
     let middle = pair.fixed.dim().2 / 2;
     let slice = pair.field.index_axis(Axis(3), middle);
-    slice
-        .map(|u| u * u)
-        .sum_axis(Axis(0))
-        .mapv_into(f32::sqrt)
+    slice.map(|u| u * u).sum_axis(Axis(0)).mapv_into(f32::sqrt)
 }
 
 fn tile<T>(slice: ArrayView2<'_, T>, colour: impl Fn(&T) -> Rgb<u8>) -> RgbImage {

@@ -118,8 +118,15 @@ mod tests {
 
     /// `scipy.ndimage.gaussian_filter1d([0, 0, 0, 0, 1., 0, 0, 0, 0], 0.8, radius=3)`
     const IMPULSE: [f32; 9] = [
-        0.0, 4.407_434e-4, 2.191_031e-2, 0.228_310_7, 0.498_676_5, 0.228_310_7, 2.191_031e-2,
-        4.407_434e-4, 0.0,
+        0.0,
+        4.407_434e-4,
+        2.191_031e-2,
+        0.228_310_7,
+        0.498_676_5,
+        0.228_310_7,
+        2.191_031e-2,
+        4.407_434e-4,
+        0.0,
     ];
 
     #[test]
@@ -135,7 +142,10 @@ mod tests {
             for (i, expected) in IMPULSE.iter().enumerate() {
                 // Seven digits are given; f32 rounding of a few sums is below 1e-7.
                 let found = blurred[start + i * strides[axis]];
-                assert!((found - expected).abs() < 2e-7, "axis {axis} {i}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 2e-7,
+                    "axis {axis} {i}: {found} {expected}"
+                );
             }
             // Nothing leaks to other lines.
             assert!((blurred.iter().sum::<f32>() - 1.0).abs() < 1e-6);

@@ -35,7 +35,8 @@ impl Default for ThicknessConfig {
 impl ThicknessConfig {
     pub(super) fn check(&self) -> Result<()> {
         check_probability("thickness.prob", self.prob)?;
-        self.voxels.check("thickness.voxels", Range::new(1.0, 100.0))
+        self.voxels
+            .check("thickness.voxels", Range::new(1.0, 100.0))
     }
 
     pub(super) fn apply(&self, grid: &Grid, rng: &mut impl Rng, image: Vec<f32>) -> Vec<f32> {
