@@ -113,3 +113,67 @@ pub(super) fn paint(labels: &[u16], tissues: &[Tissue], seeds: &Seeds, side: Sid
         });
     image
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every label of many draws, with whether it is background.
+    fn many_tissues() -> Vec<(bool, Tissue)> {
+        (0..500)
+            .flat_map(|index| {
+                let mut rng = Seeds::new(5, index).rng(Step::Intensity, Side::Fixed, 0);
+                let tissues = draw(&ContrastConfig::default(), 16, &mut rng);
+                tissues.into_iter().enumerate().map(|(l, t)| (l == 0, t))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn means_and_deviations_fill_their_ranges() {
+        let tissues = many_tissues();
+        let labels: Vec<_> = tissues.iter().filter(|t| !t.0).map(|t| t.1).collect();
+        assert_eq!(labels.len(), 7500);
+        for (values, low, high) in [
+            (labels.iter().map(|t| t.mean).collect::<Vec<_>>(), 0.1, 0.9),
+            (labels.iter().map(|t| t.sd).collect(), 0.02, 0.1),
+        ] {
+            let smallest = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let largest = values.iter().copied().fold(0.0, f32::max);
+            let mean = values.iter().sum::<f32>() / values.len() as f32;
+            let width: f32 = high - low;
+            assert!(smallest >= low && largest <= high + f32::EPSILON);
+            // The ends are reached within 1 % of the range (odds of failing e^-75), and the mean lies
+            // within five standard errors, width / sqrt(12 * 7500).
+            assert!(smallest < low + 0.01 * width && largest > high - 0.01 * width);
+            assert!((mean - (low + high) / 2.0).abs() < 5.0 * width / 300.0);
+        }
+    }
+
+    #[test]
+    fn the_background_is_zero_as_often_as_asked() {
+        let tissues = many_tissues();
+        let zero = tissues
+            .iter()
+            .filter(|t| t.0 && t.1.mean == 0.0 && t.1.sd == 0.0);
+        // 500 draws of probability 0.2: 100 +- 9; five SD allowed.
+        assert!((55..=145).contains(&zero.count()));
+    }
+
+    #[test]
+    fn painted_labels_have_their_mean_and_deviation() {
+        let n = 3 * CHUNK;
+        let labels: Vec<u16> = (0..2 * n).map(|x| (x % 2) as u16).collect();
+        let tissues = [(0.3, 0.05), (0.7, 0.1)].map(|(mean, sd)| Tissue { mean, sd });
+        let image = paint(&labels, &tissues, &Seeds::new(1, 2), Side::Moving);
+        for (label, tissue) in tissues.iter().enumerate() {
+            let values = || image.iter().skip(label).step_by(2).map(|v| f64::from(*v));
+            let mean = values().sum::<f64>() / n as f64;
+            let sd = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
+            // Five standard errors of 49152 samples: 0.023 SD for the mean, 0.016 SD for the SD.
+            let allowed = 0.023 * f64::from(tissue.sd);
+            assert!((mean - f64::from(tissue.mean)).abs() < allowed, "{mean}");
+            assert!((sd - f64::from(tissue.sd)).abs() < allowed, "{sd}");
+        }
+    }
+}

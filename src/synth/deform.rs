@@ -15,8 +15,8 @@ use super::noise;
 use super::range::{NOT_NEGATIVE, Range, check_lengths};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
-use crate::kernels::resize;
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::Border;
+use crate::kernels::{field, resize};
 
 /// Smooth random deformation of the label map, drawn anew for each image of a pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,8 +138,7 @@ impl Deformation {
         let factor = sign / (1_u64 << self.steps) as f32;
         let mut u: Vec<f32> = self.velocity.iter().map(|v| v * factor).collect();
         for _ in 0..self.steps {
-            let there = warp::linear(&u, extent, &u, extent, 1, axes, axes, Border::Edge);
-            noise::add(&mut u, &there);
+            u = field::compose(&u, &u, axes, extent, Border::Edge);
         }
         let components = u.chunks_exact(self.coarse.voxels()).enumerate();
         components
@@ -169,11 +168,8 @@ pub(super) fn true_field(
         inverse.unwrap_or(identity) * fixed.affine.unwrap_or(identity)
     });
     let grid = &fixed.grid;
-    let mut flow = apply_affine(relative, grid, forward);
-    let (axes, extent) = (grid.axes(), grid.extent);
-    let back = warp::linear(backward, extent, &flow, extent, 1, axes, axes, Border::Edge);
-    noise::add(&mut flow, &back);
-    flow
+    let flow = apply_affine(relative, grid, forward);
+    field::compose(backward, &flow, grid.axes(), grid.extent, Border::Edge)
 }
 
 /// Displacement of `x -> matrix (x + u(x))`; consumes and returns `[component, d, h, w]`.
@@ -272,11 +268,10 @@ mod tests {
         let seeds = Seeds::new(3, index);
         let phi1 = Deformation::draw(config, grid, &seeds, Side::Fixed);
         let phi2 = Deformation::draw(config, grid, &seeds, Side::Moving);
-        let field = true_field(&phi1, &phi2, phi1.forward(), &phi2.backward());
+        let truth = true_field(&phi1, &phi2, phi1.forward(), &phi2.backward());
         let [first, second] = [&phi1, &phi2].map(|phi| phi.with_affine(phi.forward()));
         let (axes, extent, n) = (grid.axes(), grid.extent, grid.voxels());
-        let mut there = warp::linear(&second, extent, &field, extent, 1, axes, axes, Border::Edge);
-        noise::add(&mut there, &field);
+        let there = field::compose(&second, &truth, axes, extent, Border::Edge);
         let inside = |u: &[f32], x: usize| {
             let at = grid.position(x);
             (0..axes).all(|c| {
@@ -289,7 +284,7 @@ mod tests {
             let square = |c: usize| (there[c * n + x] - first[c * n + x]).powi(2);
             (0..axes).map(square).sum::<f32>().sqrt()
         };
-        let kept = (0..n).filter(|&x| inside(&field, x) && inside(&first, x));
+        let kept = (0..n).filter(|&x| inside(&truth, x) && inside(&first, x));
         kept.map(distance).collect()
     }
 

@@ -4,7 +4,7 @@ use ndarray::Array3;
 use rayon::ThreadPoolBuilder;
 
 use super::*;
-//JAC use crate::kernels::jacobian;
+use crate::kernels::jacobian;
 use crate::kernels::warp::{self, Border};
 use crate::volume::{Affine, Dimension, Geometry, LabelMap};
 
@@ -171,9 +171,8 @@ fn the_true_field_brings_the_moving_labels_onto_the_fixed_ones() {
                 before += mean_dice(fixed, pair.moving_labels.as_slice().unwrap(), &inside) / 4.0;
                 after += mean_dice(fixed, &moved, &inside) / 4.0;
             }
-            println!("{shape:?} {before:.4} {after:.4}");
             assert!(
-                after > 0.98 && before < 0.9,
+                after > 0.99 && before < 0.9,
                 "{shape:?}: {before:.4} -> {after:.4}"
             );
         }
@@ -198,12 +197,10 @@ fn the_true_field_brings_the_moving_image_onto_the_fixed_one() {
             };
             fixed.iter().zip(image).zip(&inside).map(square).sum()
         };
-        println!("{shape:?}: {} {}", error(&moved), error(moving));
         assert!(error(&moved) < 0.25 * error(moving), "{shape:?}");
     }
 }
 
-#[cfg(any())]
 #[test]
 fn default_deformations_do_not_fold() {
     for (shape, pairs) in [
