@@ -1,0 +1,125 @@
+//! The one grid that all images of a study are brought to.
+
+use super::config::{DataConfig, per_axis};
+use super::preprocess::{Prepared, by};
+use super::pending::orientation;
+use super::problems::Problems;
+use crate::volume::{Dimension, Geometry};
+
+/// Size of the network's input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Grid {
+    pub dimension: Dimension,
+    /// What the images are padded or cropped to.
+    pub content: [usize; 3],
+    /// `content`, padded about its centre to a multiple of the network's factor.
+    pub shape: [usize; 3],
+}
+
+/// The grid for these images, with notes on what happens to them; `None` (and problems) if they
+/// do not fit together.
+pub(super) fn decide(
+    images: &[(&str, &Prepared)],
+    config: &DataConfig,
+    factor: usize,
+    problems: &mut Problems,
+    notes: &mut Vec<String>,
+) -> Option<Grid> {
+    let (first, dimension) = images.first().map(|(id, p)| (id, p.image.geometry.dimension))?;
+    let other = images.iter().find(|(_, p)| p.image.geometry.dimension != dimension);
+    if let Some((id, _)) = other {
+        let axes = dimension.axes();
+        problems.push(format!(
+            "{first} is {axes}-D, {id} is {}-D; a study has one of them (slice makes 2-D images of volumes)",
+            5 - axes
+        ));
+        return None;
+    }
+    check_orientation(images, config, problems);
+    let largest = [0, 1, 2].map(|axis| {
+        images.iter().map(|(_, p)| p.image.geometry.shape[axis]).max().unwrap_or(1)
+    });
+    let content = match &config.shape {
+        None => largest,
+        Some(shape) => match per_axis("shape", shape, dimension, 1) {
+            Ok(shape) => shape,
+            Err(problem) => {
+                problems.push(problem);
+                return None;
+            }
+        },
+    };
+    let mut shape = content;
+    for size in &mut shape[..dimension.axes()] {
+        *size = size.next_multiple_of(factor);
+    }
+    let grid = Grid { dimension, content, shape };
+    note(images, &grid, config, factor, notes);
+    Some(grid)
+}
+
+/// Mixed axis directions would show the network mirrored or turned anatomy.
+fn check_orientation(
+    images: &[(&str, &Prepared)],
+    config: &DataConfig,
+    problems: &mut Problems,
+) {
+    if config.orientation.is_some() || config.slice.is_some() {
+        return;
+    }
+    let code = |p: &Prepared| orientation(&p.image.geometry.affine);
+    let Some((first, reference)) = images.first().map(|(id, p)| (id, code(p))) else { return };
+    if let Some((id, p)) = images.iter().find(|(_, p)| code(p) != reference) {
+        problems.push(format!(
+            "{first} is stored {reference}, {id} is stored {}; set orientation = \"{reference}\" to turn all alike, or \"stored\" if the headers mean nothing",
+            code(p)
+        ));
+    }
+}
+
+fn note(
+    images: &[(&str, &Prepared)],
+    grid: &Grid,
+    config: &DataConfig,
+    factor: usize,
+    notes: &mut Vec<String>,
+) {
+    let axes = grid.dimension.axes();
+    if grid.shape != grid.content && config.shape.is_some() {
+        notes.push(format!(
+            "shape {} is padded to {}: the network needs multiples of {factor}",
+            by(&grid.content[..axes]),
+            by(&grid.shape[..axes])
+        ));
+    }
+    let larger = |g: &Geometry| (0..axes).any(|axis| g.shape[axis] > grid.content[axis]);
+    let cropped = images.iter().filter(|(_, p)| larger(&p.image.geometry)).count();
+    if cropped > 0 {
+        notes.push(format!(
+            "{cropped} of {} images are larger than shape {} and are cropped about their centre",
+            images.len(),
+            by(&grid.content[..axes])
+        ));
+    }
+    let labelled = images.iter().filter(|(_, p)| p.labels.is_some()).count();
+    if labelled > 0 && labelled < images.len() {
+        notes.push(format!("{labelled} of {} images have labels", images.len()));
+    }
+    if let Some((low, high)) = spacing_range(images, axes) {
+        notes.push(format!(
+            "voxel sizes range from {low:.2} to {high:.2} mm along one axis; spacing = [...] resamples all images to one size"
+        ));
+    }
+}
+
+/// The axis with the widest range of voxel sizes, if it exceeds 2 %.
+fn spacing_range(images: &[(&str, &Prepared)], axes: usize) -> Option<(f64, f64)> {
+    let along = |axis: usize| {
+        let sizes = images.iter().map(move |(_, p)| p.image.geometry.spacing()[axis]);
+        sizes.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), s| (low.min(s), high.max(s)))
+    };
+    (0..axes)
+        .map(along)
+        .filter(|(low, high)| high / low > 1.02)
+        .max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)))
+}

@@ -1,0 +1,197 @@
+//! The table of images: one row per image, read from a CSV file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::problems::Problems;
+use super::split::Split;
+use crate::error::{Error, Result};
+
+/// One image of the study before it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Short name, unique in the study: the file's stem, or its path as written where stems repeat.
+    pub id: String,
+    pub image: PathBuf,
+    pub label: Option<PathBuf>,
+    /// The person (or specimen): all images of one subject stay in one split.
+    pub subject: String,
+    /// The split the manifest gives, if it does.
+    pub split: Option<Split>,
+    /// CSV `x,y,z,name`, LPS millimetres.
+    pub landmarks: Option<PathBuf>,
+}
+
+/// A row as it is written in the file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    image: String,
+    label: Option<String>,
+    subject: Option<String>,
+    split: Option<String>,
+    landmarks: Option<String>,
+}
+
+/// Reads `image,label,subject,split,landmarks`; paths are relative to the manifest's folder.
+///
+/// # Errors
+/// Only where the file as a whole cannot be used; rows that are wrong go to `problems`.
+pub(super) fn read(path: &Path, problems: &mut Problems) -> Result<Vec<Entry>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_path(path)
+        .map_err(|error| csv_error(path, error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let headers = reader.headers().map_err(|error| csv_error(path, error))?;
+    check_headers(path, headers)?;
+    let mut entries = Vec::new();
+    for row in reader.deserialize::<Row>() {
+        let row = row.map_err(|error| csv_error(path, error))?;
+        let place = format!("{}: {}", path.display(), row.image);
+        if row.image.is_empty() {
+            problems.push(format!("{}: a row without an image", path.display()));
+            continue;
+        }
+        if let Some(entry) = entry(row, folder, &place, problems) {
+            entries.push(entry);
+        }
+    }
+    if entries.is_empty() && problems.is_empty() {
+        problems.push(format!("{}: no images are listed", path.display()));
+    }
+    shorten_ids(&mut entries);
+    Ok(entries)
+}
+
+fn csv_error(path: &Path, error: csv::Error) -> Error {
+    let text = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(source) => Error::io(path, source),
+        _ => Error::file(path, text),
+    }
+}
+
+fn check_headers(path: &Path, headers: &csv::StringRecord) -> Result<()> {
+    const COLUMNS: [&str; 5] = ["image", "label", "subject", "split", "landmarks"];
+    if let Some(unknown) = headers.iter().find(|name| !COLUMNS.contains(name)) {
+        return Err(Error::file(
+            path,
+            format!("unknown column `{unknown}`; a manifest has {}", COLUMNS.join(",")),
+        ));
+    }
+    for needed in ["image", "subject"] {
+        if !headers.iter().any(|name| name == needed) {
+            return Err(Error::file(
+                path,
+                format!(
+                    "column `{needed}` is missing; a manifest has {} (label, split and landmarks may be left out)",
+                    COLUMNS.join(",")
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn entry(row: Row, folder: &Path, place: &str, problems: &mut Problems) -> Option<Entry> {
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let split = match given(row.split).map(|text| text.parse::<Split>()) {
+        None => None,
+        Some(Ok(split)) => Some(split),
+        Some(Err(problem)) => {
+            problems.push(format!("{place}: {problem}"));
+            return None;
+        }
+    };
+    let Some(subject) = given(row.subject) else {
+        problems.push(format!(
+            "{place}: the subject is empty; name the person, so that a split never tears one apart"
+        ));
+        return None;
+    };
+    Some(Entry {
+        image: folder.join(&row.image),
+        label: given(row.label).map(|path| folder.join(path)),
+        landmarks: given(row.landmarks).map(|path| folder.join(path)),
+        id: row.image,
+        subject,
+        split,
+    })
+}
+
+/// Replaces paths by file stems where the stems tell the images apart.
+pub(super) fn shorten_ids(entries: &mut [Entry]) {
+    let mut seen = HashMap::new();
+    for entry in entries.iter() {
+        *seen.entry(stem(&entry.image)).or_insert(0) += 1;
+    }
+    if seen.values().all(|&count| count == 1) {
+        for entry in entries {
+            entry.id = stem(&entry.image);
+        }
+    }
+}
+
+/// File name without the endings of image files, which may be double (`.nii.gz`).
+fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    match name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem.to_string(),
+        _ => name.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(text: &str) -> (Result<Vec<Entry>>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.csv");
+        std::fs::write(&path, text).unwrap();
+        let mut problems = Problems::default();
+        let entries = read(&path, &mut problems);
+        (entries, problems.into_result().err().map(|e| e.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn rows_become_entries_with_paths_beside_the_manifest() {
+        let (entries, problems) = manifest(
+            "image,label,subject,split,landmarks\na/x.nii.gz,b/x.nii.gz,s1,train,\na/y.nii,,s2,test,y.csv\n",
+        );
+        let entries = entries.unwrap();
+        assert_eq!(problems, "");
+        assert_eq!(entries[0].id, "x");
+        assert!(entries[0].label.as_ref().unwrap().ends_with("b/x.nii.gz"));
+        assert!(entries[0].image.is_absolute());
+        assert_eq!(entries[1].label, None);
+        assert_eq!(entries[1].split, Some(Split::Test));
+    }
+
+    #[test]
+    fn repeated_stems_keep_their_paths_as_ids() {
+        let (entries, _) = manifest("image,subject\n1/mri/norm.mgz,1\n2/mri/norm.mgz,2\n");
+        assert_eq!(entries.unwrap()[1].id, "2/mri/norm.mgz");
+    }
+
+    #[test]
+    fn bad_rows_are_all_reported_and_bad_files_refused() {
+        let (entries, problems) =
+            manifest("image,subject,split\nx.nii,,train\ny.nii,1,training\n,2,\nz.nii,3,val\n");
+        assert_eq!(entries.unwrap().len(), 1);
+        for part in ["3 problems", "x.nii: the subject is empty", "`training`", "without an image"] {
+            assert!(problems.contains(part), "{part} not in {problems}");
+        }
+        for (text, reason) in [
+            ("image,lable,subject\n", "unknown column `lable`"),
+            ("image\nx.nii\n", "column `subject` is missing"),
+            ("image,subject\nx.nii\n", "fields"),
+        ] {
+            let error = manifest(text).0.unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains("study.csv"), "{error}");
+        }
+    }
+}

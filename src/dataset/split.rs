@@ -1,0 +1,240 @@
+//! Training, validation and test sets: whole subjects, in a seeded order.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::config::DataConfig;
+use super::manifest::Entry;
+use super::problems::Problems;
+use crate::error::{Error, Result};
+
+/// The set an image belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Split {
+    Train,
+    Validation,
+    Test,
+    /// In no set: a training subject beyond `n_train`.
+    Unused,
+}
+
+impl Split {
+    const NAMES: [(&str, Split); 4] = [
+        ("train", Self::Train),
+        ("validation", Self::Validation),
+        ("test", Self::Test),
+        ("unused", Self::Unused),
+    ];
+}
+
+impl FromStr for Split {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = if text == "val" { "validation" } else { text };
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, split)| split).ok_or_else(
+            || format!("split: expected train, validation, test or unused, found `{text}`"),
+        )
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, _) = Self::NAMES[*self as usize];
+        f.write_str(name)
+    }
+}
+
+/// The split of every entry: the manifest's, or by subject in a seeded order.
+pub(super) fn assign(
+    entries: &[Entry],
+    config: &DataConfig,
+    problems: &mut Problems,
+) -> Vec<Split> {
+    let given = given_splits(entries, problems);
+    // The map's order makes the result independent of the order of rows.
+    let mut order: Vec<&str> = given.keys().copied().collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.split_seed));
+    let mut trained = 0;
+    let splits: BTreeMap<&str, Split> = order
+        .iter()
+        .zip(by_fraction(order.len(), config.split))
+        .map(|(&subject, fallback)| {
+            let split = given[subject].unwrap_or(fallback);
+            trained += usize::from(split == Split::Train);
+            let left_out = split == Split::Train && config.n_train.is_some_and(|n| trained > n);
+            (subject, if left_out { Split::Unused } else { split })
+        })
+        .collect();
+    if let Some(wanted) = config.n_train.filter(|&wanted| wanted > trained) {
+        problems.push(format!(
+            "n_train = {wanted}, but the training split has {trained} subjects"
+        ));
+    }
+    entries.iter().map(|entry| splits[entry.subject.as_str()]).collect()
+}
+
+/// What the manifest says about each subject; it must say it once, and for all or none.
+fn given_splits<'a>(
+    entries: &'a [Entry],
+    problems: &mut Problems,
+) -> BTreeMap<&'a str, Option<Split>> {
+    let mut subjects = BTreeMap::new();
+    for entry in entries {
+        let known = *subjects.entry(entry.subject.as_str()).or_insert(entry.split);
+        if known != entry.split {
+            problems.push(format!(
+                "{}: subject {} is in two splits; all images of a subject belong to one",
+                entry.id, entry.subject
+            ));
+        }
+    }
+    let given = subjects.values().flatten().count();
+    if let Some((without, _)) = subjects.iter().find(|(_, split)| split.is_none() && given > 0) {
+        problems.push(format!(
+            "split: given for {given} of {} subjects (not for {without}); fill the column for all or leave it empty",
+            subjects.len(),
+        ));
+    }
+    subjects
+}
+
+/// The split of each of `n` subjects in seeded order: training first, so that `n_train` subjects
+/// are the first of the order and held-out sets do not depend on `n_train`.
+fn by_fraction(n: usize, [_, validation, test]: [f64; 3]) -> impl Iterator<Item = Split> {
+    let count = |fraction: f64| match fraction {
+        0.0 => 0,
+        _ => ((fraction * n as f64).round() as usize).max(1),
+    };
+    let (validation, test) = (count(validation), count(test));
+    let train = n.saturating_sub(validation + test);
+    (0..n).map(move |rank| match rank {
+        _ if rank < train => Split::Train,
+        _ if rank < train + validation => Split::Validation,
+        _ => Split::Test,
+    })
+}
+
+/// Writes `image,label,subject,split,landmarks`, which is itself a manifest: reading it gives the
+/// same split again. Paths are absolute.
+pub(super) fn write(path: &Path, entries: &[Entry], splits: &[Split]) -> Result<()> {
+    let text = |path: &Option<PathBuf>| match path {
+        Some(path) => absolute(path),
+        None => String::new(),
+    };
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut rows = vec![["image", "label", "subject", "split", "landmarks"].map(String::from)];
+    rows.extend(entries.iter().zip(splits).map(|(entry, split)| {
+        [
+            absolute(&entry.image),
+            text(&entry.label),
+            entry.subject.clone(),
+            split.to_string(),
+            text(&entry.landmarks),
+        ]
+    }));
+    for row in rows {
+        table.write_record(row).map_err(|error| Error::file(path, error.to_string()))?;
+    }
+    let bytes = table.into_inner().map_err(|error| Error::file(path, error.to_string()))?;
+    crate::volume::write_atomically(path, |writer| writer.write_all(&bytes))
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// Two images of each of `n` subjects.
+    fn study(n: usize) -> Vec<Entry> {
+        (0..2 * n)
+            .map(|image| Entry {
+                id: format!("{image}"),
+                image: PathBuf::from(format!("{image}.nii")),
+                label: None,
+                subject: format!("s{}", image / 2),
+                split: None,
+                landmarks: None,
+            })
+            .collect()
+    }
+
+    fn split(entries: &[Entry], config: &DataConfig) -> (Vec<Split>, String) {
+        let mut problems = Problems::default();
+        let splits = assign(entries, config, &mut problems);
+        (splits, problems.into_result().err().map(|e| e.to_string()).unwrap_or_default())
+    }
+
+    fn members(entries: &[Entry], splits: &[Split], wanted: Split) -> HashSet<String> {
+        let pairs = entries.iter().zip(splits);
+        pairs.filter(|(_, split)| **split == wanted).map(|(e, _)| e.subject.clone()).collect()
+    }
+
+    #[test]
+    fn subjects_are_disjoint_in_the_given_fractions() {
+        let entries = study(101);
+        let (splits, problems) = split(&entries, &DataConfig::default());
+        assert_eq!(problems, "");
+        let [train, validation, test] =
+            [Split::Train, Split::Validation, Split::Test].map(|p| members(&entries, &splits, p));
+        assert_eq!((train.len(), validation.len(), test.len()), (61, 20, 20));
+        assert!(train.is_disjoint(&validation) && train.is_disjoint(&test));
+        assert!(validation.is_disjoint(&test));
+    }
+
+    #[test]
+    fn the_seed_decides_and_the_order_of_rows_does_not() {
+        let entries = study(20);
+        let config = |split_seed| DataConfig { split_seed, ..DataConfig::default() };
+        let test = |entries: &[Entry], seed| {
+            let (splits, _) = split(entries, &config(seed));
+            members(entries, &splits, Split::Test)
+        };
+        let reversed: Vec<Entry> = entries.iter().rev().cloned().collect();
+        assert_eq!(test(&entries, 1), test(&reversed, 1));
+        assert_ne!(test(&entries, 1), test(&entries, 2));
+    }
+
+    #[test]
+    fn fewer_training_subjects_are_a_subset_and_held_out_sets_stay() {
+        let entries = study(50);
+        let with = |n_train| {
+            let config = DataConfig { n_train, ..DataConfig::default() };
+            let (splits, _) = split(&entries, &config);
+            [Split::Train, Split::Test].map(|split| members(&entries, &splits, split))
+        };
+        let ([five, test_five], [ten, test_ten], [all, _]) = (with(Some(5)), with(Some(10)), with(None));
+        assert_eq!((five.len(), ten.len(), all.len()), (5, 10, 30));
+        assert!(five.is_subset(&ten) && ten.is_subset(&all));
+        assert_eq!(test_five, test_ten);
+        let config = DataConfig { n_train: Some(31), ..DataConfig::default() };
+        assert!(split(&entries, &config).1.contains("has 30 subjects"));
+    }
+
+    #[test]
+    fn a_given_split_is_kept_and_its_gaps_are_reported() {
+        let mut entries = study(3);
+        for (entry, split) in entries.iter_mut().zip([Split::Test; 4]) {
+            entry.split = Some(split);
+        }
+        assert!(split(&entries, &DataConfig::default()).1.contains("2 of 3 subjects (not for s2)"));
+        entries[4].split = Some(Split::Train);
+        assert!(split(&entries, &DataConfig::default()).1.contains("subject s2 is in two splits"));
+        entries[5].split = Some(Split::Train);
+        let (splits, problems) = split(&entries, &DataConfig::default());
+        assert_eq!(problems, "");
+        assert_eq!(splits[..4], [Split::Test; 4]);
+        assert_eq!(splits[4..], [Split::Train; 2]);
+    }
+}
