@@ -19,7 +19,13 @@ fn study() -> Arc<Dataset> {
             data: Array3::from_elem(SHAPE, s as f32),
             geometry: Geometry::new(SHAPE, Dimension::Two, Affine::identity()),
         };
-        write_image(folder.path().join(format!("s{s}.nii")), &image, DType::F32, "").unwrap();
+        write_image(
+            folder.path().join(format!("s{s}.nii")),
+            &image,
+            DType::F32,
+            "",
+        )
+        .unwrap();
     }
     let config: DataConfig = toml::from_str(&format!(
         "images = '{}/{{subject}}.nii'\nnormalize = {{ kind = 'none' }}\n",
@@ -47,7 +53,15 @@ fn synthetic(n: u64) -> Sample {
 fn sampler(mixture: &str, batch: usize, seed: u64) -> Sampler {
     let mixture: MixtureConfig = toml::from_str(mixture).unwrap();
     let make: Box<MakeSynthetic> = Box::new(|n| Ok(synthetic(n)));
-    Sampler::new(mixture, batch, seed, Dimension::Two, Some(study()), Some(make)).unwrap()
+    Sampler::new(
+        mixture,
+        batch,
+        seed,
+        Dimension::Two,
+        Some(study()),
+        Some(make),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -59,14 +73,21 @@ fn the_share_of_real_samples_is_alpha() {
         // Four standard deviations of the binomial: one run in 16,000 would leave them by chance, and
         // the seed is fixed.
         let sd = (n as f64 * alpha * (1.0 - alpha)).sqrt();
-        assert!((real - n as f64 * alpha).abs() <= 4.0 * sd, "{alpha}: {real} of {n}");
+        assert!(
+            (real - n as f64 * alpha).abs() <= 4.0 * sd,
+            "{alpha}: {real} of {n}"
+        );
     }
 }
 
 #[test]
 fn alpha_follows_the_optimiser_step() {
     let sampler = sampler("alpha = [[0, 0.0], [10, 1.0]]", 3, 1);
-    let kinds = |step: u64| (3 * step..3 * step + 3).map(|n| sampler.kind(n)).collect::<Vec<_>>();
+    let kinds = |step: u64| {
+        (3 * step..3 * step + 3)
+            .map(|n| sampler.kind(n))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(kinds(9), [Kind::Synthetic; 3]);
     assert_eq!(kinds(10), [Kind::Real; 3]);
 }
@@ -90,10 +111,17 @@ fn batches_are_the_same_for_any_number_of_workers() {
     let inline = batches(0, 0);
     assert_eq!(inline, batches(0, 1));
     assert_eq!(inline, batches(0, 3));
-    assert_eq!(inline[4..], batches(4, 3)[..5], "a resumed run draws other samples");
+    assert_eq!(
+        inline[4..],
+        batches(4, 3)[..5],
+        "a resumed run draws other samples"
+    );
     let numbers: Vec<u64> = inline.iter().map(|batch| batch.number).collect();
     assert_eq!(numbers, (0..9).collect::<Vec<_>>());
-    let kinds: Vec<Kind> = inline.iter().flat_map(|batch| batch.kinds.clone()).collect();
+    let kinds: Vec<Kind> = inline
+        .iter()
+        .flat_map(|batch| batch.kinds.clone())
+        .collect();
     assert!(kinds.contains(&Kind::Real) && kinds.contains(&Kind::Synthetic));
 }
 

@@ -41,7 +41,9 @@ fn save_labels(folder: &Path, name: &str, labels: &LabelMap) {
 /// `n` subjects with one 2-D image and label map each.
 fn small_study(folder: &Path, n: usize) {
     for s in 0..n {
-        let picture = image([5, 6, 1], Dimension::Two, |[i, j, _]| (s * 100 + i * 10 + j) as f32);
+        let picture = image([5, 6, 1], Dimension::Two, |[i, j, _]| {
+            (s * 100 + i * 10 + j) as f32
+        });
         let labels = Volume {
             data: picture.data.mapv(|v| (v as i32) % 3),
             geometry: picture.geometry.clone(),
@@ -74,13 +76,19 @@ fn patterns_load_split_and_pair_between_subjects() {
 fn the_written_split_gives_the_same_split_again() {
     let folder = tempfile::tempdir().unwrap();
     small_study(folder.path(), 10);
-    let first = load(folder.path(), &format!("{PATTERNS}split_seed = 5\nn_train = 3\n")).unwrap();
+    let first = load(
+        folder.path(),
+        &format!("{PATTERNS}split_seed = 5\nn_train = 3\n"),
+    )
+    .unwrap();
     first.write_split(&folder.path().join("split.csv")).unwrap();
     let again = load(folder.path(), "manifest = '@/split.csv'\n").unwrap();
     for split in [Split::Train, Split::Validation, Split::Test] {
         let subjects = |data: &Dataset| {
             let members = data.members(split).iter();
-            members.map(|&n| data.items()[n].subject.clone()).collect::<Vec<_>>()
+            members
+                .map(|&n| data.items()[n].subject.clone())
+                .collect::<Vec<_>>()
         };
         assert!(!subjects(&first).is_empty());
         assert_eq!(subjects(&first), subjects(&again));
@@ -103,7 +111,14 @@ fn every_problem_is_in_one_report() {
         ),
     };
     save_labels(at, "shifted.nii.gz", &shifted);
-    save_labels(at, "wrong_shape.nii.gz", &Volume { data: Array3::zeros([4, 6, 1]), ..small(4) });
+    save_labels(
+        at,
+        "wrong_shape.nii.gz",
+        &Volume {
+            data: Array3::zeros([4, 6, 1]),
+            ..small(4)
+        },
+    );
     fs::write(
         at.join("study.csv"),
         "image,label,subject,split\n\
@@ -117,9 +132,12 @@ fn every_problem_is_in_one_report() {
          s0/t1.nii.gz,,a,test\n",
     )
     .unwrap();
-    let report = load(at, "manifest = '@/study.csv'\nalign = 'affine'\nn_train = 9\n")
-        .unwrap_err()
-        .to_string();
+    let report = load(
+        at,
+        "manifest = '@/study.csv'\nalign = 'affine'\nn_train = 9\n",
+    )
+    .unwrap_err()
+    .to_string();
     for problem in [
         "align = \"affine\" is not available",
         "the subject is empty",
@@ -150,7 +168,9 @@ fn small(i: usize) -> LabelMap {
 fn images_are_padded_and_cropped_about_the_centre() {
     let folder = tempfile::tempdir().unwrap();
     for s in 0..10 {
-        let picture = image([3, 6, 1], Dimension::Two, |[i, j, _]| (10 * i + j + 1) as f32);
+        let picture = image([3, 6, 1], Dimension::Two, |[i, j, _]| {
+            (10 * i + j + 1) as f32
+        });
         save(folder.path(), &format!("s{s}/t1.nii.gz"), &picture);
     }
     let text = "images = '@/{subject}/t1.nii.gz'\nnormalize = { kind = 'none' }\nalign = 'centre'\nshape = [6, 3]\n";
@@ -166,10 +186,19 @@ fn images_are_padded_and_cropped_about_the_centre() {
     ];
     let expected = Array3::from_shape_fn([6, 3, 1], |(i, j, _)| expected[i][j]);
     assert_eq!(data.items()[0].image, expected);
-    assert!(data.notes().iter().any(|note| note.contains("10 of 10 images are larger")));
+    assert!(
+        data.notes()
+            .iter()
+            .any(|note| note.contains("10 of 10 images are larger"))
+    );
     let padded = Dataset::load(&config(folder.path(), text), 4).unwrap();
     assert_eq!(padded.shape(), [8, 4, 1]);
-    assert!(padded.notes().iter().any(|n| n.contains("6x3 is padded to 8x4") && n.contains("of 4")));
+    assert!(
+        padded
+            .notes()
+            .iter()
+            .any(|n| n.contains("6x3 is padded to 8x4") && n.contains("of 4"))
+    );
     // 6 -> 8 puts one row before; 3 -> 4 none.
     assert_eq!(padded.items()[0].image[[2, 0, 0]], 2.0);
     assert_eq!(padded.items()[0].image[[2, 3, 0]], 0.0);
@@ -181,14 +210,38 @@ fn settings_that_contradict_are_refused() {
     small_study(folder.path(), 4);
     for (text, reason) in [
         ("", "no images"),
-        ("images = '@/{subject}/t1.nii.gz'\nmanifest = 'a.csv'\n", "keep one"),
-        ("images = '@/{subject}/t1.nii.gz'\nsplit = [0.5, 0.2, 0.2]\n", "add up to 1"),
-        ("images = '@/{subject}/t1.nii.gz'\npairs = 'atlas'\n", "set atlas"),
-        ("images = '@/{subject}/t1.nii.gz'\npairs_file = 'x'\n", "pairs_file is set"),
-        ("images = '@/{subject}/t1.nii.gz'\nshape = [4, 4, 4]\n", "expected 2 numbers"),
-        ("images = '@/{subject}/t1.nii.gz'\nshape = [4]\n", "expected 2 or 3 numbers"),
-        ("images = '@/{subject}/t1.nii.gz'\nslice = 'axial:0.5'\n", "this is a 2-D image"),
-        ("images = '@/{subject}/t1.nii.gz'\nsplit = [1.0, 0.0, 0.0]\nn_train = 1\n", "one subject"),
+        (
+            "images = '@/{subject}/t1.nii.gz'\nmanifest = 'a.csv'\n",
+            "keep one",
+        ),
+        (
+            "images = '@/{subject}/t1.nii.gz'\nsplit = [0.5, 0.2, 0.2]\n",
+            "add up to 1",
+        ),
+        (
+            "images = '@/{subject}/t1.nii.gz'\npairs = 'atlas'\n",
+            "set atlas",
+        ),
+        (
+            "images = '@/{subject}/t1.nii.gz'\npairs_file = 'x'\n",
+            "pairs_file is set",
+        ),
+        (
+            "images = '@/{subject}/t1.nii.gz'\nshape = [4, 4, 4]\n",
+            "expected 2 numbers",
+        ),
+        (
+            "images = '@/{subject}/t1.nii.gz'\nshape = [4]\n",
+            "expected 2 or 3 numbers",
+        ),
+        (
+            "images = '@/{subject}/t1.nii.gz'\nslice = 'axial:0.5'\n",
+            "this is a 2-D image",
+        ),
+        (
+            "images = '@/{subject}/t1.nii.gz'\nsplit = [1.0, 0.0, 0.0]\nn_train = 1\n",
+            "one subject",
+        ),
     ] {
         let error = load(folder.path(), text).unwrap_err().to_string();
         assert!(error.contains(reason), "{text}: {error}");
@@ -221,7 +274,11 @@ fn the_hippocampus_study_loads_whole() {
     assert_eq!(data.label_ids(Split::Train), [1, 2]);
     // numpy on hippocampus_001 with load() and fit() of the VoxelMorph baseline: percentiles 0.5 and
     // 99.5 to [0, 1], padded to 48x64x48; x.sum(), x[20, 30, 24], bincount(labels).
-    let item = data.items().iter().find(|item| item.id == "hippocampus_001").unwrap();
+    let item = data
+        .items()
+        .iter()
+        .find(|item| item.id == "hippocampus_001")
+        .unwrap();
     let sum: f64 = item.image.iter().map(|&v| f64::from(v)).sum();
     // Voxels are float32 there and here: 1e-7 relative each, errors of random sign.
     assert!((sum - 34616.06881860737).abs() < 0.01, "{sum}");

@@ -22,13 +22,17 @@ pub fn load<T: DeserializeOwned>(name: &str, overrides: &[String]) -> Result<T> 
         return Ok(settings);
     }
     let mut table: Table = toml::from_str(&text).map_err(|error| located(name, &text, &error))?;
-    let overrides: Vec<Override> =
-        overrides.iter().map(|text| Override::parse(text)).collect::<Result<_>>()?;
+    let overrides: Vec<Override> = overrides
+        .iter()
+        .map(|text| Override::parse(text))
+        .collect::<Result<_>>()?;
     let before = table.clone();
     for change in &overrides {
         change.apply(&mut table)?;
     }
-    table.try_into().map_err(|error| blame::<T>(before, &overrides, &error))
+    table
+        .try_into()
+        .map_err(|error| blame::<T>(before, &overrides, &error))
 }
 
 /// The text of a preset or of a file.
@@ -50,7 +54,9 @@ fn blame<T: DeserializeOwned>(
     error: &toml::de::Error,
 ) -> Error {
     for change in overrides {
-        let outcome = change.apply(&mut table).map(|()| table.clone().try_into::<T>());
+        let outcome = change
+            .apply(&mut table)
+            .map(|()| table.clone().try_into::<T>());
         if let Ok(Err(error)) = outcome {
             let problem = with_suggestion(error.message());
             return Error::invalid(format!("--set {}: {problem}", change.text()));
@@ -80,17 +86,27 @@ mod tests {
 
     #[test]
     fn mistakes_say_where_and_what_was_meant() {
-        let message = |text, overrides: &[&str]| load_text(text, overrides).unwrap_err().to_string();
+        let message =
+            |text, overrides: &[&str]| load_text(text, overrides).unwrap_err().to_string();
         let in_file = message("split_seed = 3\nalgin = 'centre'\n", &[]);
-        assert!(in_file.contains("a.toml:2:1: unknown field `algin`"), "{in_file}");
+        assert!(
+            in_file.contains("a.toml:2:1: unknown field `algin`"),
+            "{in_file}"
+        );
         assert!(in_file.ends_with("did you mean `align`?"), "{in_file}");
         let wrong_type = message("split_seed = 'x'\n", &[]);
         assert!(wrong_type.contains("a.toml:1:14:"), "{wrong_type}");
         let syntax = message("split_seed = \n", &[]);
         assert!(syntax.contains("a.toml:1:1"), "{syntax}");
         let overridden = message("", &["n_train=5", "shpe=[4, 4]", "align=header"]);
-        assert!(overridden.starts_with("--set shpe=[4, 4]: unknown field"), "{overridden}");
-        assert!(overridden.ends_with("did you mean `shape`?"), "{overridden}");
+        assert!(
+            overridden.starts_with("--set shpe=[4, 4]: unknown field"),
+            "{overridden}"
+        );
+        assert!(
+            overridden.ends_with("did you mean `shape`?"),
+            "{overridden}"
+        );
         let variant = message("", &["align=center"]);
         assert!(variant.ends_with("did you mean `centre`?"), "{variant}");
     }
@@ -98,7 +114,15 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_presets() {
         let error = text_of("hybridmorph-fewshoot").unwrap_err().to_string();
-        assert!(error.contains("did you mean `hybridmorph-fewshot`?"), "{error}");
-        assert!(text_of("no-such-folder/a.toml").unwrap_err().to_string().contains("quickstart"));
+        assert!(
+            error.contains("did you mean `hybridmorph-fewshot`?"),
+            "{error}"
+        );
+        assert!(
+            text_of("no-such-folder/a.toml")
+                .unwrap_err()
+                .to_string()
+                .contains("quickstart")
+        );
     }
 }

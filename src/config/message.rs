@@ -23,7 +23,11 @@ pub(super) fn with_suggestion(message: &str) -> String {
     let message = message.trim().replace('\n', "; ");
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
-    match quoted.next().filter(|_| unknown).and_then(|found| nearest(found, quoted)) {
+    match quoted
+        .next()
+        .filter(|_| unknown)
+        .and_then(|found| nearest(found, quoted))
+    {
         Some(name) => format!("{message}; did you mean `{name}`?"),
         None => message,
     }
@@ -36,7 +40,10 @@ pub(super) fn nearest<'a>(
 ) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(2);
     let ranked = candidates.into_iter().map(|name| (edits(word, name), name));
-    ranked.min().filter(|(edits, _)| *edits <= limit).map(|(_, name)| name)
+    ranked
+        .min()
+        .filter(|(edits, _)| *edits <= limit)
+        .map(|(_, name)| name)
 }
 
 /// Levenshtein distance: insertions, deletions and replacements from `a` to `b`.
@@ -84,6 +91,9 @@ mod tests {
         let text = "# first\nrat = 1\n";
         let error = toml::from_str::<Settings>(text).unwrap_err();
         let message = located("a.toml", text, &error).to_string();
-        assert_eq!(message, "a.toml:2:1: unknown field `rat`, expected `rate`; did you mean `rate`?");
+        assert_eq!(
+            message,
+            "a.toml:2:1: unknown field `rat`, expected `rate`; did you mean `rate`?"
+        );
     }
 }

@@ -26,9 +26,16 @@ impl Override {
             )));
         };
         let value = toml_value(value).map_err(|problem| {
-            Error::invalid(format!("--set {text}: {}", problem.trim().replace('\n', "; ")))
+            Error::invalid(format!(
+                "--set {text}: {}",
+                problem.trim().replace('\n', "; ")
+            ))
         })?;
-        Ok(Self { keys, value, text: text.to_string() })
+        Ok(Self {
+            keys,
+            value,
+            text: text.to_string(),
+        })
     }
 
     pub fn text(&self) -> &str {
@@ -39,7 +46,9 @@ impl Override {
     ///
     /// A number in the path is a place in a list, from 0.
     pub fn apply(&self, table: &mut Table) -> Result<()> {
-        let Some((last, path)) = self.keys.split_last() else { return Ok(()) };
+        let Some((last, path)) = self.keys.split_last() else {
+            return Ok(());
+        };
         let Some((first, rest)) = path.split_first() else {
             table.insert(last.clone(), self.value.clone());
             return Ok(());
@@ -86,7 +95,9 @@ impl Override {
 /// `text` as a TOML value; what is no TOML but cannot be meant as such is a string.
 fn toml_value(text: &str) -> Result<Value, String> {
     match toml::from_str::<Table>(&format!("value = {text}")) {
-        Ok(mut table) if table.len() == 1 => Ok(table.remove("value").unwrap_or(Value::Boolean(false))),
+        Ok(mut table) if table.len() == 1 => {
+            Ok(table.remove("value").unwrap_or(Value::Boolean(false)))
+        }
         Ok(_) => Ok(Value::String(text.to_string())),
         Err(error) if text.is_empty() || text.starts_with(['"', '\'', '[', '{']) => {
             Err(format!("the value is not valid TOML: {}", error.message()))
@@ -109,7 +120,8 @@ mod tests {
 
     #[test]
     fn values_are_typed_and_land_in_their_place() {
-        let base = "seed = 1\n[data]\nalign = 'header'\n[[loss]]\nweight = 1.0\n[[loss]]\nweight = 2.0\n";
+        let base =
+            "seed = 1\n[data]\nalign = 'header'\n[[loss]]\nweight = 1.0\n[[loss]]\nweight = 2.0\n";
         let overrides = [
             "seed=7",
             "data.align=centre",
@@ -120,7 +132,10 @@ mod tests {
             "data.images='x y'",
         ];
         let expected = "seed = 7\n[data]\nalign = 'centre'\nshape = [48, 64, 48]\nmanifest = '/a/b=c.csv'\nimages = 'x y'\n[[loss]]\nweight = 1.0\n[[loss]]\nweight = 0.5\n[synth.shapes]\nlabels = 5\n";
-        assert_eq!(applied(base, &overrides).unwrap(), toml::from_str(expected).unwrap());
+        assert_eq!(
+            applied(base, &overrides).unwrap(),
+            toml::from_str(expected).unwrap()
+        );
     }
 
     #[test]
@@ -133,7 +148,9 @@ mod tests {
             ("seed.x=1", "not a section"),
             ("loss.2.weight=1", "from 0 to 0"),
         ] {
-            let error = applied("seed = 1\n[[loss]]\nweight = 1.0\n", &[text]).unwrap_err().to_string();
+            let error = applied("seed = 1\n[[loss]]\nweight = 1.0\n", &[text])
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(&format!("--set {text}")), "{error}");
             assert!(error.contains(reason), "{error}");
         }

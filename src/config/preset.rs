@@ -25,12 +25,19 @@ presets!(
 
 /// The text of the preset of that name.
 pub fn find(name: &str) -> Option<&'static str> {
-    PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    PRESETS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
 }
 
 /// What a preset is for: its first comment line.
 pub fn summary(text: &str) -> &str {
-    text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches('#')
+        .trim()
 }
 
 /// Neither a preset nor a file.

@@ -58,7 +58,9 @@ impl Batch {
     /// # Errors
     /// When the samples differ in shape, or there are none.
     pub fn from_samples(number: u64, dimension: Dimension, samples: &[Sample]) -> Result<Self> {
-        let first = samples.first().ok_or_else(|| Error::invalid("a batch needs a sample"))?;
+        let first = samples
+            .first()
+            .ok_or_else(|| Error::invalid("a batch needs a sample"))?;
         let shape = first.fixed.dim();
         for sample in samples {
             check_shapes(sample, shape, dimension)?;
@@ -80,11 +82,15 @@ impl Batch {
             fixed: join(samples.iter().map(|s| Some(s.fixed.iter())), voxels),
             moving: join(samples.iter().map(|s| Some(s.moving.iter())), voxels),
             fixed_labels: join(
-                samples.iter().map(|s| s.fixed_labels.as_ref().map(|a| a.iter())),
+                samples
+                    .iter()
+                    .map(|s| s.fixed_labels.as_ref().map(|a| a.iter())),
                 voxels,
             ),
             moving_labels: join(
-                samples.iter().map(|s| s.moving_labels.as_ref().map(|a| a.iter())),
+                samples
+                    .iter()
+                    .map(|s| s.moving_labels.as_ref().map(|a| a.iter())),
                 voxels,
             ),
             has_labels: samples
@@ -138,8 +144,13 @@ fn check_shapes(sample: &Sample, shape: (usize, usize, usize), dimension: Dimens
     let labels = [&sample.fixed_labels, &sample.moving_labels];
     let agree = sample.fixed.dim() == shape
         && sample.moving.dim() == shape
-        && labels.iter().all(|labels| labels.as_ref().is_none_or(|a| a.dim() == shape))
-        && sample.field.as_ref().is_none_or(|field| field.dim() == (dimension.axes(), i, j, k));
+        && labels
+            .iter()
+            .all(|labels| labels.as_ref().is_none_or(|a| a.dim() == shape))
+        && sample
+            .field
+            .as_ref()
+            .is_none_or(|field| field.dim() == (dimension.axes(), i, j, k));
     if agree {
         return Ok(());
     }
@@ -173,7 +184,10 @@ mod tests {
 
     #[test]
     fn missing_labels_and_fields_are_zeros_and_marked() {
-        let samples = [sample(Kind::Real, 1.0, (2, 3, 1)), sample(Kind::Synthetic, 2.0, (2, 3, 1))];
+        let samples = [
+            sample(Kind::Real, 1.0, (2, 3, 1)),
+            sample(Kind::Synthetic, 2.0, (2, 3, 1)),
+        ];
         let batch = Batch::from_samples(5, Dimension::Two, &samples).unwrap();
         assert_eq!(batch.extent, [1, 2, 3]);
         assert_eq!(batch.fixed, [[1.0; 6], [2.0; 6]].concat());
@@ -187,9 +201,17 @@ mod tests {
 
     #[test]
     fn different_shapes_are_refused() {
-        let samples = [sample(Kind::Real, 1.0, (2, 3, 1)), sample(Kind::Real, 1.0, (3, 2, 1))];
-        let error = Batch::from_samples(0, Dimension::Two, &samples).unwrap_err().to_string();
-        assert!(error.contains("2x3x1") && error.contains("(3, 2, 1)"), "{error}");
+        let samples = [
+            sample(Kind::Real, 1.0, (2, 3, 1)),
+            sample(Kind::Real, 1.0, (3, 2, 1)),
+        ];
+        let error = Batch::from_samples(0, Dimension::Two, &samples)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("2x3x1") && error.contains("(3, 2, 1)"),
+            "{error}"
+        );
         assert!(Batch::from_samples(0, Dimension::Two, &[]).is_err());
     }
 }

@@ -123,19 +123,33 @@ impl DataConfig {
             }
         }
         if self.shape.iter().flatten().any(|&size| size < 2) {
-            problems.push(format!("shape: sizes must be at least 2 voxels, found {:?}", self.shape));
+            problems.push(format!(
+                "shape: sizes must be at least 2 voxels, found {:?}",
+                self.shape
+            ));
         }
-        if self.spacing.iter().flatten().any(|&size| !(size > 0.0 && size.is_finite())) {
-            problems.push(format!("spacing: expected sizes above 0 mm, found {:?}", self.spacing));
+        if self
+            .spacing
+            .iter()
+            .flatten()
+            .any(|&size| !(size > 0.0 && size.is_finite()))
+        {
+            problems.push(format!(
+                "spacing: expected sizes above 0 mm, found {:?}",
+                self.spacing
+            ));
         }
     }
 
     fn check_sources(&self, problems: &mut Problems) {
         match (&self.manifest, &self.images) {
-            (None, None) => problems.push("no images: set manifest = \"FILE.csv\" or images = \"PATTERN\""),
+            (None, None) => {
+                problems.push("no images: set manifest = \"FILE.csv\" or images = \"PATTERN\"")
+            }
             (Some(_), Some(_)) => problems.push("manifest and images are both set; keep one"),
-            (Some(_), None) if self.labels.is_some() => problems
-                .push("labels is a pattern for use with images; a manifest has its own label column"),
+            (Some(_), None) if self.labels.is_some() => problems.push(
+                "labels is a pattern for use with images; a manifest has its own label column",
+            ),
             _ => {}
         }
         let needs = [

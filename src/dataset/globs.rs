@@ -87,7 +87,10 @@ impl Pattern {
             parts.push(part);
             rest = &rest[used..];
         }
-        Ok(Self { text: text.to_string(), parts })
+        Ok(Self {
+            text: text.to_string(),
+            parts,
+        })
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -100,9 +103,8 @@ impl Pattern {
     /// Files that match, in sorted order, with what the captures took.
     fn matches(&self) -> Result<Vec<(PathBuf, Captures)>> {
         let regex = self.regex()?;
-        let paths = glob::glob(&self.glob()).map_err(|error| {
-            Error::invalid(format!("images = \"{}\": {error}", self.text))
-        })?;
+        let paths = glob::glob(&self.glob())
+            .map_err(|error| Error::invalid(format!("images = \"{}\": {error}", self.text)))?;
         let mut found = Vec::new();
         for path in paths {
             let path = path.map_err(|error| Error::io(error.path().to_path_buf(), error.into()))?;
@@ -150,7 +152,10 @@ impl Pattern {
         let mut captures = Captures::new();
         for (name, value) in self.names().zip(found.iter().skip(1)) {
             let value = value?.as_str().to_string();
-            if captures.insert(name.to_string(), value.clone()).is_some_and(|old| old != value) {
+            if captures
+                .insert(name.to_string(), value.clone())
+                .is_some_and(|old| old != value)
+            {
                 return None;
             }
         }
@@ -209,25 +214,55 @@ mod tests {
     fn found(folder: &tempfile::TempDir, images: &str, labels: Option<&str>) -> Result<Vec<Entry>> {
         let inside = |pattern: &str| format!("{}/{pattern}", folder.path().display());
         let mut problems = Problems::default();
-        let entries = find(&inside(images), labels.map(inside).as_deref(), &mut problems)?;
+        let entries = find(
+            &inside(images),
+            labels.map(inside).as_deref(),
+            &mut problems,
+        )?;
         problems.into_result()?;
         Ok(entries)
     }
 
     #[test]
     fn captures_name_subjects_and_labels() {
-        let folder = folder(&["sub-01/mri/norm.mgz", "sub-02/mri/norm.mgz", "sub-02/mri/T1.mgz"]);
-        let entries = found(&folder, "{subject}/mri/norm.mgz", Some("{subject}/mri/aseg.mgz")).unwrap();
+        let folder = folder(&[
+            "sub-01/mri/norm.mgz",
+            "sub-02/mri/norm.mgz",
+            "sub-02/mri/T1.mgz",
+        ]);
+        let entries = found(
+            &folder,
+            "{subject}/mri/norm.mgz",
+            Some("{subject}/mri/aseg.mgz"),
+        )
+        .unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1].subject, "sub-02");
-        assert!(entries[1].label.as_ref().unwrap().ends_with("sub-02/mri/aseg.mgz"));
+        assert!(
+            entries[1]
+                .label
+                .as_ref()
+                .unwrap()
+                .ends_with("sub-02/mri/aseg.mgz")
+        );
     }
 
     #[test]
     fn captures_are_short_and_repeat() {
-        let folder = folder(&["train/p1_ED_x.nii.gz", "train/p1_ES.nii.gz", "test/p2/p2.nii", "test/p2/p3.nii"]);
+        let folder = folder(&[
+            "train/p1_ED_x.nii.gz",
+            "train/p1_ES.nii.gz",
+            "test/p2/p2.nii",
+            "test/p2/p3.nii",
+        ]);
         let entries = found(&folder, "{split}/{subject}_{phase}.nii.gz", None).unwrap();
-        assert_eq!(entries.iter().map(|e| e.subject.as_str()).collect::<Vec<_>>(), ["p1", "p1"]);
+        assert_eq!(
+            entries
+                .iter()
+                .map(|e| e.subject.as_str())
+                .collect::<Vec<_>>(),
+            ["p1", "p1"]
+        );
         assert_eq!(entries[0].split, Some(super::super::split::Split::Train));
         let entries = found(&folder, "**/{subject}/{subject}.nii", None).unwrap();
         assert_eq!(entries.len(), 1);

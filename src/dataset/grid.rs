@@ -1,8 +1,8 @@
 //! The one grid that all images of a study are brought to.
 
 use super::config::{DataConfig, per_axis};
-use super::preprocess::{Prepared, by};
 use super::pending::orientation;
+use super::preprocess::{Prepared, by};
 use super::problems::Problems;
 use crate::volume::{Dimension, Geometry};
 
@@ -25,8 +25,12 @@ pub(super) fn decide(
     problems: &mut Problems,
     notes: &mut Vec<String>,
 ) -> Option<Grid> {
-    let (first, dimension) = images.first().map(|(id, p)| (id, p.image.geometry.dimension))?;
-    let other = images.iter().find(|(_, p)| p.image.geometry.dimension != dimension);
+    let (first, dimension) = images
+        .first()
+        .map(|(id, p)| (id, p.image.geometry.dimension))?;
+    let other = images
+        .iter()
+        .find(|(_, p)| p.image.geometry.dimension != dimension);
     if let Some((id, _)) = other {
         let axes = dimension.axes();
         problems.push(format!(
@@ -37,7 +41,11 @@ pub(super) fn decide(
     }
     check_orientation(images, config, problems);
     let largest = [0, 1, 2].map(|axis| {
-        images.iter().map(|(_, p)| p.image.geometry.shape[axis]).max().unwrap_or(1)
+        images
+            .iter()
+            .map(|(_, p)| p.image.geometry.shape[axis])
+            .max()
+            .unwrap_or(1)
     });
     let content = match &config.shape {
         None => largest,
@@ -53,22 +61,24 @@ pub(super) fn decide(
     for size in &mut shape[..dimension.axes()] {
         *size = size.next_multiple_of(factor);
     }
-    let grid = Grid { dimension, content, shape };
+    let grid = Grid {
+        dimension,
+        content,
+        shape,
+    };
     note(images, &grid, config, factor, notes);
     Some(grid)
 }
 
 /// Mixed axis directions would show the network mirrored or turned anatomy.
-fn check_orientation(
-    images: &[(&str, &Prepared)],
-    config: &DataConfig,
-    problems: &mut Problems,
-) {
+fn check_orientation(images: &[(&str, &Prepared)], config: &DataConfig, problems: &mut Problems) {
     if config.orientation.is_some() || config.slice.is_some() {
         return;
     }
     let code = |p: &Prepared| orientation(&p.image.geometry.affine);
-    let Some((first, reference)) = images.first().map(|(id, p)| (id, code(p))) else { return };
+    let Some((first, reference)) = images.first().map(|(id, p)| (id, code(p))) else {
+        return;
+    };
     if let Some((id, p)) = images.iter().find(|(_, p)| code(p) != reference) {
         problems.push(format!(
             "{first} is stored {reference}, {id} is stored {}; set orientation = \"{reference}\" to turn all alike, or \"stored\" if the headers mean nothing",
@@ -93,7 +103,10 @@ fn note(
         ));
     }
     let larger = |g: &Geometry| (0..axes).any(|axis| g.shape[axis] > grid.content[axis]);
-    let cropped = images.iter().filter(|(_, p)| larger(&p.image.geometry)).count();
+    let cropped = images
+        .iter()
+        .filter(|(_, p)| larger(&p.image.geometry))
+        .count();
     if cropped > 0 {
         notes.push(format!(
             "{cropped} of {} images are larger than shape {} and are cropped about their centre",
@@ -115,8 +128,12 @@ fn note(
 /// The axis with the widest range of voxel sizes, if it exceeds 2 %.
 fn spacing_range(images: &[(&str, &Prepared)], axes: usize) -> Option<(f64, f64)> {
     let along = |axis: usize| {
-        let sizes = images.iter().map(move |(_, p)| p.image.geometry.spacing()[axis]);
-        sizes.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), s| (low.min(s), high.max(s)))
+        let sizes = images
+            .iter()
+            .map(move |(_, p)| p.image.geometry.spacing()[axis]);
+        sizes.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), s| {
+            (low.min(s), high.max(s))
+        })
     };
     (0..axes)
         .map(along)

@@ -34,7 +34,12 @@ impl Loader {
         let lanes = (0..workers)
             .map(|worker| Lane::start(sampler.clone(), first + worker as u64, workers))
             .collect::<Result<_>>()?;
-        Ok(Self { sampler, next: first, lanes, turn: 0 })
+        Ok(Self {
+            sampler,
+            next: first,
+            lanes,
+            turn: 0,
+        })
     }
 
     /// Number of the batch that the next call gives; the sampler's whole state for a checkpoint.
@@ -50,7 +55,10 @@ impl Loader {
         let batch = match self.lanes.get(self.turn) {
             None => self.sampler.batch(self.next)?,
             Some(lane) => lane.batches.recv().map_err(|_| {
-                Error::invalid(format!("batch {}: its worker thread has stopped", self.next))
+                Error::invalid(format!(
+                    "batch {}: its worker thread has stopped",
+                    self.next
+                ))
             })??,
         };
         self.next += 1;
@@ -61,7 +69,8 @@ impl Loader {
 
 impl Lane {
     fn start(sampler: Arc<Sampler>, first: u64, step: usize) -> Result<Self> {
-        let failed = |error: String| Error::invalid(format!("cannot start a loader thread: {error}"));
+        let failed =
+            |error: String| Error::invalid(format!("cannot start a loader thread: {error}"));
         // One thread of its own: the synthesis inside must not spread over the trainer's threads.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
@@ -89,8 +98,11 @@ fn work(sampler: &Sampler, numbers: impl Iterator<Item = u64>, sender: &SyncSend
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        let (channels, workers): (Vec<_>, Vec<_>) =
-            self.lanes.drain(..).map(|lane| (lane.batches, lane.worker)).unzip();
+        let (channels, workers): (Vec<_>, Vec<_>) = self
+            .lanes
+            .drain(..)
+            .map(|lane| (lane.batches, lane.worker))
+            .unzip();
         // A worker that waits to send wakes up when its receiver goes.
         drop(channels);
         for worker in workers {

@@ -78,7 +78,10 @@ fn check_headers(path: &Path, headers: &csv::StringRecord) -> Result<()> {
     if let Some(unknown) = headers.iter().find(|name| !COLUMNS.contains(name)) {
         return Err(Error::file(
             path,
-            format!("unknown column `{unknown}`; a manifest has {}", COLUMNS.join(",")),
+            format!(
+                "unknown column `{unknown}`; a manifest has {}",
+                COLUMNS.join(",")
+            ),
         ));
     }
     for needed in ["image", "subject"] {
@@ -154,7 +157,14 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let mut problems = Problems::default();
         let entries = read(&path, &mut problems);
-        (entries, problems.into_result().err().map(|e| e.to_string()).unwrap_or_default())
+        (
+            entries,
+            problems
+                .into_result()
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_default(),
+        )
     }
 
     #[test]
@@ -182,7 +192,12 @@ mod tests {
         let (entries, problems) =
             manifest("image,subject,split\nx.nii,,train\ny.nii,1,training\n,2,\nz.nii,3,val\n");
         assert_eq!(entries.unwrap().len(), 1);
-        for part in ["3 problems", "x.nii: the subject is empty", "`training`", "without an image"] {
+        for part in [
+            "3 problems",
+            "x.nii: the subject is empty",
+            "`training`",
+            "without an image",
+        ] {
             assert!(problems.contains(part), "{part} not in {problems}");
         }
         for (text, reason) in [
@@ -191,7 +206,10 @@ mod tests {
             ("image,subject\nx.nii\n", "fields"),
         ] {
             let error = manifest(text).0.unwrap_err().to_string();
-            assert!(error.contains(reason) && error.contains("study.csv"), "{error}");
+            assert!(
+                error.contains(reason) && error.contains("study.csv"),
+                "{error}"
+            );
         }
     }
 }

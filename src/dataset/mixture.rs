@@ -58,7 +58,10 @@ pub struct Ramp {
 
 impl Default for MixtureConfig {
     fn default() -> Self {
-        Self { alpha: Alpha::Constant(1.0), mode: Mode::Sample }
+        Self {
+            alpha: Alpha::Constant(1.0),
+            mode: Mode::Sample,
+        }
     }
 }
 
@@ -103,7 +106,9 @@ impl Alpha {
         let (low, high) = self.range();
         if !(low >= 0.0 && high <= 1.0) {
             let value = if low >= 0.0 { high } else { low };
-            return Err(format!("alpha: expected a share from 0 to 1, found {value}"));
+            return Err(format!(
+                "alpha: expected a share from 0 to 1, found {value}"
+            ));
         }
         Ok(self)
     }
@@ -199,9 +204,15 @@ mod tests {
         assert_eq!(at("alpha = 0", 7), 0.0);
         assert_eq!(at("alpha = 0.7", 7), 0.7);
         let ramp = "alpha = { from = 0.0, to = 1.0, steps = 10 }";
-        assert_eq!([0, 5, 10, 99].map(|step| at(ramp, step)), [0.0, 0.5, 1.0, 1.0]);
+        assert_eq!(
+            [0, 5, 10, 99].map(|step| at(ramp, step)),
+            [0.0, 0.5, 1.0, 1.0]
+        );
         let list = "alpha = [[0, 0.5], [100, 0.9]]";
-        assert_eq!([0, 99, 100, 500].map(|step| at(list, step)), [0.5, 0.5, 0.9, 0.9]);
+        assert_eq!(
+            [0, 99, 100, 500].map(|step| at(list, step)),
+            [0.5, 0.5, 0.9, 0.9]
+        );
     }
 
     #[test]
@@ -223,7 +234,10 @@ mod tests {
             ("alpha = -0.5", "found -0.5"),
             ("alpha = nan", "0 to 1"),
             ("alpha = \"half\"", "expected a number, { from, to, steps }"),
-            ("alpha = { from = 0.0, to = 1.0, step = 10 }", "unknown field `step`"),
+            (
+                "alpha = { from = 0.0, to = 1.0, step = 10 }",
+                "unknown field `step`",
+            ),
             ("alpha = { from = 0.0, to = 1.0, steps = 0 }", "at least 1"),
             ("alpha = [[5, 0.5]]", "begin at step 0"),
             ("alpha = []", "begin at step 0"),
@@ -249,7 +263,10 @@ mod tests {
     fn a_mixture_without_its_source_is_refused() {
         let check = |text, batch, real, synthetic| {
             let result = mixture(text).unwrap().check(batch, real, synthetic);
-            result.err().map(|error| error.to_string()).unwrap_or_default()
+            result
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
         };
         assert_eq!(check("alpha = 0.5", 1, true, true), "");
         assert_eq!(check("alpha = 0", 1, false, true), "");

@@ -37,19 +37,28 @@ impl Group {
     pub fn new(split: Split, entries: &[Entry], splits: &[Split], pairing: &Pairing) -> Self {
         let mut members: Vec<usize> = (0..entries.len()).filter(|&n| splits[n] == split).collect();
         members.sort_by_key(|&n| (&entries[n].subject, n));
-        let names: BTreeSet<&str> = members.iter().map(|&n| entries[n].subject.as_str()).collect();
+        let names: BTreeSet<&str> = members
+            .iter()
+            .map(|&n| entries[n].subject.as_str())
+            .collect();
         let names: Vec<&str> = names.into_iter().collect();
         let subjects = members
             .iter()
             .map(|&n| names.partition_point(|name| *name < entries[n].subject.as_str()))
             .collect();
         let listed = match pairing {
-            Pairing::Listed(pairs) => {
-                pairs.iter().copied().filter(|&(fixed, _)| splits[fixed] == split).collect()
-            }
+            Pairing::Listed(pairs) => pairs
+                .iter()
+                .copied()
+                .filter(|&(fixed, _)| splits[fixed] == split)
+                .collect(),
             _ => Vec::new(),
         };
-        Self { members, subjects, listed }
+        Self {
+            members,
+            subjects,
+            listed,
+        }
     }
 
     /// Item numbers.
@@ -73,9 +82,15 @@ impl Group {
             Pairing::BetweenSubjects => {
                 let fixed = any(rng, self.members.len());
                 let start = self.subjects.partition_point(|&s| s < self.subjects[fixed]);
-                let end = self.subjects.partition_point(|&s| s <= self.subjects[fixed]);
+                let end = self
+                    .subjects
+                    .partition_point(|&s| s <= self.subjects[fixed]);
                 let other = any(rng, self.members.len() - (end - start));
-                let moving = if other < start { other } else { other + end - start };
+                let moving = if other < start {
+                    other
+                } else {
+                    other + end - start
+                };
                 (self.members[fixed], self.members[moving])
             }
         }
@@ -85,7 +100,11 @@ impl Group {
     pub fn all(&self, pairing: &Pairing) -> Vec<(usize, usize)> {
         match pairing {
             Pairing::Listed(_) => self.listed.clone(),
-            Pairing::Atlas(atlas) => self.members.iter().map(|&moving| (*atlas, moving)).collect(),
+            Pairing::Atlas(atlas) => self
+                .members
+                .iter()
+                .map(|&moving| (*atlas, moving))
+                .collect(),
             Pairing::BetweenSubjects => {
                 let with_subject = || self.members.iter().zip(&self.subjects);
                 with_subject()
@@ -122,8 +141,10 @@ pub(super) fn read_list(
     problems: &mut Problems,
 ) -> Result<Vec<(usize, usize)>> {
     let wrong = |error: csv::Error| Error::file(path, error.to_string());
-    let mut reader =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(wrong)?;
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_path(path)
+        .map_err(wrong)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut pairs = Vec::new();
     for row in reader.deserialize::<Row>() {
@@ -158,10 +179,15 @@ pub(super) fn read_list(
 
 /// The item that an id or a path names.
 fn position(name: &str, folder: &Path, entries: &[Entry]) -> Option<usize> {
-    entries.iter().position(|entry| entry.id == name).or_else(|| {
-        let wanted = folder.join(name).canonicalize().ok()?;
-        entries.iter().position(|entry| entry.image.canonicalize().ok().as_ref() == Some(&wanted))
-    })
+    entries
+        .iter()
+        .position(|entry| entry.id == name)
+        .or_else(|| {
+            let wanted = folder.join(name).canonicalize().ok()?;
+            entries
+                .iter()
+                .position(|entry| entry.image.canonicalize().ok().as_ref() == Some(&wanted))
+        })
 }
 
 #[cfg(test)]
@@ -184,7 +210,12 @@ mod tests {
 
     fn group(subjects: &[&str], pairing: &Pairing) -> Group {
         let entries = study(subjects);
-        Group::new(Split::Train, &entries, &vec![Split::Train; entries.len()], pairing)
+        Group::new(
+            Split::Train,
+            &entries,
+            &vec![Split::Train; entries.len()],
+            pairing,
+        )
     }
 
     #[test]
@@ -204,7 +235,13 @@ mod tests {
         }
         assert!(all.iter().all(|pair| counts.contains_key(pair)));
         // Every image is fixed in 1 of 5 draws: 3200, standard deviation 51; 5 of those.
-        let fixed = |n| counts.iter().filter(|((f, _), _)| *f == n).map(|(_, c)| c).sum::<i32>();
+        let fixed = |n| {
+            counts
+                .iter()
+                .filter(|((f, _), _)| *f == n)
+                .map(|(_, c)| c)
+                .sum::<i32>()
+        };
         assert!((0..5).all(|n| (fixed(n) - 3200).abs() < 255));
     }
 
@@ -239,11 +276,20 @@ mod tests {
         let pairs = read_list(&path, &entries, &splits, &mut problems).unwrap();
         assert_eq!(pairs, [(0, 1)]);
         let report = problems.into_result().unwrap_err().to_string();
-        assert!(report.contains("nobody is not an image of the study"), "{report}");
-        assert!(report.contains("0 is in the train split, 2 in the test split"), "{report}");
+        assert!(
+            report.contains("nobody is not an image of the study"),
+            "{report}"
+        );
+        assert!(
+            report.contains("0 is in the train split, 2 in the test split"),
+            "{report}"
+        );
         let pairing = Pairing::Listed(pairs);
         let train = Group::new(Split::Train, &entries, &splits, &pairing);
         let test = Group::new(Split::Test, &entries, &splits, &pairing);
-        assert_eq!((train.all(&pairing).len(), test.all(&pairing).len()), (1, 0));
+        assert_eq!(
+            (train.all(&pairing).len(), test.all(&pairing).len()),
+            (1, 0)
+        );
     }
 }

@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use crate::volume::{Affine, Geometry, Image, LabelMap, Volume};
 
 fn missing<T>() -> Result<T> {
-    Err(Error::invalid("resampling is not available yet; use align = \"centre\" on images of one orientation"))
+    Err(Error::invalid(
+        "resampling is not available yet; use align = \"centre\" on images of one orientation",
+    ))
 }
 
 pub fn reorient<T>(_: &Volume<T>, _: &str) -> Result<Volume<T>> {
@@ -23,7 +25,11 @@ pub fn orientation(affine: &Affine) -> String {
     let linear = affine.linear();
     let letter = |axis: usize| {
         let world = linear.column(axis).iamax();
-        if linear[(world, axis)] < 0.0 { ["L", "P", "I"][world] } else { ["R", "A", "S"][world] }
+        if linear[(world, axis)] < 0.0 {
+            ["L", "P", "I"][world]
+        } else {
+            ["R", "A", "S"][world]
+        }
     };
     [0, 1, 2].map(letter).concat()
 }

@@ -79,7 +79,11 @@ fn corner_distance(a: &Geometry, b: &Geometry) -> f64 {
     let smallest = used.iter().copied().fold(f64::INFINITY, f64::min);
     let corners = (0..8).map(|corner| {
         let voxel = Vector3::from_fn(|axis, _| {
-            if corner >> axis & 1 == 1 { (a.shape[axis] - 1) as f64 } else { 0.0 }
+            if corner >> axis & 1 == 1 {
+                (a.shape[axis] - 1) as f64
+            } else {
+                0.0
+            }
         });
         let [a, b] = [a, b].map(|grid| grid.affine.to_world(VoxelPoint(voxel)).0);
         (a - b).norm()
@@ -100,7 +104,10 @@ impl Prepared {
     }
 
     fn orient(self, config: &DataConfig) -> Result<Self> {
-        let code = config.orientation.as_deref().filter(|code| *code != "stored");
+        let code = config
+            .orientation
+            .as_deref()
+            .filter(|code| *code != "stored");
         match (config.slice, code, self.image.geometry.dimension) {
             (Some(_), _, Dimension::Two) => Err(Error::invalid(
                 "slice is set, but this is a 2-D image; remove slice or use volumes",
@@ -110,17 +117,23 @@ impl Prepared {
                     Some("stored") => None,
                     given => Some(given.unwrap_or("RAS")),
                 };
-                self.each(|image| take(image, slice, code), |labels| take(labels, slice, code))
+                self.each(
+                    |image| take(image, slice, code),
+                    |labels| take(labels, slice, code),
+                )
             }
-            (None, Some(code), Dimension::Three) => {
-                self.each(|image| reorient(image, code), |labels| reorient(labels, code))
-            }
+            (None, Some(code), Dimension::Three) => self.each(
+                |image| reorient(image, code),
+                |labels| reorient(labels, code),
+            ),
             _ => Ok(self),
         }
     }
 
     fn sample(self, config: &DataConfig) -> Result<Self> {
-        let Some(spacing) = &config.spacing else { return Ok(self) };
+        let Some(spacing) = &config.spacing else {
+            return Ok(self);
+        };
         let grid = &self.image.geometry;
         let spacing = per_axis("spacing", spacing, grid.dimension, grid.spacing()[2])
             .map_err(Error::invalid)?;
@@ -136,12 +149,17 @@ impl Prepared {
 
     /// To the box of voxels above the image's minimum, the labels' voxels included.
     fn crop(self, config: &DataConfig) -> Self {
-        let Some(margin) = config.crop_foreground else { return self };
+        let Some(margin) = config.crop_foreground else {
+            return self;
+        };
         let finite = || self.image.data.iter().filter(|v| v.is_finite());
         let low = finite().copied().fold(f32::INFINITY, f32::min);
         let mut bounds: Option<[[usize; 2]; 3]> = None;
         for ((i, j, k), &value) in self.image.data.indexed_iter() {
-            let labelled = self.labels.as_ref().is_some_and(|labels| labels.data[[i, j, k]] != 0);
+            let labelled = self
+                .labels
+                .as_ref()
+                .is_some_and(|labels| labels.data[[i, j, k]] != 0);
             if labelled || value > low {
                 let bounds = bounds.get_or_insert([[i, i], [j, j], [k, k]]);
                 for (bound, at) in bounds.iter_mut().zip([i, j, k]) {
@@ -153,7 +171,10 @@ impl Prepared {
         let shape = self.image.geometry.shape;
         let bounds = [0, 1, 2].map(|axis| {
             let [first, last] = bounds[axis];
-            [first.saturating_sub(margin), (last + 1 + margin).min(shape[axis])]
+            [
+                first.saturating_sub(margin),
+                (last + 1 + margin).min(shape[axis]),
+            ]
         });
         Self {
             image: cut(&self.image, bounds),
@@ -174,11 +195,18 @@ fn cut<T: Clone>(volume: &Volume<T>, bounds: [[usize; 2]; 3]) -> Volume<T> {
     let origin = VoxelPoint(Vector3::new(i as f64, j as f64, k as f64));
     let grid = &volume.geometry;
     let affine = with_origin(&grid.affine, grid.affine.to_world(origin).0);
-    Volume { data, geometry: Geometry::new([a - i, b - j, c - k], grid.dimension, affine) }
+    Volume {
+        data,
+        geometry: Geometry::new([a - i, b - j, c - k], grid.dimension, affine),
+    }
 }
 
 /// One slice as a 2-D image; with `code`, of the volume turned to those axes.
-fn take<T: Copy + Default>(volume: &Volume<T>, slice: Slice, code: Option<&str>) -> Result<Volume<T>> {
+fn take<T: Copy + Default>(
+    volume: &Volume<T>,
+    slice: Slice,
+    code: Option<&str>,
+) -> Result<Volume<T>> {
     let turned = match code {
         Some(code) => &reorient(volume, code)?,
         None => volume,
@@ -186,17 +214,26 @@ fn take<T: Copy + Default>(volume: &Volume<T>, slice: Slice, code: Option<&str>)
     let grid = &turned.geometry;
     let (axis, reversed) = world_axis(&grid.affine, slice.plane.normal());
     let n = grid.shape[axis];
-    let index = if reversed { n - 1 - slice.index(n) } else { slice.index(n) };
+    let index = if reversed {
+        n - 1 - slice.index(n)
+    } else {
+        slice.index(n)
+    };
     let [a, b] = [[1, 2], [0, 2], [0, 1]][axis];
     let mut voxel = Vector3::zeros();
     voxel[axis] = index as f64;
     let linear = grid.affine.linear();
     let mut affine = Matrix4::identity();
     for (to, from) in [a, b, axis].into_iter().enumerate() {
-        affine.fixed_view_mut::<3, 1>(0, to).copy_from(&linear.column(from));
+        affine
+            .fixed_view_mut::<3, 1>(0, to)
+            .copy_from(&linear.column(from));
     }
     let affine = with_origin(&Affine(affine), grid.affine.to_world(VoxelPoint(voxel)).0);
-    let data = turned.data.index_axis(Axis(axis), index).insert_axis(Axis(2));
+    let data = turned
+        .data
+        .index_axis(Axis(axis), index)
+        .insert_axis(Axis(2));
     Ok(Volume {
         data: data.as_standard_layout().into_owned(),
         geometry: Geometry::new([grid.shape[a], grid.shape[b], 1], Dimension::Two, affine),
@@ -207,7 +244,9 @@ fn take<T: Copy + Default>(volume: &Volume<T>, slice: Slice, code: Option<&str>)
 fn world_axis(affine: &Affine, world: usize) -> (usize, bool) {
     let linear = affine.linear();
     let share = |axis: usize| linear[(world, axis)] / linear.column(axis).norm();
-    let axis = (0..3).max_by(|&a, &b| share(a).abs().total_cmp(&share(b).abs())).unwrap_or(world);
+    let axis = (0..3)
+        .max_by(|&a, &b| share(a).abs().total_cmp(&share(b).abs()))
+        .unwrap_or(world);
     (axis, share(axis) < 0.0)
 }
 
@@ -238,5 +277,9 @@ fn with_origin(affine: &Affine, origin: Vector3<f64>) -> Affine {
 
 /// `[4, 5, 6]` as `4x5x6`.
 pub(super) fn by(shape: &[usize]) -> String {
-    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+    shape
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join("x")
 }

@@ -44,7 +44,14 @@ impl Sampler {
             return Err(Error::invalid("the batch size must be at least 1"));
         }
         mixture.check(batch, real.is_some(), synthetic.is_some())?;
-        Ok(Self { mixture, batch, seed, dimension, real, synthetic })
+        Ok(Self {
+            mixture,
+            batch,
+            seed,
+            dimension,
+            real,
+            synthetic,
+        })
     }
 
     /// Items per batch.
@@ -55,8 +62,9 @@ impl Sampler {
     /// Batch `number`, which holds samples `number * batch_size ..`.
     pub fn batch(&self, number: u64) -> Result<Batch> {
         let first = number * self.batch as u64;
-        let samples: Vec<Sample> =
-            (first..first + self.batch as u64).map(|n| self.sample(n)).collect::<Result<_>>()?;
+        let samples: Vec<Sample> = (first..first + self.batch as u64)
+            .map(|n| self.sample(n))
+            .collect::<Result<_>>()?;
         Batch::from_samples(number, self.dimension, &samples)
     }
 
@@ -71,7 +79,9 @@ impl Sampler {
         match (self.draw_kind(n, &mut rng), &self.real, &self.synthetic) {
             (Kind::Real, Some(dataset), _) => dataset.draw(&mut rng),
             (Kind::Synthetic, _, Some(make)) => make(n),
-            (kind, ..) => Err(Error::invalid(format!("sample {n}: no source of {kind:?} pairs"))),
+            (kind, ..) => Err(Error::invalid(format!(
+                "sample {n}: no source of {kind:?} pairs"
+            ))),
         }
     }
 

@@ -64,7 +64,9 @@ impl FromStr for Slice {
             .into_iter()
             .find(|(name, _)| *name == plane.trim())
             .ok_or_else(|| {
-                format!("slice: expected axial, coronal or sagittal before the colon, found `{plane}`")
+                format!(
+                    "slice: expected axial, coronal or sagittal before the colon, found `{plane}`"
+                )
             })?;
         let position: f64 = position.trim().parse().map_err(|_| wrong())?;
         if !(0.0..=1.0).contains(&position) {
@@ -123,7 +125,13 @@ mod tests {
 
     #[test]
     fn the_fraction_covers_all_slices() {
-        let at = |position| Slice { plane: Plane::Axial, position }.index(160);
+        let at = |position| {
+            Slice {
+                plane: Plane::Axial,
+                position,
+            }
+            .index(160)
+        };
         // Slice 80 of 160 is how the public 2-D LPBA40 study states its middle slice.
         assert_eq!((at(0.0), at(0.5), at(1.0)), (0, 80, 159));
     }

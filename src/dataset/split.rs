@@ -39,9 +39,13 @@ impl FromStr for Split {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let name = if text == "val" { "validation" } else { text };
-        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, split)| split).ok_or_else(
-            || format!("split: expected train, validation, test or unused, found `{text}`"),
-        )
+        Self::NAMES
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, split)| split)
+            .ok_or_else(|| {
+                format!("split: expected train, validation, test or unused, found `{text}`")
+            })
     }
 }
 
@@ -78,7 +82,10 @@ pub(super) fn assign(
             "n_train = {wanted}, but the training split has {trained} subjects"
         ));
     }
-    entries.iter().map(|entry| splits[entry.subject.as_str()]).collect()
+    entries
+        .iter()
+        .map(|entry| splits[entry.subject.as_str()])
+        .collect()
 }
 
 /// What the manifest says about each subject; it must say it once, and for all or none.
@@ -88,7 +95,9 @@ fn given_splits<'a>(
 ) -> BTreeMap<&'a str, Option<Split>> {
     let mut subjects = BTreeMap::new();
     for entry in entries {
-        let known = *subjects.entry(entry.subject.as_str()).or_insert(entry.split);
+        let known = *subjects
+            .entry(entry.subject.as_str())
+            .or_insert(entry.split);
         if known != entry.split {
             problems.push(format!(
                 "{}: subject {} is in two splits; all images of a subject belong to one",
@@ -97,7 +106,10 @@ fn given_splits<'a>(
         }
     }
     let given = subjects.values().flatten().count();
-    if let Some((without, _)) = subjects.iter().find(|(_, split)| split.is_none() && given > 0) {
+    if let Some((without, _)) = subjects
+        .iter()
+        .find(|(_, split)| split.is_none() && given > 0)
+    {
         problems.push(format!(
             "split: given for {given} of {} subjects (not for {without}); fill the column for all or leave it empty",
             subjects.len(),
@@ -141,14 +153,21 @@ pub(super) fn write(path: &Path, entries: &[Entry], splits: &[Split]) -> Result<
         ]
     }));
     for row in rows {
-        table.write_record(row).map_err(|error| Error::file(path, error.to_string()))?;
+        table
+            .write_record(row)
+            .map_err(|error| Error::file(path, error.to_string()))?;
     }
-    let bytes = table.into_inner().map_err(|error| Error::file(path, error.to_string()))?;
+    let bytes = table
+        .into_inner()
+        .map_err(|error| Error::file(path, error.to_string()))?;
     crate::volume::write_atomically(path, |writer| writer.write_all(&bytes))
 }
 
 fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+    std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_path_buf())
+        .display()
+        .to_string()
 }
 
 #[cfg(test)]
@@ -173,12 +192,22 @@ mod tests {
     fn split(entries: &[Entry], config: &DataConfig) -> (Vec<Split>, String) {
         let mut problems = Problems::default();
         let splits = assign(entries, config, &mut problems);
-        (splits, problems.into_result().err().map(|e| e.to_string()).unwrap_or_default())
+        (
+            splits,
+            problems
+                .into_result()
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_default(),
+        )
     }
 
     fn members(entries: &[Entry], splits: &[Split], wanted: Split) -> HashSet<String> {
         let pairs = entries.iter().zip(splits);
-        pairs.filter(|(_, split)| **split == wanted).map(|(e, _)| e.subject.clone()).collect()
+        pairs
+            .filter(|(_, split)| **split == wanted)
+            .map(|(e, _)| e.subject.clone())
+            .collect()
     }
 
     #[test]
@@ -196,7 +225,10 @@ mod tests {
     #[test]
     fn the_seed_decides_and_the_order_of_rows_does_not() {
         let entries = study(20);
-        let config = |split_seed| DataConfig { split_seed, ..DataConfig::default() };
+        let config = |split_seed| DataConfig {
+            split_seed,
+            ..DataConfig::default()
+        };
         let test = |entries: &[Entry], seed| {
             let (splits, _) = split(entries, &config(seed));
             members(entries, &splits, Split::Test)
@@ -210,15 +242,22 @@ mod tests {
     fn fewer_training_subjects_are_a_subset_and_held_out_sets_stay() {
         let entries = study(50);
         let with = |n_train| {
-            let config = DataConfig { n_train, ..DataConfig::default() };
+            let config = DataConfig {
+                n_train,
+                ..DataConfig::default()
+            };
             let (splits, _) = split(&entries, &config);
             [Split::Train, Split::Test].map(|split| members(&entries, &splits, split))
         };
-        let ([five, test_five], [ten, test_ten], [all, _]) = (with(Some(5)), with(Some(10)), with(None));
+        let ([five, test_five], [ten, test_ten], [all, _]) =
+            (with(Some(5)), with(Some(10)), with(None));
         assert_eq!((five.len(), ten.len(), all.len()), (5, 10, 30));
         assert!(five.is_subset(&ten) && ten.is_subset(&all));
         assert_eq!(test_five, test_ten);
-        let config = DataConfig { n_train: Some(31), ..DataConfig::default() };
+        let config = DataConfig {
+            n_train: Some(31),
+            ..DataConfig::default()
+        };
         assert!(split(&entries, &config).1.contains("has 30 subjects"));
     }
 
@@ -228,9 +267,17 @@ mod tests {
         for (entry, split) in entries.iter_mut().zip([Split::Test; 4]) {
             entry.split = Some(split);
         }
-        assert!(split(&entries, &DataConfig::default()).1.contains("2 of 3 subjects (not for s2)"));
+        assert!(
+            split(&entries, &DataConfig::default())
+                .1
+                .contains("2 of 3 subjects (not for s2)")
+        );
         entries[4].split = Some(Split::Train);
-        assert!(split(&entries, &DataConfig::default()).1.contains("subject s2 is in two splits"));
+        assert!(
+            split(&entries, &DataConfig::default())
+                .1
+                .contains("subject s2 is in two splits")
+        );
         entries[5].split = Some(Split::Train);
         let (splits, problems) = split(&entries, &DataConfig::default());
         assert_eq!(problems, "");

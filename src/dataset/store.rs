@@ -60,8 +60,12 @@ impl Dataset {
         config.check(&mut problems);
         let entries = verify::entries(config, &mut problems);
         let splits = split::assign(&entries, config, &mut problems);
-        let Study { used, splits: used_splits, pairing, groups } =
-            Study::new(config, &entries, &splits, &mut problems);
+        let Study {
+            used,
+            splits: used_splits,
+            pairing,
+            groups,
+        } = Study::new(config, &entries, &splits, &mut problems);
         let normaliser = problems.keep(config.normalize.prepare());
         let prepared = match &normaliser {
             Some(normaliser) => prepare_all(&used, config, normaliser, &mut problems),
@@ -84,7 +88,15 @@ impl Dataset {
             .map(|((entry, split), prepared)| Item::new(entry, split, prepared, &grid, keep_whole))
             .collect();
         drop_needless_wholes(&mut items);
-        Ok(Self { grid, items, entries, splits, pairing, groups, notes })
+        Ok(Self {
+            grid,
+            items,
+            entries,
+            splits,
+            pairing,
+            groups,
+            notes,
+        })
     }
 
     pub fn dimension(&self) -> Dimension {
@@ -118,7 +130,10 @@ impl Dataset {
 
     /// Label numbers that occur in a split, ascending, without background.
     pub fn label_ids(&self, split: Split) -> Vec<i32> {
-        let maps = self.members(split).iter().filter_map(|&n| self.items[n].labels.as_ref());
+        let maps = self
+            .members(split)
+            .iter()
+            .filter_map(|&n| self.items[n].labels.as_ref());
         let found: BTreeSet<i32> = maps
             .flat_map(|labels| labels.iter().copied().collect::<BTreeSet<_>>())
             .filter(|&id| id != 0)
@@ -132,7 +147,10 @@ impl Dataset {
         items
             .filter_map(|item| {
                 let data = item.labels.clone()?;
-                Some(LabelMap { data, geometry: item.geometry.clone() })
+                Some(LabelMap {
+                    data,
+                    geometry: item.geometry.clone(),
+                })
             })
             .collect()
     }
@@ -173,7 +191,8 @@ impl Dataset {
     /// `count` distinct (fixed, moving) pairs of a split, the same for the same `seed`; all pairs of
     /// the split where there are fewer.
     pub fn validation_pairs(&self, split: Split, count: usize, seed: u64) -> Vec<(usize, usize)> {
-        self.group(split).map_or(Vec::new(), |group| group.some(&self.pairing, count, seed))
+        self.group(split)
+            .map_or(Vec::new(), |group| group.some(&self.pairing, count, seed))
     }
 
     /// Writes the split of every image as a manifest with absolute paths.
@@ -206,7 +225,10 @@ impl Study {
         splits: &[Split],
         problems: &mut Problems,
     ) -> Self {
-        let in_use = entries.iter().zip(splits).filter(|(_, split)| **split != Split::Unused);
+        let in_use = entries
+            .iter()
+            .zip(splits)
+            .filter(|(_, split)| **split != Split::Unused);
         let (mut used, mut splits): (Vec<Entry>, Vec<Split>) =
             in_use.map(|(entry, split)| (entry.clone(), *split)).unzip();
         let pairing = match (config.pairs, &config.atlas, &config.pairs_file) {
@@ -231,7 +253,12 @@ impl Study {
         let groups = [Split::Train, Split::Validation, Split::Test]
             .map(|split| Group::new(split, &used, &splits, &pairing));
         verify::groups(&groups, &pairing, problems);
-        Self { used, splits, pairing, groups }
+        Self {
+            used,
+            splits,
+            pairing,
+            groups,
+        }
     }
 }
 
@@ -247,7 +274,9 @@ fn prepare_all(
         .map(|entry| {
             let mut problems = Problems::default();
             let there = verify::files_exist(entry, &mut problems);
-            let prepared = there.then(|| problems.keep(prepare(entry, config, normaliser))).flatten();
+            let prepared = there
+                .then(|| problems.keep(prepare(entry, config, normaliser)))
+                .flatten();
             (prepared, problems)
         })
         .collect();
@@ -260,10 +289,15 @@ fn prepare_all(
 
 impl Item {
     fn new(entry: Entry, split: Split, prepared: Prepared, grid: &Grid, keep_whole: bool) -> Self {
-        let image = centre_fit(&centre_fit(&prepared.image, grid.content, 0.0), grid.shape, 0.0);
-        let labels = prepared.labels.as_ref().map(|labels| {
-            centre_fit(&centre_fit(labels, grid.content, 0), grid.shape, 0).data
-        });
+        let image = centre_fit(
+            &centre_fit(&prepared.image, grid.content, 0.0),
+            grid.shape,
+            0.0,
+        );
+        let labels = prepared
+            .labels
+            .as_ref()
+            .map(|labels| centre_fit(&centre_fit(labels, grid.content, 0), grid.shape, 0).data);
         Self {
             id: entry.id,
             subject: entry.subject,
@@ -282,7 +316,9 @@ impl Item {
             Some(whole) if !same_grid(&self.geometry, &other.geometry) => {
                 let image = resample::image_to(&whole.image, &other.geometry)?;
                 let labels = whole.labels.as_ref();
-                let labels = labels.map(|l| resample::labels_to(l, &other.geometry)).transpose()?;
+                let labels = labels
+                    .map(|l| resample::labels_to(l, &other.geometry))
+                    .transpose()?;
                 Ok((image.data, labels.map(|l| l.data)))
             }
             _ => Ok((self.image.clone(), self.labels.clone())),
@@ -292,8 +328,13 @@ impl Item {
 
 /// Where all grids are one, nothing is ever resampled.
 fn drop_needless_wholes(items: &mut [Item]) {
-    let Some((first, rest)) = items.split_first_mut() else { return };
-    if rest.iter().all(|item| same_grid(&first.geometry, &item.geometry)) {
+    let Some((first, rest)) = items.split_first_mut() else {
+        return;
+    };
+    if rest
+        .iter()
+        .all(|item| same_grid(&first.geometry, &item.geometry))
+    {
         first.whole = None;
         for item in rest {
             item.whole = None;

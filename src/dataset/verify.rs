@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::config::{DataConfig, Pairs};
+use super::globs;
 use super::manifest::{self, Entry};
 use super::pairing::{Group, Pairing};
 use super::problems::Problems;
 use super::split::Split;
-use super::globs;
 
 /// The images that the configuration names.
 pub(super) fn entries(config: &DataConfig, problems: &mut Problems) -> Vec<Entry> {
@@ -26,7 +26,10 @@ pub(super) fn entries(config: &DataConfig, problems: &mut Problems) -> Vec<Entry
 fn report_duplicates(entries: &[Entry], problems: &mut Problems) {
     let mut first: HashMap<_, &Entry> = HashMap::new();
     for entry in entries {
-        let file = entry.image.canonicalize().unwrap_or_else(|_| entry.image.clone());
+        let file = entry
+            .image
+            .canonicalize()
+            .unwrap_or_else(|_| entry.image.clone());
         if let Some(other) = first.insert(file, entry) {
             problems.push(format!(
                 "{}: listed twice (subjects {} and {})",
@@ -48,7 +51,11 @@ pub(super) fn files_exist(entry: &Entry, problems: &mut Problems) -> bool {
     ];
     for (what, path) in named {
         if let Some(path) = path.filter(|path| !path.is_file()) {
-            problems.push(format!("{}: no such file ({what} of {})", path.display(), entry.subject));
+            problems.push(format!(
+                "{}: no such file ({what} of {})",
+                path.display(),
+                entry.subject
+            ));
             there = false;
         }
     }
@@ -57,7 +64,10 @@ pub(super) fn files_exist(entry: &Entry, problems: &mut Problems) -> bool {
 
 /// Every split that is used must be able to make a pair.
 pub(super) fn groups(groups: &[Group; 3], pairing: &Pairing, problems: &mut Problems) {
-    for (group, split) in groups.iter().zip([Split::Train, Split::Validation, Split::Test]) {
+    for (group, split) in groups
+        .iter()
+        .zip([Split::Train, Split::Validation, Split::Test])
+    {
         let (images, subjects) = (group.members().len(), group.subjects());
         if images == 0 {
             if split == Split::Train {
@@ -70,6 +80,9 @@ pub(super) fn groups(groups: &[Group; 3], pairing: &Pairing, problems: &mut Prob
         }
     }
     if matches!(pairing, Pairing::Listed(_)) && groups[0].all(pairing).is_empty() {
-        problems.push(format!("pairs is {:?}, but no pair lies in the train split", Pairs::Listed));
+        problems.push(format!(
+            "pairs is {:?}, but no pair lies in the train split",
+            Pairs::Listed
+        ));
     }
 }
