@@ -107,7 +107,10 @@ impl Pattern {
             .map_err(|error| Error::invalid(format!("images = \"{}\": {error}", self.text)))?;
         let mut found = Vec::new();
         for path in paths {
-            let path = path.map_err(|error| Error::io(error.path().to_path_buf(), error.into()))?;
+            let path = path.map_err(|error| {
+                let folder = error.path().to_path_buf();
+                Error::io(folder, error.into())
+            })?;
             if let Some(captures) = self.captures(&regex, &path) {
                 found.push((path, captures));
             }
