@@ -1,6 +1,7 @@
 //! CPU kernels: plain slices in, slices out; no burn.
 
 pub mod boxsum;
+pub mod conv;
 pub mod field;
 pub mod jacobian;
 pub mod oracle;

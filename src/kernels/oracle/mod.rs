@@ -2,6 +2,7 @@
 
 pub mod boxsum;
 pub mod check;
+pub mod conv;
 pub mod field;
 pub mod jacobian;
 pub mod pool;

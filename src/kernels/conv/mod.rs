@@ -1,0 +1,114 @@
+//! Direct 3x3x3 (and 1x3x3, for 2-D) convolution of stride 1 or 2 per axis, and its gradients.
+//!
+//! Slices are contiguous, row-major: activations `[batch, channel, d, h, w]`, weights
+//! `[out channel, in channel, kernel depth, 3, 3]`. Results do not depend on the number of
+//! threads. Shapes that do not fit are errors of the caller's code and panic.
+
+mod axis;
+mod buffer;
+mod forward;
+mod grad_input;
+mod grad_weights;
+mod plan;
+mod simd;
+mod slab;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use rayon::prelude::*;
+
+use simd::Level;
+
+pub use super::Extent;
+
+/// Shape of a convolution padded by 1 in h and w, and by `kernel_depth / 2` in d.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvSpec {
+    pub batch: usize,
+    pub in_channels: usize,
+    pub out_channels: usize,
+    /// Voxels of the input.
+    pub input: Extent,
+    /// 3, or 1 for 2-D.
+    pub kernel_depth: usize,
+    /// 1 or 2 for each axis.
+    pub stride: [usize; 3],
+}
+
+impl ConvSpec {
+    /// Voxels of the output: `(n - 1) / stride + 1` along each axis.
+    pub fn output(&self) -> Extent {
+        std::array::from_fn(|axis| (self.input[axis] - 1) / self.stride[axis] + 1)
+    }
+
+    /// Numbers in the input, `[batch, in_channels, d, h, w]`.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.in_channels * self.input.iter().product::<usize>()
+    }
+
+    /// Numbers in the output, `[batch, out_channels, d, h, w]`.
+    pub fn output_len(&self) -> usize {
+        self.batch * self.out_channels * self.output().iter().product::<usize>()
+    }
+
+    /// Numbers in the weights, `[out_channels, in_channels, kernel_depth, 3, 3]`.
+    pub fn weights_len(&self) -> usize {
+        self.out_channels * self.in_channels * self.kernel_depth * 9
+    }
+
+    fn check(&self) {
+        assert!(self.input.iter().all(|&n| n > 0), "empty input: {self:?}");
+        assert!(
+            matches!(self.kernel_depth, 1 | 3) && self.stride.iter().all(|s| matches!(s, 1 | 2)),
+            "convolution knows kernel depths 1 and 3 and strides 1 and 2: {self:?}"
+        );
+    }
+}
+
+/// Convolution, plus bias, then LeakyReLU where a `slope` is given.
+///
+/// `x` `[batch, in_channels, input]`, `w` `[out_channels, in_channels, kernel_depth, 3, 3]`,
+/// `bias` `[out_channels]`, `out` `[batch, out_channels, output]`.
+pub fn forward(
+    spec: &ConvSpec,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    slope: Option<f32>,
+    out: &mut [f32],
+) {
+    forward::run(Level::best(), spec, x, w, bias, slope, out);
+}
+
+/// Gradient of the convolution (before its LeakyReLU) with respect to its input.
+///
+/// `grad_out` `[batch, out_channels, output]`, `grad_x` `[batch, in_channels, input]`
+/// (overwritten).
+pub fn grad_input(spec: &ConvSpec, grad_out: &[f32], w: &[f32], grad_x: &mut [f32]) {
+    grad_input::run(Level::best(), spec, grad_out, w, grad_x);
+}
+
+/// Gradients of the convolution (before its LeakyReLU) with respect to its weights and bias.
+///
+/// `x` `[batch, in_channels, input]`, `grad_out` `[batch, out_channels, output]`; `grad_w` (as the
+/// weights) and `grad_bias` `[out_channels]` are overwritten.
+pub fn grad_weights(
+    spec: &ConvSpec,
+    x: &[f32],
+    grad_out: &[f32],
+    grad_w: &mut [f32],
+    grad_bias: Option<&mut [f32]>,
+) {
+    grad_weights::run(Level::best(), spec, x, grad_out, grad_w, grad_bias);
+}
+
+/// Gradient of LeakyReLU from its *output* `out`, whose sign is that of its input (`slope > 0`).
+pub fn leaky_relu_grad(out: &[f32], grad_out: &[f32], slope: f32) -> Vec<f32> {
+    assert_eq!(out.len(), grad_out.len(), "gradient of another shape");
+    let pairs = out.par_iter().zip(grad_out).with_min_len(1 << 14);
+    pairs
+        .map(|(&y, &g)| if y > 0.0 { g } else { slope * g })
+        .collect()
+}
