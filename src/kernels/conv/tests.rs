@@ -1,18 +1,14 @@
 //! Every path of every kernel against the float64 oracle, over shapes that break careless code.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use super::*;
-use crate::kernels::oracle::conv as oracle;
+use crate::kernels::oracle::{check, conv as oracle, random};
 
 /// Largest error relative to the largest value. float32 rounds to 6e-8; the longest sums here
 /// have some thousand terms, and vector lanes split them, so 1e-5 leaves no room for a wrong term.
 const TOLERANCE: f64 = 1e-5;
 
-fn random(len: usize, seed: u64) -> Vec<f32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+fn uniform(len: usize, seed: u64) -> Vec<f32> {
+    random::uniform(seed, len, 1.0)
 }
 
 fn spec(
@@ -60,24 +56,18 @@ fn shapes() -> Vec<ConvSpec> {
     list
 }
 
-fn assert_close(found: &[f32], expected: &[f64], what: &str) {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(1e-30, |m: f64, v| m.max(v.abs()));
-    for (index, (&found, expected)) in found.iter().zip(expected).enumerate() {
-        let error = (f64::from(found) - expected).abs() / largest;
-        assert!(
-            error < TOLERANCE,
-            "{what}: element {index} is {found}, not {expected}"
-        );
-    }
+/// The spec and the path are shown when the test fails.
+fn assert_close(found: &[f32], expected: &[f64], level: Level, spec: &ConvSpec) {
+    println!("{level:?} {spec:?}");
+    check::assert_close(found, expected, TOLERANCE);
 }
 
 #[test]
 fn forward_agrees_with_the_oracle_on_every_path() {
     for spec in shapes() {
-        let x = random(spec.input_len(), 1);
-        let w = random(spec.weights_len(), 2);
-        let b = random(spec.out_channels, 3);
+        let x = uniform(spec.input_len(), 1);
+        let w = uniform(spec.weights_len(), 2);
+        let b = uniform(spec.out_channels, 3);
         for (bias, slope) in [
             (None, None),
             (Some(&b[..]), Some(0.2)),
@@ -87,7 +77,7 @@ fn forward_agrees_with_the_oracle_on_every_path() {
             for level in Level::available() {
                 let mut out = vec![f32::NAN; spec.output_len()];
                 forward::run(level, &spec, &x, &w, bias, slope, &mut out);
-                assert_close(&out, &expected, &format!("{level:?} {spec:?}"));
+                assert_close(&out, &expected, level, &spec);
             }
         }
     }
@@ -96,13 +86,13 @@ fn forward_agrees_with_the_oracle_on_every_path() {
 #[test]
 fn grad_input_agrees_with_the_oracle_on_every_path() {
     for spec in shapes() {
-        let g = random(spec.output_len(), 4);
-        let w = random(spec.weights_len(), 5);
+        let g = uniform(spec.output_len(), 4);
+        let w = uniform(spec.weights_len(), 5);
         let expected = oracle::grad_input(&spec, &g, &w);
         for level in Level::available() {
             let mut grad = vec![f32::NAN; spec.input_len()];
             grad_input::run(level, &spec, &g, &w, &mut grad);
-            assert_close(&grad, &expected, &format!("{level:?} {spec:?}"));
+            assert_close(&grad, &expected, level, &spec);
         }
     }
 }
@@ -110,24 +100,24 @@ fn grad_input_agrees_with_the_oracle_on_every_path() {
 #[test]
 fn grad_weights_agree_with_the_oracle_on_every_path() {
     for spec in shapes() {
-        let x = random(spec.input_len(), 6);
-        let g = random(spec.output_len(), 7);
+        let x = uniform(spec.input_len(), 6);
+        let g = uniform(spec.output_len(), 7);
         let (expected_w, expected_b) = oracle::grad_weights(&spec, &x, &g);
         for level in Level::available() {
             let mut grad_w = vec![f32::NAN; spec.weights_len()];
             let mut grad_b = vec![f32::NAN; spec.out_channels];
             grad_weights::run(level, &spec, &x, &g, &mut grad_w, Some(&mut grad_b));
-            assert_close(&grad_w, &expected_w, &format!("weights {level:?} {spec:?}"));
-            assert_close(&grad_b, &expected_b, &format!("bias {level:?} {spec:?}"));
+            assert_close(&grad_w, &expected_w, level, &spec);
+            assert_close(&grad_b, &expected_b, level, &spec);
         }
     }
 }
 
 /// The three results, as bits.
 fn all_bits(spec: &ConvSpec) -> Vec<u32> {
-    let x = random(spec.input_len(), 8);
-    let w = random(spec.weights_len(), 9);
-    let g = random(spec.output_len(), 10);
+    let x = uniform(spec.input_len(), 8);
+    let w = uniform(spec.weights_len(), 9);
+    let g = uniform(spec.output_len(), 10);
     let mut out = vec![0.0; spec.output_len()];
     let mut grad_x = vec![0.0; spec.input_len()];
     let mut grad_w = vec![0.0; spec.weights_len()];
@@ -173,10 +163,10 @@ fn objective(spec: &ConvSpec, x: &[f32], w: &[f32], b: &[f32], g: &[f32]) -> f64
 #[test]
 fn gradients_agree_with_finite_differences() {
     let spec = spec(2, [2, 3], [3, 4, 5], 3, [1, 2, 1]);
-    let x = random(spec.input_len(), 11);
-    let w = random(spec.weights_len(), 12);
-    let b = random(spec.out_channels, 13);
-    let g = random(spec.output_len(), 14);
+    let x = uniform(spec.input_len(), 11);
+    let w = uniform(spec.weights_len(), 12);
+    let b = uniform(spec.out_channels, 13);
+    let g = uniform(spec.output_len(), 14);
     let mut grad_x = vec![0.0; x.len()];
     let (mut grad_w, mut grad_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
     grad_input(&spec, &g, &w, &mut grad_x);
@@ -202,8 +192,8 @@ fn gradients_agree_with_finite_differences() {
 fn a_nan_or_an_infinity_reaches_only_its_neighbours() {
     for bad in [f32::NAN, f32::INFINITY] {
         let spec = spec(1, [2, 9], [4, 5, 20], 3, [1, 1, 1]);
-        let mut x = random(spec.input_len(), 15);
-        let w = random(spec.weights_len(), 16);
+        let mut x = uniform(spec.input_len(), 15);
+        let w = uniform(spec.weights_len(), 16);
         x[(2 * 5 + 3) * 20 + 7] = bad;
         for level in Level::available() {
             let mut out = vec![0.0; spec.output_len()];
@@ -221,7 +211,7 @@ fn a_nan_or_an_infinity_reaches_only_its_neighbours() {
 fn gradients_of_a_nan_write_only_their_own_memory() {
     let spec = spec(1, [3, 5], [3, 5, 7], 3, [2, 1, 2]);
     let x = vec![f32::NAN; spec.input_len()];
-    let w = random(spec.weights_len(), 17);
+    let w = uniform(spec.weights_len(), 17);
     let g = vec![f32::INFINITY; spec.output_len()];
     let mut grad_x = vec![7.0; spec.input_len() + 64];
     let mut grad_w = vec![7.0; spec.weights_len() + 64];
