@@ -5,6 +5,8 @@
 //! of exp(v) is exp(-v), the true field needs no numerical inversion:
 //! phi2^-1 phi1 = exp(-v2) A2^-1 A1 exp(v1).
 
+use std::borrow::Cow;
+
 use nalgebra::Matrix4;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -125,7 +127,7 @@ impl Deformation {
     }
 
     /// Displacement of A exp(v), given that of exp(v).
-    pub fn with_affine(&self, forward: Vec<f32>) -> Vec<f32> {
+    pub fn with_affine<'a>(&self, forward: &'a [f32]) -> Cow<'a, [f32]> {
         apply_affine(self.affine, &self.grid, forward)
     }
 
@@ -140,13 +142,18 @@ impl Deformation {
         for _ in 0..self.steps {
             u = field::compose(&u, &u, axes, extent, Border::Edge);
         }
-        let components = u.chunks_exact(self.coarse.voxels()).enumerate();
-        components
-            .flat_map(|(c, component)| {
-                let scale = step_ratio(&self.coarse, &self.grid, c);
-                resize::linear(component, 1, extent, self.grid.extent, scale)
-            })
-            .collect()
+        let mut full = Vec::with_capacity(axes * self.grid.voxels());
+        for (c, component) in u.chunks_exact(self.coarse.voxels()).enumerate() {
+            let scale = step_ratio(&self.coarse, &self.grid, c);
+            full.extend(resize::linear(
+                component,
+                1,
+                extent,
+                self.grid.extent,
+                scale,
+            ));
+        }
+        full
     }
 }
 
@@ -158,7 +165,7 @@ impl Deformation {
 pub(super) fn true_field(
     fixed: &Deformation,
     moving: &Deformation,
-    forward: Vec<f32>,
+    forward: &[f32],
     backward: &[f32],
 ) -> Vec<f32> {
     let identity = Matrix4::identity();
@@ -172,9 +179,11 @@ pub(super) fn true_field(
     field::compose(backward, &flow, grid.axes(), grid.extent, Border::Edge)
 }
 
-/// Displacement of `x -> matrix (x + u(x))`; consumes and returns `[component, d, h, w]`.
-fn apply_affine(matrix: Option<Matrix4<f64>>, grid: &Grid, u: Vec<f32>) -> Vec<f32> {
-    let Some(matrix) = matrix else { return u };
+/// Displacement of `x -> matrix (x + u(x))`, `[component, d, h, w]` as `u`.
+fn apply_affine<'a>(matrix: Option<Matrix4<f64>>, grid: &Grid, u: &'a [f32]) -> Cow<'a, [f32]> {
+    let Some(matrix) = matrix else {
+        return u.into();
+    };
     let (voxels, width, first) = (grid.voxels(), grid.extent[2], 3 - grid.axes());
     let mut moved = vec![0.0; u.len()];
     moved
@@ -199,7 +208,7 @@ fn apply_affine(matrix: Option<Matrix4<f64>>, grid: &Grid, u: Vec<f32>) -> Vec<f
                 *out = to as f32;
             }
         });
-    moved
+    moved.into()
 }
 
 /// Voxels of `grid` per voxel of `coarse` along component `c`, with aligned corners.
@@ -268,8 +277,9 @@ mod tests {
         let seeds = Seeds::new(3, index);
         let phi1 = Deformation::draw(config, grid, &seeds, Side::Fixed);
         let phi2 = Deformation::draw(config, grid, &seeds, Side::Moving);
-        let truth = true_field(&phi1, &phi2, phi1.forward(), &phi2.backward());
-        let [first, second] = [&phi1, &phi2].map(|phi| phi.with_affine(phi.forward()));
+        let truth = true_field(&phi1, &phi2, &phi1.forward(), &phi2.backward());
+        let whole = |phi: &Deformation| phi.with_affine(&phi.forward()).into_owned();
+        let [first, second] = [&phi1, &phi2].map(whole);
         let (axes, extent, n) = (grid.axes(), grid.extent, grid.voxels());
         let there = field::compose(&second, &truth, axes, extent, Border::Edge);
         let inside = |u: &[f32], x: usize| {

@@ -3,13 +3,12 @@
 use ndarray::{Array3, Array4};
 use rayon::prelude::*;
 
-use super::artefact::{Artefact, Site};
 use super::config::SynthConfig;
-use super::contrast::{self, Sharing, Tissue};
 use super::deform::{Deformation, true_field};
-use super::grid::{CHUNK, Grid};
+use super::grid::Grid;
 use super::labels::LabelSource;
-use super::seeds::{Seeds, Side, Step};
+use super::paint::Painter;
+use super::seeds::{Seeds, Side};
 use crate::error::{Error, Result};
 use crate::kernels::warp::{self, Border};
 use crate::volume::Dimension;
@@ -49,19 +48,18 @@ pub fn make_pair(
 
     let phi1 = Deformation::draw(&config.deformation, &grid, &seeds, Side::Fixed);
     let phi2 = Deformation::draw(&config.deformation, &grid, &seeds, Side::Moving);
-    let moving_labels = pull_labels(&labels.index, phi2.with_affine(phi2.forward()), &grid);
+    let moving_labels = pull_labels(&labels.index, &phi2.with_affine(&phi2.forward()), &grid);
     let forward = phi1.forward();
-    let field = true_field(&phi1, &phi2, forward.clone(), &phi2.backward());
-    let fixed_labels = pull_labels(&labels.index, phi1.with_affine(forward), &grid);
+    let fixed_labels = pull_labels(&labels.index, &phi1.with_affine(&forward), &grid);
+    let field = true_field(&phi1, &phi2, &forward, &phi2.backward());
 
-    let count = labels.ids.len();
-    let [fixed, moving] = images(
+    let painter = Painter {
         config,
-        &grid,
-        &seeds,
-        count,
-        [&fixed_labels, &moving_labels],
-    );
+        grid: &grid,
+        seeds: &seeds,
+        labels: labels.ids.len(),
+    };
+    let [fixed, moving] = painter.images(&fixed_labels, &moving_labels);
     let shape = grid.array_shape();
     let numbers = |index: Vec<u16>| -> Result<Array3<i32>> {
         let numbers = index.par_iter().map(|&i| labels.ids[usize::from(i)]);
@@ -82,80 +80,7 @@ fn array<T>(shape: [usize; 3], values: Vec<T>) -> Result<Array3<T>> {
 }
 
 /// `labels` pulled through the displacement `u`; background comes in from outside.
-fn pull_labels(labels: &[u16], u: Vec<f32>, grid: &Grid) -> Vec<u16> {
+fn pull_labels(labels: &[u16], u: &[f32], grid: &Grid) -> Vec<u16> {
     let (extent, axes) = (grid.extent, grid.axes());
-    warp::nearest(labels, extent, &u, extent, 1, 1, axes, Border::Zeros)
-}
-
-/// The images of the fixed and the moving labels, in [0, 1].
-fn images(
-    config: &SynthConfig,
-    grid: &Grid,
-    seeds: &Seeds,
-    count: usize,
-    labels: [&[u16]; 2],
-) -> [Vec<f32>; 2] {
-    let sites = [Side::Fixed, Side::Moving].map(|own| Site {
-        grid,
-        seeds,
-        own,
-        common: config.contrast.pair.stream(own),
-    });
-    let run = |artefacts: &[Artefact], site: Site<'_>, image: Vec<f32>| {
-        let apply = |image, a: &Artefact| a.maybe_apply(config, site, image);
-        artefacts.iter().fold(image, apply)
-    };
-    let signal = |number: usize| {
-        let site = sites[number];
-        let mut rng = seeds.rng(Step::Intensity, site.common, 0);
-        let tissues: Vec<Tissue> = contrast::draw(&config.contrast, count, &mut rng);
-        let painted = contrast::paint(labels[number], &tissues, seeds, site.own);
-        run(Artefact::OF_SIGNAL, site, painted)
-    };
-    let scaled = normalise([signal(0), signal(1)], config.contrast.pair);
-    let mut sites = sites.into_iter();
-    scaled.map(|image| match sites.next() {
-        Some(site) => run(Artefact::OF_IMAGE, site, image),
-        None => image,
-    })
-}
-
-/// Clips to [0, 1], then stretches to the whole of it: both images alike if they share their contrast.
-fn normalise(images: [Vec<f32>; 2], sharing: Sharing) -> [Vec<f32>; 2] {
-    let ranges = [0, 1].map(|i| clipped_range(&images[i]));
-    let both = (ranges[0].0.min(ranges[1].0), ranges[0].1.max(ranges[1].1));
-    let mut ranges = ranges.into_iter();
-    images.map(|image| {
-        let own = ranges.next().unwrap_or(both);
-        stretch(
-            image,
-            match sharing {
-                Sharing::Shared => both,
-                Sharing::Independent => own,
-            },
-        )
-    })
-}
-
-fn clipped_range(image: &[f32]) -> (f32, f32) {
-    let merge = |a: (f32, f32), b: (f32, f32)| (a.0.min(b.0), a.1.max(b.1));
-    image
-        .par_chunks(CHUNK)
-        .map(|chunk| {
-            let range = chunk.iter().fold((1.0_f32, 0.0_f32), |(low, high), v| {
-                (low.min(*v), high.max(*v))
-            });
-            (range.0.max(0.0), range.1.min(1.0))
-        })
-        .reduce(|| (1.0, 0.0), merge)
-}
-
-fn stretch(mut image: Vec<f32>, (low, high): (f32, f32)) -> Vec<f32> {
-    // An image of one intensity stays dark rather than being divided by zero.
-    let scale = if high > low { 1.0 / (high - low) } else { 0.0 };
-    image.par_chunks_mut(CHUNK).for_each(|chunk| {
-        let to = |v: &mut f32| *v = ((v.clamp(low, high) - low) * scale).min(1.0);
-        chunk.iter_mut().for_each(to);
-    });
-    image
+    warp::nearest(labels, extent, u, extent, 1, 1, axes, Border::Zeros)
 }

@@ -1,7 +1,7 @@
 //! Preview sheet: one row per pair, to see at a glance what a configuration makes.
 
 use image::{Rgb, RgbImage};
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, Axis};
 
 use super::pair::SynthPair;
 
@@ -9,19 +9,55 @@ use super::pair::SynthPair;
 const GAP: u32 = 4;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 
-/// A picture of `pairs`, one row each: fixed image, moving image, fixed labels, moving labels, and the
+/// What the sheet shows of one pair: its middle `k` slice.
+#[derive(Debug, Clone)]
+pub struct PreviewRow {
+    fixed: Array2<f32>,
+    moving: Array2<f32>,
+    fixed_labels: Array2<i32>,
+    moving_labels: Array2<i32>,
+    /// Length of the true field, voxels.
+    length: Array2<f32>,
+}
+
+impl PreviewRow {
+    pub fn new(pair: &SynthPair) -> Self {
+        let slice = Axis(2);
+        let middle = pair.fixed.dim().2 / 2;
+        let field = pair.field.index_axis(Axis(3), middle);
+        Self {
+            fixed: pair.fixed.index_axis(slice, middle).to_owned(),
+            moving: pair.moving.index_axis(slice, middle).to_owned(),
+            fixed_labels: pair.fixed_labels.index_axis(slice, middle).to_owned(),
+            moving_labels: pair.moving_labels.index_axis(slice, middle).to_owned(),
+            length: field.map(|u| u * u).sum_axis(Axis(0)).mapv_into(f32::sqrt),
+        }
+    }
+
+    fn tiles(&self, longest: f32) -> [RgbImage; 5] {
+        let gray = |v: &f32| Rgb([(v.clamp(0.0, 1.0) * 255.0).round() as u8; 3]);
+        let label = |v: &i32| label_colour(*v);
+        [
+            tile(&self.fixed, gray),
+            tile(&self.moving, gray),
+            tile(&self.fixed_labels, label),
+            tile(&self.moving_labels, label),
+            tile(&self.length, |v| heat(v / longest)),
+        ]
+    }
+}
+
+/// A picture of pairs, one row each: fixed image, moving image, fixed labels, moving labels, and the
 /// length of the true field (black 0 to white at the longest vector of the sheet).
 ///
-/// Volumes show their middle `k` slice. Axis `i` runs to the right, `j` upwards. Small images are
-/// enlarged by a whole factor. An empty list gives an empty picture.
-pub fn preview_sheet(pairs: &[SynthPair]) -> RgbImage {
-    let longest = pairs
-        .iter()
-        .flat_map(|pair| field_length(pair).into_iter().collect::<Vec<_>>())
-        .fold(f32::MIN_POSITIVE, f32::max);
-    let rows: Vec<Vec<RgbImage>> = pairs.iter().map(|pair| tiles(pair, longest)).collect();
+/// Axis `i` runs to the right, `j` upwards. Small images are enlarged by a whole factor. An empty list
+/// gives an empty picture.
+pub fn preview_sheet(pairs: &[PreviewRow]) -> RgbImage {
+    let lengths = pairs.iter().flat_map(|pair| &pair.length);
+    let longest = lengths.copied().fold(f32::MIN_POSITIVE, f32::max);
+    let rows: Vec<[RgbImage; 5]> = pairs.iter().map(|pair| pair.tiles(longest)).collect();
     let width = rows.iter().map(|row| row_size(row).0).max().unwrap_or(0);
-    let height = rows.iter().map(|row| row_size(row).1 + GAP).sum::<u32>();
+    let height: u32 = rows.iter().map(|row| row_size(row).1 + GAP).sum();
     let mut sheet = RgbImage::from_pixel(width, height.saturating_sub(GAP), PAPER);
     let mut top = 0;
     for row in &rows {
@@ -41,28 +77,7 @@ fn row_size(row: &[RgbImage]) -> (u32, u32) {
     (width.saturating_sub(GAP), height)
 }
 
-fn tiles(pair: &SynthPair, longest: f32) -> Vec<RgbImage> {
-    let middle = pair.fixed.dim().2 / 2;
-    let gray = |v: &f32| Rgb([(v.clamp(0.0, 1.0) * 255.0).round() as u8; 3]);
-    let label = |v: &i32| label_colour(*v);
-    let length = field_length(pair);
-    vec![
-        tile(pair.fixed.index_axis(Axis(2), middle), gray),
-        tile(pair.moving.index_axis(Axis(2), middle), gray),
-        tile(pair.fixed_labels.index_axis(Axis(2), middle), label),
-        tile(pair.moving_labels.index_axis(Axis(2), middle), label),
-        tile(length.view(), |v| heat(v / longest)),
-    ]
-}
-
-/// Length of the true field in the middle slice, voxels.
-fn field_length(pair: &SynthPair) -> ndarray::Array2<f32> {
-    let middle = pair.fixed.dim().2 / 2;
-    let slice = pair.field.index_axis(Axis(3), middle);
-    slice.map(|u| u * u).sum_axis(Axis(0)).mapv_into(f32::sqrt)
-}
-
-fn tile<T>(slice: ArrayView2<'_, T>, colour: impl Fn(&T) -> Rgb<u8>) -> RgbImage {
+fn tile<T>(slice: &Array2<T>, colour: impl Fn(&T) -> Rgb<u8>) -> RgbImage {
     let (ni, nj) = slice.dim();
     let zoom = (160 / ni.max(nj)).max(1);
     RgbImage::from_fn((ni * zoom) as u32, (nj * zoom) as u32, |x, y| {
@@ -108,7 +123,8 @@ mod tests {
         };
         pair.fixed[(159, 79, 0)] = 1.0; // top right
         pair.field[(1, 0, 0, 0)] = -2.5; // bottom left, the longest
-        let sheet = preview_sheet(&[pair.clone(), pair]);
+        let row = PreviewRow::new(&pair);
+        let sheet = preview_sheet(&[row.clone(), row]);
         assert_eq!(sheet.dimensions(), (5 * 160 + 4 * GAP, 2 * 80 + GAP));
         assert_eq!(sheet[(159, 0)], Rgb([255; 3]));
         assert_eq!(sheet[(0, 0)], Rgb([0; 3]));

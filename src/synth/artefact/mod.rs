@@ -52,21 +52,11 @@ pub(super) struct Site<'a> {
 }
 
 impl Artefact {
-    /// All artefacts, in the order of the signal path.
-    pub const ALL: [Self; 6] = [
-        Self::Blur,
-        Self::Bias,
-        Self::Thickness,
-        Self::Noise,
-        Self::Gamma,
-        Self::Crop,
-    ];
+    /// Artefacts of the signal in the order of its path, before the image is scaled to [0, 1].
+    pub const OF_SIGNAL: [Self; 4] = [Self::Blur, Self::Bias, Self::Thickness, Self::Noise];
 
-    /// Artefacts of the signal, applied before the image is scaled to [0, 1].
-    pub(super) const OF_SIGNAL: &[Self] = Self::ALL.split_at(4).0;
-
-    /// Artefacts of the stored image, applied after; they keep [0, 1].
-    pub(super) const OF_IMAGE: &[Self] = Self::ALL.split_at(4).1;
+    /// Artefacts of the stored image, after that; they keep [0, 1].
+    pub const OF_IMAGE: [Self; 2] = [Self::Gamma, Self::Crop];
 
     /// Probability that an image has this artefact.
     pub fn probability(self, config: &SynthConfig) -> f64 {
