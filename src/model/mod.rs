@@ -1,1 +1,7 @@
-//!
+//! A registration model: a network, its settings, and how its output becomes a transform.
+
+mod config;
+mod network;
+
+pub use config::{ModelConfig, TransformKind};
+pub use network::{Model, Prediction};

@@ -1,1 +1,7 @@
-//!
+//! Network building blocks and networks.
+
+mod block;
+mod unet;
+
+pub use block::ConvBlock;
+pub use unet::{Encoder, UNet, UNetConfig};

@@ -1,1 +1,35 @@
+//! Differentiable tensor operations of the registration networks; the only module that extends burn.
 //!
+//! Each file holds one operation in two forms. On the CPU (burn's `flex` backend) a [`host::HostOp`]
+//! calls the plain-slice kernels of [`crate::kernels`], with hand-written gradients. Everywhere else the
+//! operation is composed from burn's own, which differentiates and runs on any backend, and serves as the
+//! reference the fast form is tested against.
+//!
+//! Tensors are `[batch, channel, d, h, w]`; 2-D images have `d = 1` and fields of two components `(h, w)`.
+
+mod boxsum;
+mod conv;
+mod host;
+mod pool;
+mod resize;
+mod upsample;
+mod warp;
+
+pub use boxsum::box_sum;
+pub use conv::{ConvOptions, conv};
+pub use pool::max_pool2;
+pub use resize::{resize, resize_scaled};
+pub use upsample::upsample_concat;
+pub use warp::{warp, warp_nearest};
+
+pub use crate::kernels::warp::Border;
+
+/// The forms composed from burn's operations, for any backend and as the reference in tests.
+pub mod reference {
+    pub use super::boxsum::composed as box_sum;
+    pub use super::conv::composed as conv;
+    pub use super::pool::composed as max_pool2;
+    pub use super::resize::composed as resize;
+    pub use super::upsample::composed as upsample_concat;
+    pub use super::warp::composed as warp;
+}

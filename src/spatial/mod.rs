@@ -1,1 +1,48 @@
+//! Transforms as differentiable tensors: displacement, velocity and how they combine.
 //!
+//! A displacement `u` is a pull in voxels on the fixed grid: `moved(x) = moving(x + u(x))`. Fields are
+//! `[n, components, d, h, w]`, with components `(d, h, w)` in 3-D and `(h, w)` in 2-D.
+
+use burn::tensor::Tensor;
+
+use crate::kernels::Extent;
+use crate::ops::{Border, resize_scaled, warp};
+
+/// The displacement after unit time along a stationary velocity (voxels of its own grid): scaling and squaring
+/// (Arsigny et al., MICCAI 2006), `v / 2^steps`, then `steps` times `u <- u + u o (id + u)`.
+pub fn integrate(velocity: Tensor<5>, steps: usize, border: Border) -> Tensor<5> {
+    let start = velocity / (1u64 << steps) as f32;
+    (0..steps).fold(start, |u, _| compose(u.clone(), u, border))
+}
+
+/// Displacement of `first` followed by `second`, as pulls: `x -> x + first(x) + second(x + first(x))`.
+///
+/// Warping an image with the result equals warping it with `second`, then with `first`.
+pub fn compose(first: Tensor<5>, second: Tensor<5>, border: Border) -> Tensor<5> {
+    first.clone() + warp(second, first, border)
+}
+
+/// A field on a grid `factor` times coarser, its vectors in voxels of that grid (VoxelMorph's ResizeTransform).
+pub fn coarsen(field: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
+    let [_, _, d, h, w] = field.dims();
+    let to = [d / factor[0], h / factor[1], w / factor[2]].map(|n| n.max(1));
+    rescale(field, to, 1.0 / in_plane(factor))
+}
+
+/// A field on the grid `to`, its vectors multiplied by the in-plane `factor`: the inverse of [`coarsen`].
+pub fn refine(field: Tensor<5>, factor: [usize; 3], to: Extent) -> Tensor<5> {
+    rescale(field, to, in_plane(factor))
+}
+
+fn rescale(field: Tensor<5>, to: Extent, scale: f32) -> Tensor<5> {
+    let [_, _, d, h, w] = field.dims();
+    if [d, h, w] == to && scale == 1.0 {
+        return field;
+    }
+    resize_scaled(field, to, scale)
+}
+
+/// The one factor of an isotropic coarsening (a singleton axis keeps factor 1).
+fn in_plane(factor: [usize; 3]) -> f32 {
+    factor[1] as f32
+}

@@ -1,0 +1,70 @@
+//! Second differences of the field.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{Items, LossInput, Term, item_mean};
+
+/// Bending energy (Rueckert et al., 1999): the sum over axes of the mean squared second difference, plus twice that
+/// of each mixed difference, over interior voxels, on the field the network predicts, times its coarsening.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bending {
+    pub weight: f64,
+    pub on: Items,
+}
+
+impl Default for Bending {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            on: Items::All,
+        }
+    }
+}
+
+impl Bending {
+    /// The penalty of each field, `[n]`.
+    pub fn of(field: &Tensor<5>) -> Tensor<1> {
+        let dims = field.dims();
+        let axes: Vec<usize> = (2..5).filter(|&a| dims[a] > 2).collect();
+        let mut sum = Tensor::zeros([dims[0]], &field.device());
+        for (n, &a) in axes.iter().enumerate() {
+            let second = interior(field, &axes, &[(a, 1)]) + interior(field, &axes, &[(a, -1)])
+                - interior(field, &axes, &[]) * 2.0;
+            sum = sum + item_mean(second.clone() * second);
+            for &b in &axes[n + 1..] {
+                let at = |x, y| interior(field, &axes, &[(a, x), (b, y)]);
+                let mixed = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4.0;
+                sum = sum + item_mean(mixed.clone() * mixed) * 2.0;
+            }
+        }
+        sum
+    }
+}
+
+/// The field without its border along `axes`, shifted by the given offsets.
+fn interior(field: &Tensor<5>, axes: &[usize], offsets: &[(usize, isize)]) -> Tensor<5> {
+    axes.iter().fold(field.clone(), |x, &axis| {
+        let offset = offsets
+            .iter()
+            .find_map(|&(a, o)| (a == axis).then_some(o))
+            .unwrap_or(0);
+        let length = x.dims()[axis] - 2;
+        x.narrow(axis, (1 + offset) as usize, length)
+    })
+}
+
+impl Term for Bending {
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn items(&self) -> Items {
+        self.on
+    }
+
+    fn evaluate(&self, input: &LossInput) -> Tensor<1> {
+        Self::of(&input.prediction.regularised) * input.velocity_factor as f32
+    }
+}

@@ -1,0 +1,67 @@
+//! Overlap of labels.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{Items, LossInput, Term};
+
+/// Minus the mean soft Dice over the labels (VoxelMorph's form), or one minus it with `offset = 1`.
+///
+/// Labels are needed in training only (Balakrishnan et al., 2019; SynthMorph, Hoffmann et al., 2022).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dice {
+    pub weight: f64,
+    pub on: Items,
+    /// Added to the negative overlap; SynthMorph uses 1. Changes no gradient.
+    pub offset: f64,
+    /// Labels compared in one step, a random few of those present; 0 compares all. Bounds memory.
+    pub max_labels: usize,
+}
+
+impl Default for Dice {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            on: Items::All,
+            offset: 0.0,
+            max_labels: 16,
+        }
+    }
+}
+
+/// Soft Dice of each label, `[n, label]`; the sum of both is clamped at 1e-5 as in VoxelMorph.
+pub fn soft_dice(fixed: &Tensor<5>, moved: &Tensor<5>) -> Tensor<2> {
+    let [n, labels, ..] = fixed.dims();
+    let sum = |x: Tensor<5>| -> Tensor<2> {
+        x.reshape([n as i32, labels as i32, -1])
+            .sum_dim(2)
+            .reshape([n, labels])
+    };
+    let both = sum(fixed.clone() * moved.clone()) * 2.0;
+    both / sum(fixed.clone() + moved.clone()).clamp_min(1e-5)
+}
+
+impl Term for Dice {
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn items(&self) -> Items {
+        self.on
+    }
+
+    fn needs_labels(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&self, input: &LossInput) -> Tensor<1> {
+        let labels = input
+            .labels
+            .as_ref()
+            .expect("the trainer gives labels to terms that need them");
+        let dice = soft_dice(&labels.fixed, &labels.moved);
+        let n = dice.dims()[0];
+        dice.mean_dim(1).reshape([n]).neg() + self.offset
+    }
+}

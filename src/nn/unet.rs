@@ -1,0 +1,216 @@
+//! The registration U-Net in its two published arrangements.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::ConvBlock;
+use crate::ops::{ConvOptions, max_pool2, upsample_concat};
+use crate::volume::Dimension;
+
+/// How the encoder halves the resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoder {
+    /// Convolution, then max-pooling: VoxelMorph since 2020 (Dalca et al.), and its PyTorch code.
+    MaxPool,
+    /// Convolutions of stride 2: VoxelMorph at CVPR 2018 (Balakrishnan et al.), and HybridMorph.
+    Strided,
+}
+
+/// The shape of a [`UNet`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct UNetConfig {
+    pub dimension: Dimension,
+    pub encoder: Encoder,
+    pub in_channels: usize,
+    /// Features of each level, from fine to coarse.
+    pub encoder_features: Vec<usize>,
+    /// Features of the decoder, from coarse to fine, then of the convolutions at full resolution.
+    pub decoder_features: Vec<usize>,
+    /// Slope of the LeakyReLU.
+    pub slope: f32,
+}
+
+/// Encoder and decoder with skip connections and nearest-neighbour upsampling.
+///
+/// *Max-pool*: each level convolves, keeps the result as skip and pools; the decoder convolves, upsamples
+/// and joins the skip, up to full resolution. *Strided*: each level convolves with stride 2 and its output is
+/// the skip; the decoder has one more convolution at half resolution, and the full-resolution skip is the
+/// input itself.
+#[derive(Module, Debug)]
+pub struct UNet {
+    pub encoder: Vec<ConvBlock>,
+    pub decoder: Vec<ConvBlock>,
+    pub last: Vec<ConvBlock>,
+    #[module(skip)]
+    kind: Encoder,
+    #[module(skip)]
+    factor: [usize; 3],
+}
+
+impl UNetConfig {
+    /// Decoder convolutions below full resolution; the other features belong to full resolution.
+    pub fn decoder_depth(&self) -> usize {
+        let levels = self.encoder_features.len();
+        match self.encoder {
+            Encoder::MaxPool => levels,
+            Encoder::Strided => levels + 1,
+        }
+    }
+
+    /// Channels that leave the network.
+    pub fn out_channels(&self) -> usize {
+        let levels = self.encoder_features.len();
+        match self.decoder_features.get(self.decoder_depth()..) {
+            Some([.., last]) => *last,
+            // Without a convolution at full resolution the last joined tensor is the output.
+            _ => self.decoder_features[self.decoder_depth() - 1] + self.skip_channels(levels - 1),
+        }
+    }
+
+    /// Channels of the skip joined after the `n`-th upsampling, counted from the coarsest.
+    fn skip_channels(&self, n: usize) -> usize {
+        let levels = self.encoder_features.len();
+        match self.encoder {
+            Encoder::MaxPool => self.encoder_features[levels - 1 - n],
+            Encoder::Strided if n + 1 < levels => self.encoder_features[levels - 2 - n],
+            Encoder::Strided => self.in_channels,
+        }
+    }
+
+    /// Random weights drawn from `rng`, on `device`.
+    pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> UNet {
+        let kernel_depth = if self.dimension == Dimension::Two { 1 } else { 3 };
+        let half = match self.dimension {
+            Dimension::Two => [1, 2, 2],
+            Dimension::Three => [2, 2, 2],
+        };
+        let mut block = |ic: usize, oc: usize, stride: [usize; 3]| {
+            let slope = Some(self.slope);
+            ConvBlock::new([ic, oc], kernel_depth, ConvOptions { stride, slope }, rng, device)
+        };
+        let mut channels = self.in_channels;
+        let stride = match self.encoder {
+            Encoder::MaxPool => [1, 1, 1],
+            Encoder::Strided => half,
+        };
+        let mut encoder = Vec::new();
+        for &features in &self.encoder_features {
+            encoder.push(block(channels, features, stride));
+            channels = features;
+        }
+        let levels = self.encoder_features.len();
+        let (low, full) = self.decoder_features.split_at(self.decoder_depth());
+        let mut decoder = Vec::new();
+        for (n, &features) in low.iter().enumerate() {
+            decoder.push(block(channels, features, [1, 1, 1]));
+            channels = features;
+            if self.joins_after(n, levels) {
+                let skip = if n == levels { n - 1 } else { n };
+                channels += self.skip_channels(skip);
+            }
+        }
+        let mut last = Vec::new();
+        for &features in full {
+            last.push(block(channels, features, [1, 1, 1]));
+            channels = features;
+        }
+        UNet {
+            encoder,
+            decoder,
+            last,
+            kind: self.encoder,
+            factor: half,
+        }
+    }
+
+    fn joins_after(&self, n: usize, levels: usize) -> bool {
+        joins_after(self.encoder, n, levels)
+    }
+}
+
+/// Whether the `n`-th decoder convolution is followed by an upsampling: all are, but the one before the
+/// extra convolution at half resolution of the strided arrangement.
+fn joins_after(kind: Encoder, n: usize, levels: usize) -> bool {
+    match kind {
+        Encoder::MaxPool => true,
+        Encoder::Strided => n + 1 != levels,
+    }
+}
+
+impl UNet {
+    /// # Shapes
+    /// - `x`: `[n, in_channels, d, h, w]`; result: `[n, out_channels, d, h, w]`
+    pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
+        let (mut x, mut skips) = match self.kind {
+            Encoder::MaxPool => self.encode_pooled(x),
+            Encoder::Strided => self.encode_strided(x),
+        };
+        let levels = self.encoder.len();
+        for (n, block) in self.decoder.iter().enumerate() {
+            x = block.forward(x);
+            if joins_after(self.kind, n, levels) {
+                let skip = skips.pop().expect("one skip a level");
+                x = upsample_concat(x, skip);
+            }
+        }
+        self.last.iter().fold(x, |x, block| block.forward(x))
+    }
+
+    /// Every block with its path, in the order of the data flow.
+    pub fn blocks(&self) -> impl Iterator<Item = (String, &ConvBlock)> {
+        [
+            ("encoder", &self.encoder),
+            ("decoder", &self.decoder),
+            ("last", &self.last),
+        ]
+        .into_iter()
+        .flat_map(|(part, blocks)| {
+            blocks
+                .iter()
+                .enumerate()
+                .map(move |(n, block)| (format!("{part}.{n}"), block))
+        })
+    }
+
+    /// [`Self::blocks`], to change them.
+    pub fn blocks_mut(&mut self) -> impl Iterator<Item = (String, &mut ConvBlock)> {
+        [
+            ("encoder", &mut self.encoder),
+            ("decoder", &mut self.decoder),
+            ("last", &mut self.last),
+        ]
+        .into_iter()
+        .flat_map(|(part, blocks)| {
+            blocks
+                .iter_mut()
+                .enumerate()
+                .map(move |(n, block)| (format!("{part}.{n}"), block))
+        })
+    }
+
+    fn encode_pooled(&self, x: Tensor<5>) -> (Tensor<5>, Vec<Tensor<5>>) {
+        let mut skips = Vec::new();
+        let mut x = x;
+        for block in &self.encoder {
+            x = block.forward(x);
+            skips.push(x.clone());
+            x = max_pool2(x, self.factor);
+        }
+        (x, skips)
+    }
+
+    fn encode_strided(&self, x: Tensor<5>) -> (Tensor<5>, Vec<Tensor<5>>) {
+        let mut skips = vec![x.clone()];
+        let mut x = x;
+        for block in &self.encoder {
+            x = block.forward(x);
+            skips.push(x.clone());
+        }
+        // The coarsest output is not a skip, it is what the decoder starts from.
+        skips.pop();
+        (x, skips)
+    }
+}

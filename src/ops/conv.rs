@@ -1,0 +1,116 @@
+//! 3x3x3 (3-D) and 1x3x3 (2-D) convolution with bias and LeakyReLU.
+
+use burn::tensor::{Tensor, activation::leaky_relu, module::conv3d, ops};
+
+use super::host::{self, HostOp, Made, Saved, View};
+use crate::kernels::conv::{self, ConvSpec};
+
+/// What a convolution does beside its weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConvOptions {
+    /// Step along `(d, h, w)`, each 1 or 2.
+    pub stride: [usize; 3],
+    /// Slope of the LeakyReLU that follows, > 0; `None` for a linear output.
+    pub slope: Option<f32>,
+}
+
+/// Convolution with "same" zero padding, then LeakyReLU.
+///
+/// # Shapes
+/// - `x`: `[n, ic, d, h, w]`, `weight`: `[oc, ic, 3 or 1, 3, 3]`, `bias`: `[oc]`
+/// - output: `[n, oc, (d-1)/s+1, (h-1)/s+1, (w-1)/s+1]`
+pub fn conv(x: Tensor<5>, weight: Tensor<5>, bias: Tensor<1>, options: ConvOptions) -> Tensor<5> {
+    if host::on_host(&x) && host::on_host(&weight) {
+        host::ternary(options, x, weight, bias)
+    } else {
+        composed(x, weight, bias, options)
+    }
+}
+
+/// [`conv`] from burn's operations.
+pub fn composed(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Tensor<1>,
+    options: ConvOptions,
+) -> Tensor<5> {
+    let padding = [weight.dims()[2] / 2, 1, 1];
+    let out = conv3d(
+        x,
+        weight,
+        Some(bias),
+        ops::ConvOptions::new(options.stride, padding, [1, 1, 1], 1),
+    );
+    match options.slope {
+        Some(slope) => leaky_relu(out, f64::from(slope)),
+        None => out,
+    }
+}
+
+impl ConvOptions {
+    fn spec(&self, x: &[usize], weight: &[usize]) -> ConvSpec {
+        ConvSpec {
+            batch: x[0],
+            in_channels: x[1],
+            out_channels: weight[0],
+            input: [x[2], x[3], x[4]],
+            kernel_depth: weight[2],
+            stride: self.stride,
+        }
+    }
+}
+
+impl HostOp<3> for ConvOptions {
+    fn saves_inputs(&self) -> bool {
+        true
+    }
+
+    // The sign of the activated output is the activation's gradient mask.
+    fn saves_output(&self) -> bool {
+        self.slope.is_some()
+    }
+
+    fn forward(&self, [x, weight, bias]: [View; 3]) -> Made {
+        let spec = self.spec(x.shape, weight.shape);
+        let [d, h, w] = spec.output();
+        let mut out = vec![0.0; spec.batch * spec.out_channels * d * h * w];
+        conv::forward(
+            &spec,
+            x.data,
+            weight.data,
+            Some(bias.data),
+            self.slope,
+            &mut out,
+        );
+        Made {
+            shape: vec![spec.batch, spec.out_channels, d, h, w],
+            data: out,
+        }
+    }
+
+    fn backward(&self, saved: Saved<3>) -> [Option<Vec<f32>>; 3] {
+        let [x, weight, _] = saved.inputs;
+        let spec = self.spec(x.shape, weight.shape);
+        let activated;
+        let grad = match self.slope {
+            Some(slope) => {
+                activated = conv::leaky_relu_grad(saved.output.data, saved.grad.data, slope);
+                activated.as_slice()
+            }
+            None => saved.grad.data,
+        };
+        let [want_x, want_weight, want_bias] = saved.wanted;
+        let grad_x = want_x.then(|| {
+            let mut out = vec![0.0; x.data.len()];
+            conv::grad_input(&spec, grad, weight.data, &mut out);
+            out
+        });
+        let mut grad_bias = want_bias.then(|| vec![0.0; spec.out_channels]);
+        let grad_weight = (want_weight || want_bias).then(|| {
+            let mut out = vec![0.0; weight.data.len()];
+            conv::grad_weights(&spec, x.data, grad, &mut out, grad_bias.as_deref_mut());
+            out
+        });
+        [grad_x, grad_weight.filter(|_| want_weight), grad_bias]
+    }
+}

@@ -1,0 +1,71 @@
+//! Max-pooling by two.
+
+use burn::tensor::Tensor;
+
+use super::host::{self, HostOp, Made, Saved, View};
+use crate::kernels::pool;
+
+/// Maximum over blocks of two voxels along each axis longer than the singleton of a 2-D image.
+///
+/// `factor` is `[2, 2, 2]`, or `[1, 2, 2]` in 2-D; an odd last voxel is left out.
+///
+/// # Shapes
+/// - `x`: `[n, c, d, h, w]`; result: `[n, c, d/f, h/f, w/f]`, rounded down
+pub fn max_pool2(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
+    if host::on_host(&x) {
+        host::unary(MaxPool { factor }, x)
+    } else {
+        composed(x, factor)
+    }
+}
+
+/// [`max_pool2`] from burn's operations.
+pub fn composed(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
+    let mut x = x;
+    for (axis, f) in factor.into_iter().enumerate() {
+        if f == 1 {
+            continue;
+        }
+        let dim = axis + 2;
+        let half = x.dims()[dim] / 2;
+        let even = x.clone().slice_dim(dim, burn::tensor::s![0..2*half;2]);
+        let odd = x.slice_dim(dim, burn::tensor::s![1..2*half;2]);
+        x = even.max_pair(odd);
+    }
+    x
+}
+
+#[derive(Debug)]
+struct MaxPool {
+    factor: [usize; 3],
+}
+
+impl HostOp<1> for MaxPool {
+    fn saves_inputs(&self) -> bool {
+        true
+    }
+
+    fn saves_output(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, [x]: [View; 1]) -> Made {
+        let extent = [x.shape[2], x.shape[3], x.shape[4]];
+        let (data, _) = pool::max2(x.data, x.shape[0] * x.shape[1], extent, self.factor);
+        let mut shape = x.shape.to_vec();
+        for (size, f) in shape[2..].iter_mut().zip(self.factor) {
+            *size /= f;
+        }
+        Made { shape, data }
+    }
+
+    fn backward(&self, saved: Saved<1>) -> [Option<Vec<f32>>; 1] {
+        let [x] = saved.inputs;
+        let items = x.shape[0] * x.shape[1];
+        let extent = [x.shape[2], x.shape[3], x.shape[4]];
+        // Finding the maximum again is cheaper than keeping its index for the whole pass.
+        let (_, argmax) = pool::max2(x.data, items, extent, self.factor);
+        let grad = pool::max2_grad(saved.grad.data, &argmax, items, extent, self.factor);
+        [Some(grad)]
+    }
+}

@@ -1,0 +1,173 @@
+//! The spatial transformer: sampling an image at displaced positions.
+
+use burn::tensor::{Int, Tensor};
+
+use super::host::{self, HostOp, Made, Saved, View};
+use crate::kernels::warp::{self as kernel, Border};
+
+/// `moved(x) = image(x + flow(x))`, linear interpolation.
+///
+/// # Shapes
+/// - `image`: `[n, c, d, h, w]`; `flow`: `[n, 3, ..]` in voxels along `(d, h, w)`, or `[n, 2, 1, h, w]` along
+///   `(h, w)`, on the grid of the result
+///
+/// A position that is not a number gives 0.
+pub fn warp(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
+    if host::on_host(&image) && host::on_host(&flow) {
+        host::binary(Warp { border }, image, flow)
+    } else {
+        composed(image, flow, border)
+    }
+}
+
+/// [`warp`] with the nearest voxel, halves rounded to even; not differentiable.
+pub fn warp_nearest(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
+    let [_, _, d, h, w] = image.dims();
+    let positions = positions(&flow).map(|p| p.round());
+    corner(&image, &positions, [d, h, w], border)
+}
+
+/// [`warp`] from burn's operations: the eight (in 2-D four) corners gathered and weighted.
+pub fn composed(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
+    let [_, _, d, h, w] = image.dims();
+    let extent = [d, h, w];
+    let positions = positions(&flow);
+    let base = positions.clone().map(|p| p.detach().floor());
+    let mut sum: Option<Tensor<5>> = None;
+    for bits in 0..8usize {
+        let offset = [bits >> 2 & 1, bits >> 1 & 1, bits & 1];
+        // A singleton axis of a 2-D image is never displaced.
+        if flow.dims()[1] == 2 && offset[0] == 1 {
+            continue;
+        }
+        let at = [0, 1, 2].map(|a| base[a].clone() + offset[a] as f32);
+        let weight = (0..3)
+            .map(|a| {
+                let fraction = positions[a].clone() - base[a].clone();
+                if offset[a] == 1 {
+                    fraction
+                } else {
+                    fraction.neg() + 1.0
+                }
+            })
+            .reduce(|x, y| x * y)
+            .expect("three axes");
+        let term = corner(&image, &at, extent, border) * weight;
+        sum = Some(match sum {
+            Some(s) => s + term,
+            None => term,
+        });
+    }
+    sum.expect("at least four corners")
+}
+
+/// Sampling positions along `(d, h, w)`, each `[n, 1, d, h, w]`.
+fn positions(flow: &Tensor<5>) -> [Tensor<5>; 3] {
+    let [n, components, d, h, w] = flow.dims();
+    let device = flow.device().inner();
+    [0, 1, 2].map(|axis| {
+        let size = [d, h, w][axis];
+        let mut shape = [1; 5];
+        shape[axis + 2] = size;
+        let ramp: Tensor<5> = Tensor::<1, Int>::arange(0..size as i64, &device)
+            .float()
+            .reshape(shape)
+            .expand([n, 1, d, h, w]);
+        match (axis + components).checked_sub(3) {
+            Some(c) => ramp + flow.clone().narrow(1, c, 1),
+            None => ramp,
+        }
+    })
+}
+
+/// The voxels of `image` at whole-numbered positions: `[n, c, ..]` on the grid of `at`.
+fn corner(
+    image: &Tensor<5>,
+    at: &[Tensor<5>; 3],
+    extent: [usize; 3],
+    border: Border,
+) -> Tensor<5> {
+    let [n, c, ..] = image.dims();
+    let [_, _, d, h, w] = at[0].dims();
+    let mut index: Option<Tensor<5>> = None;
+    let mut inside: Option<Tensor<5>> = None;
+    for axis in 0..3 {
+        let last = (extent[axis] - 1) as f32;
+        let clamped = at[axis].clone().clamp(0.0, last);
+        let ok = at[axis].clone().equal(clamped.clone()).float();
+        inside = Some(inside.map_or(ok.clone(), |i| i * ok));
+        index = Some(match index {
+            Some(i) => i * extent[axis] as f32 + clamped,
+            None => clamped,
+        });
+    }
+    let voxels = d * h * w;
+    let index = index
+        .expect("three axes")
+        .int()
+        .reshape([n, 1, voxels])
+        .expand([n, c, voxels]);
+    let flat = image.clone().reshape([n, c, extent.iter().product()]);
+    let values = flat.gather(2, index).reshape([n, c, d, h, w]);
+    match border {
+        Border::Zeros => values * inside.expect("three axes"),
+        Border::Edge => values,
+    }
+}
+
+#[derive(Debug)]
+struct Warp {
+    border: Border,
+}
+
+fn extent(view: &View) -> [usize; 3] {
+    [view.shape[2], view.shape[3], view.shape[4]]
+}
+
+impl HostOp<2> for Warp {
+    fn saves_inputs(&self) -> bool {
+        true
+    }
+
+    fn saves_output(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, [image, flow]: [View; 2]) -> Made {
+        let [n, c] = [image.shape[0], image.shape[1]];
+        let to = extent(&flow);
+        let data = kernel::linear(
+            image.data,
+            extent(&image),
+            flow.data,
+            to,
+            n,
+            c,
+            flow.shape[1],
+            self.border,
+        );
+        Made {
+            shape: vec![n, c, to[0], to[1], to[2]],
+            data,
+        }
+    }
+
+    fn backward(&self, saved: Saved<2>) -> [Option<Vec<f32>>; 2] {
+        let [image, flow] = &saved.inputs;
+        let [want_image, want_flow] = saved.wanted;
+        let (grad_image, grad_flow) = kernel::linear_grad(
+            image.data,
+            extent(image),
+            flow.data,
+            extent(flow),
+            image.shape[0],
+            image.shape[1],
+            flow.shape[1],
+            self.border,
+            saved.grad.data,
+            want_image,
+            want_flow,
+        );
+        [grad_image, grad_flow]
+    }
+}

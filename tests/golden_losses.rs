@@ -1,0 +1,82 @@
+//! Loss terms against VoxelMorph's own PyTorch code: values and gradients.
+
+mod common;
+
+use burn::tensor::{Device, Tensor};
+use common::{Golden, assert_close, values};
+use hmorph::loss::{Bending, Diffusion, Ncc, NccForm, Norm, soft_dice};
+
+/// One value per item, averaged, against `name`; the gradient for `input` against `name` + `suffix`.
+fn check(
+    golden: &Golden,
+    name: &str,
+    input: &str,
+    suffix: &str,
+    loss: impl Fn(Tensor<5>) -> Tensor<1>,
+) {
+    let device = Device::flex().autodiff();
+    let x = golden.tensor(input, &device).require_grad();
+    let value = loss(x.clone()).mean();
+    let found = value.clone().into_scalar::<f32>();
+    assert_close(name, &[found], &[golden.scalar(name)], 1e-5);
+    let grad = x.grad(&value.backward()).unwrap();
+    let name = format!("{name}{suffix}");
+    assert_close(&name, &values(grad), golden.values(&name), 1e-4);
+}
+
+fn ncc(window: usize, form: NccForm, fixed: Tensor<5>) -> impl Fn(Tensor<5>) -> Tensor<1> {
+    let ncc = Ncc {
+        window,
+        form,
+        ..Default::default()
+    };
+    move |moved| ncc.map(&fixed, &moved).mean().neg()
+}
+
+#[test]
+fn voxelmorph_losses() {
+    let device = Device::flex();
+    for file in ["losses_2d", "losses_3d"] {
+        let golden = Golden::open(file);
+        let fixed = golden.tensor("true", &device);
+        for window in [5, 9] {
+            let name = format!("ncc_win{window}");
+            let loss = ncc(window, NccForm::Plain, fixed.clone());
+            check(&golden, &name, "pred", "_grad_pred", loss);
+        }
+        check(&golden, "mse", "pred", "_grad_pred", |moved| {
+            let difference = moved - fixed.clone();
+            (difference.clone() * difference).mean()
+        });
+        let onehot = golden.tensor("onehot_true", &device);
+        check(&golden, "dice", "onehot_pred", "_grad_pred", |moved| {
+            soft_dice(&onehot, &moved).mean().neg()
+        });
+        for norm in [Norm::L1, Norm::L2] {
+            let diffusion = Diffusion {
+                norm,
+                ..Default::default()
+            };
+            let name = match norm {
+                Norm::L1 => "diffusion_l1",
+                Norm::L2 => "diffusion_l2",
+            };
+            check(&golden, name, "field", "_grad", |field| diffusion.of(&field));
+        }
+    }
+}
+
+#[test]
+fn clamped_ncc_and_bending() {
+    let device = Device::flex();
+    for file in ["losses2_2d", "losses2_3d"] {
+        let golden = Golden::open(file);
+        let fixed = golden.tensor("true", &device);
+        for window in [5, 9] {
+            let name = format!("ncc_clamped_win{window}");
+            let loss = ncc(window, NccForm::Clamped, fixed.clone());
+            check(&golden, &name, "pred", "_grad_pred", loss);
+        }
+        check(&golden, "bending", "field", "_grad", |field| Bending::of(&field));
+    }
+}
