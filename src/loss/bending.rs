@@ -30,11 +30,11 @@ impl Bending {
         let axes: Vec<usize> = (2..5).filter(|&a| dims[a] > 2).collect();
         let mut sum = Tensor::zeros([dims[0]], &field.device());
         for (n, &a) in axes.iter().enumerate() {
-            let second = interior(field, &axes, &[(a, 1)]) + interior(field, &axes, &[(a, -1)])
-                - interior(field, &axes, &[]) * 2.0;
+            let along = |x| shifted(field, &[(a, x)]);
+            let second = along(1) + along(-1) - along(0) * 2.0;
             sum = sum + item_mean(second.clone() * second);
             for &b in &axes[n + 1..] {
-                let at = |x, y| interior(field, &axes, &[(a, x), (b, y)]);
+                let at = |x, y| shifted(field, &[(a, x), (b, y)]);
                 let mixed = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4.0;
                 sum = sum + item_mean(mixed.clone() * mixed) * 2.0;
             }
@@ -43,13 +43,9 @@ impl Bending {
     }
 }
 
-/// The field without its border along `axes`, shifted by the given offsets.
-fn interior(field: &Tensor<5>, axes: &[usize], offsets: &[(usize, isize)]) -> Tensor<5> {
-    axes.iter().fold(field.clone(), |x, &axis| {
-        let offset = offsets
-            .iter()
-            .find_map(|&(a, o)| (a == axis).then_some(o))
-            .unwrap_or(0);
+/// The field shifted by the given offsets along some axes, without the border voxels of those axes.
+fn shifted(field: &Tensor<5>, offsets: &[(usize, isize)]) -> Tensor<5> {
+    offsets.iter().fold(field.clone(), |x, &(axis, offset)| {
         let length = x.dims()[axis] - 2;
         x.narrow(axis, (1 + offset) as usize, length)
     })

@@ -11,7 +11,7 @@ mod mse;
 mod ncc;
 
 pub use bending::Bending;
-pub use dice::Dice;
+pub use dice::{Dice, soft_dice};
 pub use diffusion::{Diffusion, Norm};
 pub use field::FieldMse;
 pub use mse::Mse;

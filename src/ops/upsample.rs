@@ -83,8 +83,7 @@ impl HostOp<2> for UpsampleConcat {
             extent,
             b,
             self.batch,
-            saved.wanted,
         );
-        [low, skip]
+        [Some(low), Some(skip)]
     }
 }
