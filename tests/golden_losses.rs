@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{Device, Tensor};
-use common::{Golden, assert_close, values};
+use common::{Golden, assert_close, relative_distance, values};
 use hmorph::loss::{Bending, Diffusion, Ncc, NccForm, Norm, soft_dice};
 
 /// One value per item, averaged, against `name`; the gradient for `input` against `name` + `suffix`.
@@ -24,6 +24,23 @@ fn check(
     assert_close(&name, &values(grad), golden.values(&name), 1e-4);
 }
 
+/// Local NCC as in [`check`], against float64, and against the float32 reference with that reference's own distance to
+/// float64 added to the tolerance (see `golden/ncc_float64.py`).
+fn check_ncc(golden: &Golden, exact: &Golden, name: &str, loss: impl Fn(Tensor<5>) -> Tensor<1>) {
+    let device = Device::flex().autodiff();
+    let pred = golden.tensor("pred", &device).require_grad();
+    let value = loss(pred.clone()).mean();
+    let found = value.clone().into_scalar::<f32>();
+    let grad = values(pred.grad(&value.backward()).unwrap());
+    let grad_name = format!("{name}_grad_pred");
+    for (name, found, tolerance) in [(name, &[found][..], 1e-5), (&grad_name, &grad, 1e-4)] {
+        let (truth, reference) = (exact.values(name), golden.values(name));
+        assert_close(&format!("{name}, float64"), found, truth, tolerance);
+        let distance = relative_distance(reference, truth);
+        assert_close(name, found, reference, tolerance + distance);
+    }
+}
+
 fn ncc(window: usize, form: NccForm, fixed: Tensor<5>) -> impl Fn(Tensor<5>) -> Tensor<1> {
     let ncc = Ncc {
         window,
@@ -36,13 +53,14 @@ fn ncc(window: usize, form: NccForm, fixed: Tensor<5>) -> impl Fn(Tensor<5>) -> 
 #[test]
 fn voxelmorph_losses() {
     let device = Device::flex();
-    for file in ["losses_2d", "losses_3d"] {
-        let golden = Golden::open(file);
+    for dimension in ["2d", "3d"] {
+        let golden = Golden::open(&format!("losses_{dimension}"));
+        let exact = Golden::open(&format!("ncc_float64_{dimension}"));
         let fixed = golden.tensor("true", &device);
         for window in [5, 9] {
             let name = format!("ncc_win{window}");
             let loss = ncc(window, NccForm::Plain, fixed.clone());
-            check(&golden, &name, "pred", "_grad_pred", loss);
+            check_ncc(&golden, &exact, &name, loss);
         }
         check(&golden, "mse", "pred", "_grad_pred", |moved| {
             let difference = moved - fixed.clone();
@@ -61,7 +79,9 @@ fn voxelmorph_losses() {
                 Norm::L1 => "diffusion_l1",
                 Norm::L2 => "diffusion_l2",
             };
-            check(&golden, name, "field", "_grad", |field| diffusion.of(&field));
+            check(&golden, name, "field", "_grad", |field| {
+                diffusion.of(&field)
+            });
         }
     }
 }
@@ -69,14 +89,17 @@ fn voxelmorph_losses() {
 #[test]
 fn clamped_ncc_and_bending() {
     let device = Device::flex();
-    for file in ["losses2_2d", "losses2_3d"] {
-        let golden = Golden::open(file);
+    for dimension in ["2d", "3d"] {
+        let golden = Golden::open(&format!("losses2_{dimension}"));
+        let exact = Golden::open(&format!("ncc_float64_{dimension}"));
         let fixed = golden.tensor("true", &device);
         for window in [5, 9] {
             let name = format!("ncc_clamped_win{window}");
             let loss = ncc(window, NccForm::Clamped, fixed.clone());
-            check(&golden, &name, "pred", "_grad_pred", loss);
+            check_ncc(&golden, &exact, &name, loss);
         }
-        check(&golden, "bending", "field", "_grad", |field| Bending::of(&field));
+        check(&golden, "bending", "field", "_grad", |field| {
+            Bending::of(&field)
+        });
     }
 }

@@ -15,4 +15,3 @@ mod vector;
 
 /// Voxels along the tensor axes `[d, h, w]`; a 2-D grid has `d = 1`.
 pub type Extent = [usize; 3];
-pub mod conv;

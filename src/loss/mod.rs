@@ -126,7 +126,10 @@ impl LossConfig {
     /// Refuses a loss without a similarity, and settings no term understands.
     pub fn validate(&self) -> Result<()> {
         let terms = self.terms();
-        if !terms.iter().any(|(name, _)| !matches!(*name, "diffusion" | "bending")) {
+        if !terms
+            .iter()
+            .any(|(name, _)| !matches!(*name, "diffusion" | "bending"))
+        {
             return Err(Error::invalid(
                 "[loss] no term compares the images: add one of mse, ncc, global_ncc, dice, field_mse",
             ));

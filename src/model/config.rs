@@ -81,7 +81,10 @@ impl ModelConfig {
         } else if !(self.slope > 0.0 && self.slope < 1.0) {
             format!("slope is {}; expected a number between 0 and 1", self.slope)
         } else if !(self.flow_std.is_finite() && self.flow_std >= 0.0) {
-            format!("flow_std is {}; expected a finite number >= 0", self.flow_std)
+            format!(
+                "flow_std is {}; expected a finite number >= 0",
+                self.flow_std
+            )
         } else if ![1, 2, 4].contains(&self.int_downsize) {
             format!("int_downsize is {}; expected 1, 2 or 4", self.int_downsize)
         } else if self.transform == TransformKind::Velocity && !(1..=12).contains(&self.int_steps) {
@@ -90,7 +93,8 @@ impl ModelConfig {
                 self.int_steps
             )
         } else if self.transform == TransformKind::Displacement && self.bidirectional {
-            "bidirectional needs transform = \"velocity\"; a displacement has no ready inverse".into()
+            "bidirectional needs transform = \"velocity\"; a displacement has no ready inverse"
+                .into()
         } else {
             return Ok(());
         };

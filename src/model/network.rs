@@ -78,9 +78,7 @@ impl Model {
         let border = self.config.border;
         Prediction {
             moved: warp(moving, displacement.clone(), border),
-            moved_fixed: inverse
-                .clone()
-                .map(|inverse| warp(fixed, inverse, border)),
+            moved_fixed: inverse.clone().map(|inverse| warp(fixed, inverse, border)),
             displacement,
             inverse,
             regularised,

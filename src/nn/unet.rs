@@ -82,14 +82,24 @@ impl UNetConfig {
 
     /// Random weights drawn from `rng`, on `device`.
     pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> UNet {
-        let kernel_depth = if self.dimension == Dimension::Two { 1 } else { 3 };
+        let kernel_depth = if self.dimension == Dimension::Two {
+            1
+        } else {
+            3
+        };
         let half = match self.dimension {
             Dimension::Two => [1, 2, 2],
             Dimension::Three => [2, 2, 2],
         };
         let mut block = |ic: usize, oc: usize, stride: [usize; 3]| {
             let slope = Some(self.slope);
-            ConvBlock::new([ic, oc], kernel_depth, ConvOptions { stride, slope }, rng, device)
+            ConvBlock::new(
+                [ic, oc],
+                kernel_depth,
+                ConvOptions { stride, slope },
+                rng,
+                device,
+            )
         };
         let mut channels = self.in_channels;
         let stride = match self.encoder {

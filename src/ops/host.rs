@@ -245,11 +245,7 @@ fn track<B: HostKernels, C: CheckpointStrategy, const N: usize>(
     let shapes = inputs.each_ref().map(|t| t.shape().to_vec());
     let primitives = inputs.each_ref().map(|t| t.primitive().clone());
     let output = B::run(&op, primitives);
-    match HostBackward
-        .prepare::<C>(guards)
-        .compute_bound()
-        .stateful()
-    {
+    match HostBackward.prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(mut prep) => {
             let ids = op
                 .saves_inputs()

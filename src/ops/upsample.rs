@@ -64,9 +64,8 @@ impl HostOp<2> for UpsampleConcat {
     fn forward(&self, [low, skip]: [View; 2]) -> Made {
         let (a, low_extent) = self.low;
         let (b, extent) = self.skip;
-        let data = upsample::nearest_concat(
-            low.data, low_extent, a, skip.data, extent, b, self.batch,
-        );
+        let data =
+            upsample::nearest_concat(low.data, low_extent, a, skip.data, extent, b, self.batch);
         Made {
             shape: vec![self.batch, a + b, extent[0], extent[1], extent[2]],
             data,
@@ -76,14 +75,8 @@ impl HostOp<2> for UpsampleConcat {
     fn backward(&self, saved: Saved<2>) -> [Option<Vec<f32>>; 2] {
         let (a, low_extent) = self.low;
         let (b, extent) = self.skip;
-        let (low, skip) = upsample::nearest_concat_grad(
-            saved.grad.data,
-            low_extent,
-            a,
-            extent,
-            b,
-            self.batch,
-        );
+        let (low, skip) =
+            upsample::nearest_concat_grad(saved.grad.data, low_extent, a, extent, b, self.batch);
         [Some(low), Some(skip)]
     }
 }

@@ -81,12 +81,7 @@ fn positions(flow: &Tensor<5>) -> [Tensor<5>; 3] {
 }
 
 /// The voxels of `image` at whole-numbered positions: `[n, c, ..]` on the grid of `at`.
-fn corner(
-    image: &Tensor<5>,
-    at: &[Tensor<5>; 3],
-    extent: [usize; 3],
-    border: Border,
-) -> Tensor<5> {
+fn corner(image: &Tensor<5>, at: &[Tensor<5>; 3], extent: [usize; 3], border: Border) -> Tensor<5> {
     let [n, c, ..] = image.dims();
     let [_, _, d, h, w] = at[0].dims();
     let mut index: Option<Tensor<5>> = None;

@@ -47,7 +47,9 @@ impl Adam {
         let mut frozen = Vec::new();
         for pattern in freeze {
             let regex = Regex::new(pattern).map_err(|e| {
-                Error::invalid(format!("[train] freeze: {pattern:?} is no regular expression: {e}"))
+                Error::invalid(format!(
+                    "[train] freeze: {pattern:?} is no regular expression: {e}"
+                ))
             })?;
             if !names.values().any(|name| regex.is_match(name)) {
                 let known: BTreeMap<_, _> = names.values().map(|n| (n, ())).collect();

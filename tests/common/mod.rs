@@ -73,19 +73,28 @@ impl Golden {
     }
 }
 
-/// Fails unless `found` equals `expected` to `tolerance` times the largest magnitude of `expected`.
-pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expected.len(), "{what}: number of values");
+/// Largest difference of two tensors, relative to the largest magnitude of `expected`.
+pub fn relative_distance(found: &[f32], expected: &[f32]) -> f32 {
     let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-    assert!(largest > 0.0, "{what}: the reference is all zeros");
+    assert!(largest > 0.0, "the reference is all zeros");
     let worst = found
         .iter()
         .zip(expected)
         .map(|(f, e)| (f - e).abs())
-        .fold(0.0f32, |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+        .fold(
+            0.0f32,
+            |m, d| if d.is_nan() { f32::INFINITY } else { m.max(d) },
+        );
+    worst / largest
+}
+
+/// Fails unless `found` equals `expected` to `tolerance` times the largest magnitude of `expected`.
+pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{what}: number of values");
+    let distance = relative_distance(found, expected);
     assert!(
-        worst <= tolerance * largest,
-        "{what}: largest difference {worst:e} of largest value {largest:e}, allowed {tolerance:e}"
+        distance <= tolerance,
+        "{what}: largest difference is {distance:e} of the largest value, allowed {tolerance:e}"
     );
 }
 

@@ -1,0 +1,199 @@
+//! From a batch and a prediction to the weighted total that is differentiated, and the values that are logged.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::dataset::{Batch, Kind};
+use crate::error::Result;
+use crate::loss::{Items, LossConfig, LossInput, OneHot};
+use crate::model::{Model, Prediction};
+use crate::ops::warp;
+
+/// The images of a batch as tensors `[n, 1, d, h, w]`.
+pub struct BatchTensors {
+    pub fixed: Tensor<5>,
+    pub moving: Tensor<5>,
+}
+
+impl BatchTensors {
+    pub fn new(batch: &Batch, device: &Device) -> Self {
+        Self {
+            fixed: image(&batch.fixed, 1, batch, device),
+            moving: image(&batch.moving, 1, batch, device),
+        }
+    }
+}
+
+fn image(values: &[f32], channels: usize, batch: &Batch, device: &Device) -> Tensor<5> {
+    let [d, h, w] = batch.extent;
+    let data = TensorData::new(values.to_vec(), [batch.len(), channels, d, h, w]);
+    Tensor::from_data(data, device)
+}
+
+/// Weighted terms of one step.
+pub struct Objective {
+    /// What is differentiated, `[1]`.
+    pub total: Tensor<1>,
+    /// Unweighted mean of each term over the items of each kind it applies to, keyed `kind/term`.
+    pub terms: BTreeMap<String, f64>,
+}
+
+/// Judges a prediction.
+///
+/// Sampled mixtures average over all items. With `synthetic_weight` the total is the mean over real items plus
+/// that weight times the mean over synthetic items: equation 4 of HybridMorph, with weight `(1 - alpha) / alpha`.
+///
+/// # Errors
+/// When values cannot be read back from the device.
+pub fn objective(
+    config: &LossConfig,
+    model: &Model,
+    batch: &Batch,
+    images: &BatchTensors,
+    prediction: &Prediction,
+    synthetic_weight: Option<f64>,
+) -> Result<Objective> {
+    let device = images.fixed.device();
+    let input = LossInput {
+        fixed: &images.fixed,
+        moving: &images.moving,
+        prediction,
+        velocity_factor: model.config().velocity_factor()[1],
+        labels: match &config.dice {
+            Some(dice) => one_hot(batch, prediction, dice.max_labels, model, &device),
+            None => None,
+        },
+        true_field: (!batch.field.is_empty())
+            .then(|| image(&batch.field, batch.components(), batch, &device)),
+    };
+    let mut total: Option<Tensor<1>> = None;
+    let mut terms = BTreeMap::new();
+    for (name, term) in config.terms() {
+        let usable = |n: usize| match (term.needs_labels(), term.needs_field()) {
+            (true, _) => batch.has_labels[n],
+            (_, true) => batch.has_field[n],
+            _ => true,
+        };
+        let applies: Vec<bool> = (0..batch.len())
+            .map(|n| usable(n) && matches_kind(term.items(), batch.kinds[n]))
+            .collect();
+        if !applies.contains(&true) {
+            continue;
+        }
+        let values = term.evaluate(&input);
+        log_term(name, &values, &applies, batch, &mut terms);
+        let weights = item_weights(&applies, &batch.kinds, synthetic_weight);
+        let weights: Tensor<1> = Tensor::from_data(weights.as_slice(), &device);
+        let weighted = (values * weights).sum() * term.weight();
+        total = Some(match total {
+            Some(sum) => sum + weighted,
+            None => weighted,
+        });
+    }
+    let total = total.unwrap_or_else(|| Tensor::zeros([1], &device));
+    Ok(Objective { total, terms })
+}
+
+fn matches_kind(items: Items, kind: Kind) -> bool {
+    match items {
+        Items::All => true,
+        Items::Real => kind == Kind::Real,
+        Items::Synthetic => kind == Kind::Synthetic,
+    }
+}
+
+/// Weight of each item in the total; items a term does not apply to count zero.
+fn item_weights(applies: &[bool], kinds: &[Kind], synthetic_weight: Option<f64>) -> Vec<f32> {
+    let count = |kind| kinds.iter().filter(|k| **k == kind).count() as f64;
+    let weight_of = |kind| match (synthetic_weight, kind) {
+        (None, _) => 1.0 / kinds.len() as f64,
+        (Some(_), Kind::Real) => 1.0 / count(Kind::Real),
+        (Some(weight), Kind::Synthetic) => weight / count(Kind::Synthetic),
+    };
+    applies
+        .iter()
+        .zip(kinds)
+        .map(|(&applies, &kind)| if applies { weight_of(kind) as f32 } else { 0.0 })
+        .collect()
+}
+
+fn log_term(
+    name: &str,
+    values: &Tensor<1>,
+    applies: &[bool],
+    batch: &Batch,
+    terms: &mut BTreeMap<String, f64>,
+) {
+    let values: Vec<f32> = values
+        .to_data()
+        .try_to_vec()
+        .expect("loss values are 32-bit floats");
+    for (kind, label) in [(Kind::Real, "real"), (Kind::Synthetic, "synthetic")] {
+        let of_kind: Vec<f64> = values
+            .iter()
+            .zip(applies)
+            .zip(&batch.kinds)
+            .filter(|((_, applies), k)| **applies && **k == kind)
+            .map(|((value, _), _)| f64::from(*value))
+            .collect();
+        if !of_kind.is_empty() {
+            let mean = of_kind.iter().sum::<f64>() / of_kind.len() as f64;
+            terms.insert(format!("{label}/{name}"), mean);
+        }
+    }
+}
+
+/// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no item has labels.
+fn one_hot(
+    batch: &Batch,
+    prediction: &Prediction,
+    max_labels: usize,
+    model: &Model,
+    device: &Device,
+) -> Option<OneHot> {
+    if batch.fixed_labels.is_empty() {
+        return None;
+    }
+    let labels = chosen_labels(batch, max_labels);
+    let channels = |map: &[i32]| {
+        let voxels: usize = batch.extent.iter().product();
+        let mut values = Vec::with_capacity(batch.len() * labels.len() * voxels);
+        for item in map.chunks_exact(voxels) {
+            for label in &labels {
+                values.extend(item.iter().map(|v| f32::from(v == label)));
+            }
+        }
+        image(&values, labels.len(), batch, device)
+    };
+    let moving = channels(&batch.moving_labels);
+    Some(OneHot {
+        fixed: channels(&batch.fixed_labels),
+        moved: warp(
+            moving,
+            prediction.displacement.clone(),
+            model.config().border,
+        ),
+    })
+}
+
+/// The labels of the fixed images; a random few of them (seeded by the batch) where they are too many to hold.
+fn chosen_labels(batch: &Batch, max_labels: usize) -> Vec<i32> {
+    let mut labels: Vec<i32> = batch
+        .fixed_labels
+        .iter()
+        .copied()
+        .filter(|&label| label != 0)
+        .collect();
+    labels.sort_unstable();
+    labels.dedup();
+    if max_labels > 0 && labels.len() > max_labels {
+        labels.shuffle(&mut ChaCha8Rng::seed_from_u64(batch.number));
+        labels.truncate(max_labels);
+        labels.sort_unstable();
+    }
+    labels
+}
