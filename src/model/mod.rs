@@ -2,6 +2,8 @@
 
 mod config;
 mod network;
+mod weights;
 
 pub use config::{ModelConfig, TransformKind};
 pub use network::{Model, Prediction};
+pub use weights::{ModelCard, WeightsFile};

@@ -1,0 +1,211 @@
+//! Weights files: one safetensors file that holds a model and all that is needed to use it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+
+use super::{Model, ModelConfig};
+use crate::dataset::Align;
+use crate::error::{Error, Result};
+use crate::volume::intensity::Normalisation;
+use crate::volume::io::write_atomically;
+
+/// Marks our files and their version in the metadata.
+const FORMAT: &str = "hmorph-weights/1";
+
+/// What travels with the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    pub config: ModelConfig,
+    /// Training grid in voxels, `(i, j, k)`; other sizes work as well.
+    pub shape: [usize; 3],
+    /// Voxel size of the training images in mm along `(i, j, k)`; `None` where it means nothing.
+    pub spacing: Option<[f64; 3]>,
+    /// Axis codes of the training images, such as `RAS`; `None` where they mean nothing.
+    pub orientation: Option<String>,
+    /// How two images were brought together in training.
+    pub align: Align,
+    pub normalize: Normalisation,
+    /// What the training images allow.
+    pub licence: String,
+    /// What the weights were trained on, by which version, for how many steps.
+    pub provenance: String,
+}
+
+/// The content of a weights file.
+#[derive(Debug, Clone)]
+pub struct WeightsFile {
+    pub card: ModelCard,
+    /// Values and shape by parameter name.
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl WeightsFile {
+    /// The weights of a model.
+    pub fn of(model: &Model, card: ModelCard) -> Self {
+        let read = |tensor: TensorData| {
+            let shape = tensor.shape().to_vec();
+            let values = tensor
+                .try_to_vec::<f32>()
+                .expect("parameters are 32-bit floats");
+            (shape, values)
+        };
+        let mut tensors = BTreeMap::new();
+        for (path, block) in model.blocks() {
+            tensors.insert(
+                format!("{path}.weight"),
+                read(block.weight.val().into_data()),
+            );
+            tensors.insert(format!("{path}.bias"), read(block.bias.val().into_data()));
+        }
+        Self { card, tensors }
+    }
+
+    /// The model on `device`.
+    ///
+    /// # Errors
+    /// Names every parameter that is missing, unknown or of another shape.
+    pub fn model(&self, device: &Device) -> Result<Model> {
+        let mut model = Model::new(&self.card.config, 0, device)?;
+        self.check(&model)?;
+        for (path, block) in model.blocks_mut() {
+            let weight = self.tensor(&format!("{path}.weight"), device);
+            let bias = self.tensor(&format!("{path}.bias"), device);
+            block.weight = Param::initialized(block.weight.id, weight);
+            block.bias = Param::initialized(block.bias.id, bias);
+        }
+        Ok(model)
+    }
+
+    /// Reads a weights file.
+    ///
+    /// # Errors
+    /// A file that is no safetensors file, was not written by hmorph, or does not describe a model.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        Self::from_bytes(&bytes).map_err(|problem| Error::file(path, problem))
+    }
+
+    /// Reads the bytes of a weights file; the error is the problem without the file's name.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let no_safetensors = |e| format!("not a weights file: no safetensors content ({e})");
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(no_safetensors)?;
+        let file = SafeTensors::deserialize(bytes).map_err(no_safetensors)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        match metadata.get("format").map(String::as_str) {
+            Some(FORMAT) => {}
+            Some(other) => {
+                return Err(format!(
+                    "weights format {other:?}; this program reads {FORMAT:?}"
+                ));
+            }
+            None => {
+                return Err(format!(
+                    "safetensors file without hmorph's metadata (format = {FORMAT:?}); \
+                     expected weights written by hmorph train"
+                ));
+            }
+        }
+        let card = metadata
+            .get("card")
+            .ok_or("the metadata has no model card (key \"card\")")?;
+        let card =
+            serde_json::from_str(card).map_err(|e| format!("the model card is broken: {e}"))?;
+        let tensors = file
+            .iter()
+            .map(|(name, view)| {
+                let values = floats(&view).map_err(|e| format!("tensor {name}: {e}"))?;
+                Ok((name.to_string(), (view.shape().to_vec(), values)))
+            })
+            .collect::<Result<_, String>>()?;
+        Ok(Self { card, tensors })
+    }
+
+    /// Writes the file under a temporary name and renames it.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes: Vec<(&String, Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, (_, values))| {
+                (name, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = bytes.iter().map(|(name, data)| {
+            let shape = self.tensors[*name].0.clone();
+            let view = TensorView::new(Dtype::F32, shape, data)
+                .expect("as many bytes as the shape says");
+            (name.as_str(), view)
+        });
+        let metadata = HashMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("card".to_string(), self.card.to_json()),
+        ]);
+        let content = serialize(views, Some(metadata)).map_err(|e| Error::file(path, e.to_string()))?;
+        write_atomically(path, |file| file.write_all(&content))
+    }
+
+    fn check(&self, model: &Model) -> Result<()> {
+        let mut expected: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (path, block) in model.blocks() {
+            expected.insert(format!("{path}.weight"), block.weight.dims().to_vec());
+            expected.insert(format!("{path}.bias"), block.bias.dims().to_vec());
+        }
+        let mut problems = Vec::new();
+        for (name, shape) in &expected {
+            match self.tensors.get(name) {
+                None => problems.push(format!("{name} is missing")),
+                Some((found, _)) if found != shape => {
+                    problems.push(format!("{name} has shape {found:?}, expected {shape:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+        for name in self.tensors.keys().filter(|n| !expected.contains_key(*n)) {
+            problems.push(format!("{name} is unknown"));
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the weights do not fit their model: {}",
+            problems.join("; ")
+        )))
+    }
+
+    fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        let (shape, values) = &self.tensors[name];
+        let tensor = Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device);
+        tensor.require_grad()
+    }
+}
+
+impl ModelCard {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a card has no map with keys other than text")
+    }
+}
+
+/// The values of a tensor stored in single or half precision.
+fn floats(view: &TensorView) -> Result<Vec<f32>, String> {
+    let data = view.data();
+    match view.dtype() {
+        Dtype::F32 => Ok(data
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect()),
+        Dtype::F16 => Ok(data
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|b| half::f16::from_le_bytes(*b).to_f32())
+            .collect()),
+        other => Err(format!("type {other:?}; expected F32 or F16")),
+    }
+}
