@@ -2,8 +2,10 @@
 //!
 //! `ARCHITECTURE.md` holds the conventions (axes, units, directions) that every module keeps.
 
+pub mod cli;
 pub mod config;
 pub mod dataset;
+pub mod device;
 pub mod error;
 pub mod eval;
 pub mod kernels;
