@@ -53,7 +53,9 @@ fn real_gpu() -> Option<Device> {
 fn gpu(index: &str) -> Result<Device> {
     use burn::tensor::DeviceType;
     let index: usize = index.parse().map_err(|_| {
-        Error::invalid(format!("--device wgpu:{index}: expected a number after the colon"))
+        Error::invalid(format!(
+            "--device wgpu:{index}: expected a number after the colon"
+        ))
     })?;
     let found = Device::enumerate(DeviceType::Wgpu).into_vec();
     let count = found.len();

@@ -137,15 +137,16 @@ impl WeightsFile {
             .collect();
         let views = bytes.iter().map(|(name, data)| {
             let shape = self.tensors[*name].0.clone();
-            let view = TensorView::new(Dtype::F32, shape, data)
-                .expect("as many bytes as the shape says");
+            let view =
+                TensorView::new(Dtype::F32, shape, data).expect("as many bytes as the shape says");
             (name.as_str(), view)
         });
         let metadata = HashMap::from([
             ("format".to_string(), FORMAT.to_string()),
             ("card".to_string(), self.card.to_json()),
         ]);
-        let content = serialize(views, Some(metadata)).map_err(|e| Error::file(path, e.to_string()))?;
+        let content =
+            serialize(views, Some(metadata)).map_err(|e| Error::file(path, e.to_string()))?;
         write_atomically(path, |file| file.write_all(&content))
     }
 

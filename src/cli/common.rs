@@ -1,0 +1,50 @@
+//! Options that every subcommand shares.
+
+use burn::tensor::Device;
+
+use crate::device;
+
+/// Options that may stand before or after the subcommand.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// CPU threads; default: all that the process may use (cgroups and SLURM are obeyed)
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Seed of everything random; the same seed gives the same result
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where networks run: auto, cpu, or wgpu[:INDEX] where compiled in
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Replace results that exist
+    #[arg(long, global = true)]
+    pub force: bool,
+}
+
+impl Common {
+    /// Starts the thread pool; call once, before any work.
+    pub fn start_threads(&self) -> anyhow::Result<()> {
+        if self.threads == Some(0) {
+            anyhow::bail!("--threads 0: expected at least 1");
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads.unwrap_or_else(device::available_threads))
+            .build_global()?;
+        Ok(())
+    }
+
+    /// The device that `--device` names.
+    pub fn device(&self) -> anyhow::Result<Device> {
+        Ok(device::resolve(&self.device)?)
+    }
+
+    /// Prints a line about the progress of the work, unless `--quiet`.
+    pub fn say(&self, line: impl AsRef<str>) {
+        if !self.quiet {
+            println!("{}", line.as_ref());
+        }
+    }
+}
