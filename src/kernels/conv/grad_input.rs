@@ -2,7 +2,7 @@
 
 use super::ConvSpec;
 use super::axis::Axis;
-use super::forward::execute;
+use super::gather::execute;
 use super::plan::{Plan, Weights};
 use super::simd::Level;
 

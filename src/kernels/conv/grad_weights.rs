@@ -3,22 +3,24 @@
 //! The positions are cut into groups that depend on the shapes only; each group has its own sums,
 //! and they are added in order, so the result does not depend on the number of threads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::ConvSpec;
-use super::axis::Axis;
+use super::axis::{Axis, Tap};
 use super::buffer::Buffers;
+use super::correlate::{Operands, correlate, taps_together};
 use super::forward::axes;
-use super::plan::{Job, jobs, product};
+use super::plan::{Job, blocks, jobs, product};
 use super::simd::{Level, MAX_LANES, Simd, Task};
-use super::slab::Layout;
-use super::tile::dots;
+use super::slab::{Fill, Layout};
 
 /// Largest number of groups of jobs, each with its own sums.
 const GROUPS: usize = 64;
 
-/// Bytes of the gradient that one block of channels keeps in the first-level cache.
-const BLOCK_BYTES: usize = 32 << 10;
+/// Positions whose gradients, for one block of channels, stay in the first-level cache.
+const POSITIONS: usize = 1024;
 
 pub(super) fn run(
     level: Level,
@@ -37,229 +39,197 @@ pub(super) fn run(
     );
     assert_eq!(grad_w.len(), spec.weights_len(), "weights of another shape");
     let axes = axes(spec);
+    let [d, h, w] = [0, 1, 2].map(|axis| &axes[axis].phases[0]);
     let list = jobs(&axes, spec.batch, spec.in_channels, GROUPS);
-    let sums: Vec<Vec<f32>> = list
+    let groups: Vec<Vec<f32>> = list
         .par_chunks(list.len().div_ceil(GROUPS).max(1))
         .with_max_len(1)
         .map(|group| {
-            let mut sums = vec![0.0; spec.weights_len() + spec.out_channels];
-            for job in group {
-                let correlate = Correlate {
-                    spec,
-                    axes: &axes,
-                    job,
-                    x,
-                    grad_out,
-                    sums: &mut sums,
-                };
-                Buffers::with(|buffers| level.run((correlate, buffers)));
-            }
-            sums
+            let mut gradient = Gradient {
+                level,
+                spec,
+                axes: &axes,
+                taps: product(d, h, w),
+                blocks: blocks(spec.out_channels, level.channels()),
+                weights: vec![0.0; spec.weights_len()],
+                bias: vec![0.0; spec.out_channels],
+            };
+            Buffers::with(|buffers| {
+                for job in group {
+                    gradient.add(job, x, grad_out, buffers);
+                }
+            });
+            [gradient.weights, gradient.bias].concat()
         })
         .collect();
-    add_in_order(&sums, 0, grad_w);
+    let sums = add_in_order(&groups, spec.weights_len() + spec.out_channels);
+    unpack(level, spec, &sums, grad_w);
     if let Some(grad_bias) = grad_bias {
-        assert_eq!(grad_bias.len(), spec.out_channels, "bias of another shape");
-        add_in_order(&sums, spec.weights_len(), grad_bias);
+        grad_bias.copy_from_slice(&sums[spec.weights_len()..]);
     }
 }
 
-/// `total[i]` = the sum over all groups of their element `first + i`.
-fn add_in_order(groups: &[Vec<f32>], first: usize, total: &mut [f32]) {
+/// The sum of all groups, each element in the order of the groups.
+fn add_in_order(groups: &[Vec<f32>], len: usize) -> Vec<f32> {
     const PIECE: usize = 4096;
+    let mut total = vec![0.0; len];
     let pieces = total.par_chunks_mut(PIECE).enumerate();
     pieces.for_each(|(piece, total)| {
-        total.fill(0.0);
         for group in groups {
-            let part = &group[first + piece * PIECE..][..total.len()];
+            let part = &group[piece * PIECE..][..total.len()];
             for (total, part) in total.iter_mut().zip(part) {
                 *total += part;
             }
         }
     });
+    total
 }
 
-/// One job: adds its part of both gradients to `sums` (weights, then bias).
-struct Correlate<'a> {
+/// Brings `[block][in channel][taps together][channel of the block][tap]` to the order of weights.
+fn unpack(level: Level, spec: &ConvSpec, packed: &[f32], grad_w: &mut [f32]) {
+    let taps = spec.kernel_depth * 9;
+    let row = spec.in_channels * taps;
+    for block in blocks(spec.out_channels, level.channels()) {
+        let together = taps_together(level, block.len());
+        let values = &packed[block.start * row..block.end * row];
+        for (index, values) in values.chunks_exact(together * block.len()).enumerate() {
+            for (channel, values) in block.clone().zip(values.chunks_exact(together)) {
+                grad_w[channel * row + index * together..][..together].copy_from_slice(values);
+            }
+        }
+    }
+}
+
+/// Sums over the jobs of one group.
+struct Gradient<'a> {
+    level: Level,
     spec: &'a ConvSpec,
     axes: &'a [Axis; 3],
-    job: &'a Job,
-    x: &'a [f32],
-    grad_out: &'a [f32],
-    sums: &'a mut [f32],
+    taps: Vec<[Tap; 3]>,
+    blocks: Vec<Range<usize>>,
+    /// In the order of [`unpack`].
+    weights: Vec<f32>,
+    bias: Vec<f32>,
 }
 
-impl Task for (Correlate<'_>, &mut Buffers) {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let (mut correlate, buffers) = self;
-        let layout = Layout::new(correlate.axes, correlate.job.rows.len());
-        let positions = correlate.job.rows.len() * layout.pitch;
-        let pitch = positions.next_multiple_of(MAX_LANES);
-        let slab = layout.len(correlate.spec.in_channels);
-        let (slab, tile) = buffers.get(slab, correlate.spec.out_channels * pitch);
+impl Gradient<'_> {
+    /// Adds one job: walks along d, copying each plane of the input once.
+    fn add(&mut self, job: &Job, x: &[f32], grad_out: &[f32], buffers: &mut Buffers) {
+        let (spec, axes) = (self.spec, self.axes);
+        let item = x.len() / spec.batch;
+        let x = &x[job.item * item..][..item];
+        let layout = Layout::new(axes, job.rows.len());
+        let pitch = layout.positions(job.rows.len());
+        let (slab, tile) = buffers.get(layout.len(spec.in_channels), spec.out_channels * pitch);
         // Positions nobody asked for meet a gradient of zero, so they must hold numbers.
         slab.fill(0.0);
-        correlate.planes(simd, &layout, slab, tile, pitch);
+        let mut filled = 0;
+        for plane in job.planes.clone() {
+            let first = axes[0].step * plane;
+            let planes = filled.max(first)..first + axes[0].window();
+            filled = planes.end;
+            self.level.run(Fill {
+                layout: &layout,
+                axes,
+                source: x,
+                planes,
+                first_row: job.rows.start,
+                slab,
+            });
+            self.level.run(CopyGradient {
+                spec,
+                job,
+                plane,
+                grad_out,
+                tile,
+                pitch,
+                row_pitch: layout.pitch,
+                bias: &mut self.bias,
+            });
+            self.correlate(plane, &layout, slab, tile, pitch);
+        }
     }
-}
 
-impl Correlate<'_> {
-    /// Walks along d, copying each source plane once.
-    #[inline(always)]
-    fn planes<S: Simd>(
+    /// All channels and taps of one plane.
+    fn correlate(
         &mut self,
-        simd: S,
+        plane: usize,
         layout: &Layout,
-        slab: &mut [f32],
-        tile: &mut [f32],
-        pitch: usize,
-    ) {
-        let depth = &self.axes[0];
-        let item = self.x.len() / self.spec.batch;
-        let x = &self.x[self.job.item * item..][..item];
-        let [taps_d, taps_h, taps_w] = [0, 1, 2].map(|axis| &self.axes[axis].phases[0]);
-        let taps = product(taps_d, taps_h, taps_w);
-        let mut next = 0;
-        for plane in self.job.planes.clone() {
-            let end = depth.step * plane + depth.window();
-            for z in next.max(depth.step * plane)..end {
-                layout.fill(self.axes, x, z, self.job.rows.start, slab);
-            }
-            next = end;
-            self.copy_gradient(plane, tile, pitch, layout.pitch);
-            let offsets = taps.iter().map(|tap| layout.tap(self.axes, plane, tap));
-            let offsets: Vec<usize> = offsets.collect();
-            self.blocks(simd, layout.channel, &offsets, slab, tile, pitch);
-        }
-    }
-
-    /// Lays the gradient of one plane out as the positions are, with zeros between the rows, and
-    /// adds it to the gradient of the bias.
-    #[inline(always)]
-    fn copy_gradient(&mut self, plane: usize, tile: &mut [f32], pitch: usize, row_pitch: usize) {
-        let [depth, height, width] = self.spec.output();
-        let bias = &mut self.sums[self.spec.weights_len()..];
-        for (channel, (tile, bias)) in tile.chunks_exact_mut(pitch).zip(bias).enumerate() {
-            let volume = (self.job.item * self.spec.out_channels + channel) * depth + plane;
-            tile.fill(0.0);
-            let mut sum = 0.0f64;
-            for (row, target) in self.job.rows.clone().zip(tile.chunks_mut(row_pitch)) {
-                let at = (volume * height + row) * width;
-                let source = &self.grad_out[at..at + width];
-                target[..width].copy_from_slice(source);
-                sum += f64::from(source.iter().sum::<f32>());
-            }
-            *bias += sum as f32;
-        }
-    }
-
-    /// All blocks of output channels, input channels and taps over one plane.
-    #[inline(always)]
-    fn blocks<S: Simd>(
-        &mut self,
-        simd: S,
-        channel_stride: usize,
-        taps: &[usize],
         slab: &[f32],
         tile: &[f32],
         pitch: usize,
     ) {
-        let length = BLOCK_BYTES / size_of::<f32>() / S::CHANNELS;
-        for start in (0..pitch).step_by(length) {
-            let positions = start..pitch.min(start + length);
-            for first in (0..self.spec.out_channels).step_by(S::CHANNELS) {
-                let width = S::CHANNELS.min(self.spec.out_channels - first);
-                let gradient = &tile[first * pitch..];
-                for channel in 0..self.spec.in_channels {
-                    let at = (first * self.spec.in_channels + channel) * taps.len();
-                    let target = Target {
-                        sums: &mut self.sums[at..],
-                        stride: self.spec.in_channels * taps.len(),
-                    };
-                    let source = &slab[channel * channel_stride..];
-                    correlate(
-                        simd,
-                        width,
-                        source,
-                        gradient,
-                        pitch,
-                        positions.clone(),
-                        taps,
-                        target,
-                    );
-                }
+        let taps = self
+            .taps
+            .iter()
+            .map(|tap| layout.tap(self.axes, plane, tap));
+        let taps: Vec<usize> = taps.collect();
+        let vectors = pitch / MAX_LANES;
+        let parts = pitch.div_ceil(POSITIONS);
+        for part in 0..parts {
+            let edge = |part: usize| part * vectors / parts * MAX_LANES;
+            for block in &self.blocks {
+                let row = self.spec.in_channels * taps.len();
+                let operands = Operands {
+                    slab,
+                    channel_stride: layout.channel,
+                    taps: &taps,
+                    gradient: &tile[block.start * pitch..block.end * pitch],
+                    pitch,
+                    positions: edge(part)..edge(part + 1),
+                };
+                let totals = &mut self.weights[block.start * row..block.end * row];
+                correlate(self.level, block.len(), operands, totals);
             }
         }
     }
 }
 
-/// Where the sums of a block of output channels go: one row of taps every `stride` numbers.
-struct Target<'a> {
-    sums: &'a mut [f32],
-    stride: usize,
-}
-
-/// All taps of one input channel and `width` output channels.
-#[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the innermost driver of a kernel"
-)]
-fn correlate<S: Simd>(
-    simd: S,
-    width: usize,
-    source: &[f32],
-    gradient: &[f32],
+/// Lays the gradient of one plane out as the positions are, with zeros between the rows, and
+/// adds it to the gradient of the bias.
+struct CopyGradient<'a> {
+    spec: &'a ConvSpec,
+    job: &'a Job,
+    plane: usize,
+    grad_out: &'a [f32],
+    /// `[channel][pitch]`.
+    tile: &'a mut [f32],
     pitch: usize,
-    positions: std::ops::Range<usize>,
-    taps: &[usize],
-    target: Target,
-) {
-    let args = (source, gradient, pitch, positions, taps, target);
-    if S::CHANNELS == 8 {
-        match width {
-            1 => groups::<S, 1, 9>(simd, args),
-            2 => groups::<S, 2, 9>(simd, args),
-            3 => groups::<S, 3, 9>(simd, args),
-            4 => groups::<S, 4, 3>(simd, args),
-            5 => groups::<S, 5, 3>(simd, args),
-            6 => groups::<S, 6, 3>(simd, args),
-            7 => groups::<S, 7, 3>(simd, args),
-            _ => groups::<S, 8, 3>(simd, args),
-        }
-    } else {
-        match width {
-            1 => groups::<S, 1, 3>(simd, args),
-            2 => groups::<S, 2, 3>(simd, args),
-            3 => groups::<S, 3, 3>(simd, args),
-            _ => groups::<S, 4, 3>(simd, args),
+    row_pitch: usize,
+    bias: &'a mut [f32],
+}
+
+impl Task for CopyGradient<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let [depth, height, width] = self.spec.output();
+        let channels = self.tile.chunks_exact_mut(self.pitch).zip(self.bias);
+        for (channel, (tile, bias)) in channels.enumerate() {
+            let volume = self.job.item * self.spec.out_channels + channel;
+            let first = (volume * depth + self.plane) * height;
+            let end = self.job.rows.len() * self.row_pitch;
+            let rows = tile[..end].chunks_exact_mut(self.row_pitch);
+            for (row, target) in self.job.rows.clone().zip(rows) {
+                let source = &self.grad_out[(first + row) * width..][..width];
+                target[..width].copy_from_slice(source);
+                target[width..].fill(0.0);
+            }
+            tile[end..].fill(0.0);
+            *bias += sum(simd, tile);
         }
     }
 }
 
-type Arguments<'a> = (
-    &'a [f32],
-    &'a [f32],
-    usize,
-    std::ops::Range<usize>,
-    &'a [usize],
-    Target<'a>,
-);
-
-/// [`correlate`] for `C` output channels, `T` taps at a time.
+/// Sum of whole vectors.
 #[inline(always)]
-fn groups<S: Simd, const C: usize, const T: usize>(
-    simd: S,
-    (source, gradient, pitch, positions, taps, target): Arguments,
-) {
-    for (group, taps) in taps.as_chunks::<T>().0.iter().enumerate() {
-        let sums = dots::<S, C, T>(simd, source, gradient, pitch, positions.clone(), taps);
-        for (c, sums) in sums.iter().enumerate() {
-            let target = &mut target.sums[c * target.stride + group * T..][..T];
-            for (target, sum) in target.iter_mut().zip(sums) {
-                *target += sum;
-            }
-        }
+fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {
+    let mut sums = simd.splat(0.0);
+    let one = simd.splat(1.0);
+    for vector in values.chunks_exact(S::LANES) {
+        // SAFETY: the chunk is one vector long.
+        sums = simd.mul_add(unsafe { simd.load(vector.as_ptr()) }, one, sums);
     }
+    let mut total = [0.0];
+    simd.add_sums(&[sums], &mut total);
+    total[0]
 }

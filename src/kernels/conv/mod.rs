@@ -6,7 +6,9 @@
 
 mod axis;
 mod buffer;
+mod correlate;
 mod forward;
+mod gather;
 mod grad_input;
 mod grad_weights;
 mod plan;

@@ -57,14 +57,21 @@ pub(super) struct Weights<'a> {
     pub(super) source_stride: usize,
 }
 
-/// The target voxels that share a parity along every axis, and the taps they sum.
+/// Target voxels that share their parity along d and h.
 #[derive(Debug)]
 pub(super) struct Phase {
-    /// Target index along each axis is `split * position + parity`.
-    pub(super) parity: [usize; 3],
+    /// Target index along d and h is `phases * position + parity`.
+    pub(super) parity: [usize; 2],
+    /// The same for every parity along w.
+    pub(super) columns: Vec<Column>,
+}
+
+/// Target voxels that share their parity along every axis.
+#[derive(Debug)]
+pub(super) struct Column {
     pub(super) taps: Vec<[Tap; 3]>,
-    /// For each block of target channels: its width, and `[source channel][tap][width]` weights.
-    pub(super) blocks: Vec<(usize, Vec<f32>)>,
+    /// For each block of target channels: `[source channel][tap][channel of the block]`.
+    pub(super) weights: Vec<Vec<f32>>,
 }
 
 /// A convolution or its transpose, ready to run.
@@ -73,6 +80,8 @@ pub(super) struct Plan {
     pub(super) axes: [Axis; 3],
     pub(super) source_channels: usize,
     pub(super) target_channels: usize,
+    /// Target channels that are computed together.
+    pub(super) blocks: Vec<Range<usize>>,
     pub(super) phases: Vec<Phase>,
 }
 
@@ -85,33 +94,40 @@ impl Plan {
         weights: Weights,
         width: usize,
     ) -> Self {
+        let blocks = blocks(target_channels, width);
+        let column = |taps: Vec<[Tap; 3]>| Column {
+            weights: blocks
+                .iter()
+                .map(|block| pack(weights, source_channels, &taps, block.clone()))
+                .collect(),
+            taps,
+        };
         let mut phases = Vec::new();
         for (d, depth) in axes[0].phases.iter().enumerate() {
             for (h, height) in axes[1].phases.iter().enumerate() {
-                for (w, along) in axes[2].phases.iter().enumerate() {
-                    let taps = product(depth, height, along);
-                    let blocks = (0..target_channels)
-                        .step_by(width)
-                        .map(|first| {
-                            let block = first..target_channels.min(first + width);
-                            (block.len(), pack(weights, source_channels, &taps, block))
-                        })
-                        .collect();
-                    phases.push(Phase {
-                        parity: [d, h, w],
-                        taps,
-                        blocks,
-                    });
-                }
+                let taps = axes[2].phases.iter().map(|w| product(depth, height, w));
+                phases.push(Phase {
+                    parity: [d, h],
+                    columns: taps.map(column).collect(),
+                });
             }
         }
         Self {
             axes,
             source_channels,
             target_channels,
+            blocks,
             phases,
         }
     }
+}
+
+/// `0..channels` in blocks of `width` and a rest.
+pub(super) fn blocks(channels: usize, width: usize) -> Vec<Range<usize>> {
+    let first = (0..channels).step_by(width);
+    first
+        .map(|first| first..channels.min(first + width))
+        .collect()
 }
 
 /// Taps of all axes together, d slowest.

@@ -1,6 +1,6 @@
 //! One block of target channels over all positions of a plane of the slab.
 
-use super::simd::Simd;
+use super::simd::{Level, Simd, Task};
 use super::tile::{Operands, tile};
 
 /// Widest block of target channels of any set of instructions.
@@ -16,57 +16,56 @@ pub(super) struct Epilogue {
 }
 
 /// Writes `[width][pitch]` sums of positions `0..pitch` to `out`; `pitch` is in whole vectors.
-#[inline(always)]
-pub(super) fn sweep<S: Simd>(
-    simd: S,
+///
+/// The tiles fill the registers: 32 of them with 16 lanes, 16 of them otherwise.
+pub(super) fn sweep(
+    level: Level,
     width: usize,
     operands: Operands,
     epilogue: &Epilogue,
     out: &mut [f32],
     pitch: usize,
 ) {
-    // Tiles fill the registers: 32 of them for 16 lanes, 16 otherwise.
-    if S::CHANNELS == 8 {
-        match width {
-            1 => blocks::<S, 1, 8>(simd, operands, epilogue, out, pitch),
-            2 => blocks::<S, 2, 8>(simd, operands, epilogue, out, pitch),
-            3 => blocks::<S, 3, 7>(simd, operands, epilogue, out, pitch),
-            4 => blocks::<S, 4, 5>(simd, operands, epilogue, out, pitch),
-            5 => blocks::<S, 5, 4>(simd, operands, epilogue, out, pitch),
-            6 => blocks::<S, 6, 4>(simd, operands, epilogue, out, pitch),
-            7 => blocks::<S, 7, 3>(simd, operands, epilogue, out, pitch),
-            _ => blocks::<S, 8, 3>(simd, operands, epilogue, out, pitch),
-        }
-    } else {
-        match width {
-            1 => blocks::<S, 1, 6>(simd, operands, epilogue, out, pitch),
-            2 => blocks::<S, 2, 4>(simd, operands, epilogue, out, pitch),
-            3 => blocks::<S, 3, 3>(simd, operands, epilogue, out, pitch),
-            _ => blocks::<S, 4, 2>(simd, operands, epilogue, out, pitch),
-        }
+    let sweep = (operands, epilogue, out, pitch);
+    match (level.channels(), width) {
+        (8, 1) => level.run(Sweep::<1, 8>(sweep)),
+        (8, 2) => level.run(Sweep::<2, 8>(sweep)),
+        (8, 3) => level.run(Sweep::<3, 7>(sweep)),
+        (8, 4) => level.run(Sweep::<4, 5>(sweep)),
+        (8, 5) => level.run(Sweep::<5, 4>(sweep)),
+        (8, 6) => level.run(Sweep::<6, 4>(sweep)),
+        (8, 7) => level.run(Sweep::<7, 3>(sweep)),
+        (8, _) => level.run(Sweep::<8, 3>(sweep)),
+        (_, 1) => level.run(Sweep::<1, 6>(sweep)),
+        (_, 2) => level.run(Sweep::<2, 4>(sweep)),
+        (_, 3) => level.run(Sweep::<3, 3>(sweep)),
+        (_, _) => level.run(Sweep::<4, 2>(sweep)),
     }
 }
 
-/// [`sweep`] for a block of `C` channels, `N` vectors at a time and the rest one by one.
-#[inline(always)]
-fn blocks<S: Simd, const C: usize, const N: usize>(
-    simd: S,
-    operands: Operands,
-    epilogue: &Epilogue,
-    out: &mut [f32],
-    pitch: usize,
-) {
-    assert!(out.len() >= C * pitch && pitch.is_multiple_of(S::LANES));
-    operands.check(C, pitch);
-    let vectors = pitch / S::LANES;
-    let whole = vectors / N * N;
-    for vector in (0..whole).step_by(N) {
-        // SAFETY: the checks above cover positions up to `pitch`, which `whole` does not pass.
-        unsafe { block::<S, C, N>(simd, operands, epilogue, out, pitch, vector * S::LANES) }
-    }
-    for vector in whole..vectors {
-        // SAFETY: as above.
-        unsafe { block::<S, C, 1>(simd, operands, epilogue, out, pitch, vector * S::LANES) }
+/// A sweep of `C` channels, `N` vectors at a time and the rest one by one.
+struct Sweep<'a, const C: usize, const N: usize>(
+    (Operands<'a>, &'a Epilogue, &'a mut [f32], usize),
+);
+
+impl<const C: usize, const N: usize> Task for Sweep<'_, C, N> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (operands, epilogue, out, pitch) = self.0;
+        assert!(out.len() >= C * pitch && pitch.is_multiple_of(S::LANES));
+        operands.check(C, pitch);
+        let vectors = pitch / S::LANES;
+        let whole = vectors / N * N;
+        for vector in (0..whole).step_by(N) {
+            let at = vector * S::LANES;
+            // SAFETY: the checks above cover positions up to `pitch`, which `whole` stays within.
+            unsafe { block::<S, C, N>(simd, operands, epilogue, out, pitch, at) }
+        }
+        for vector in whole..vectors {
+            let at = vector * S::LANES;
+            // SAFETY: as above.
+            unsafe { block::<S, C, 1>(simd, operands, epilogue, out, pitch, at) }
+        }
     }
 }
 

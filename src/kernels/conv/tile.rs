@@ -69,8 +69,8 @@ pub(super) unsafe fn tile<S: Simd, const C: usize, const N: usize>(
     sums
 }
 
-/// Dot products over `positions` of `C` rows of `gradient` (every `pitch` numbers) with the
-/// source shifted by each of `T` taps.
+/// Adds to `totals` `[C][T]` the dot products over `positions` of `C` rows of `gradient` (every
+/// `pitch` numbers) with the source shifted by each of `T` taps.
 #[inline(always)]
 pub(super) fn dots<S: Simd, const C: usize, const T: usize>(
     simd: S,
@@ -79,7 +79,8 @@ pub(super) fn dots<S: Simd, const C: usize, const T: usize>(
     pitch: usize,
     positions: Range<usize>,
     taps: &[usize; T],
-) -> [[f32; T]; C] {
+    totals: &mut [f32],
+) {
     let furthest = taps.iter().max().copied().unwrap_or(0);
     assert!(positions.len().is_multiple_of(S::LANES));
     assert!(furthest + positions.end <= source.len(), "slab too short");
@@ -102,11 +103,5 @@ pub(super) fn dots<S: Simd, const C: usize, const T: usize>(
             }
         }
     }
-    let mut totals = [[0.0; T]; C];
-    for (totals, sums) in totals.iter_mut().zip(sums) {
-        for (total, sum) in totals.iter_mut().zip(sums) {
-            *total = simd.sum(sum);
-        }
-    }
-    totals
+    simd.add_sums(sums.as_flattened(), totals);
 }

@@ -20,6 +20,7 @@ impl Avx2 {
     }
 }
 
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 fn enter(simd: Avx2, task: impl Task) {
     task.run(simd);
@@ -52,12 +53,26 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn sum(self, v: __m256) -> f32 {
-        // SAFETY: `self` proves AVX2.
-        unsafe {
-            let quad = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-            let pair = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
-            _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
+    fn add_sums(self, vectors: &[__m256], totals: &mut [f32]) {
+        let (quads, rest) = vectors.as_chunks::<4>();
+        let (quad_totals, rest_totals) = totals.as_chunks_mut::<4>();
+        for (v, total) in quads.iter().zip(quad_totals) {
+            // SAFETY: `self` proves AVX2; `total` is 4 numbers.
+            unsafe {
+                let pairs = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+                let low = _mm256_castps256_ps128(pairs);
+                let sums = _mm_add_ps(low, _mm256_extractf128_ps::<1>(pairs));
+                let total = total.as_mut_ptr();
+                _mm_storeu_ps(total, _mm_add_ps(_mm_loadu_ps(total), sums));
+            }
+        }
+        for (&v, total) in rest.iter().zip(rest_totals) {
+            // SAFETY: `self` proves AVX2.
+            *total += unsafe {
+                let quad = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+                let pair = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
+                _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
+            };
         }
     }
 

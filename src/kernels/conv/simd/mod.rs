@@ -32,8 +32,8 @@ pub(super) trait Simd: Copy + Send + Sync {
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `v` where it is positive, `slope * v` elsewhere (NaN stays NaN).
     fn leaky_relu(self, v: Self::V, slope: Self::V) -> Self::V;
-    /// Sum of the lanes.
-    fn sum(self, v: Self::V) -> f32;
+    /// Adds the sum of the lanes of each vector to the number of the same index.
+    fn add_sums(self, vectors: &[Self::V], totals: &mut [f32]);
     /// Reads a vector, no alignment needed.
     ///
     /// # Safety
@@ -46,7 +46,11 @@ pub(super) trait Simd: Copy + Send + Sync {
     unsafe fn store(self, p: *mut f32, v: Self::V);
 }
 
-/// Work written once for every set of instructions; `run` must be `#[inline(always)]`.
+/// Work written once for every set of instructions.
+///
+/// `run` and all it calls must be `#[inline(always)]`, closures included: what is not inlined is
+/// compiled for the plain processor. Each task becomes one function, so a task with one hot loop
+/// has the registers for itself.
 pub(super) trait Task {
     fn run<S: Simd>(self, simd: S);
 }

@@ -36,8 +36,10 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn sum(self, v: Self::V) -> f32 {
-        ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))
+    fn add_sums(self, vectors: &[Self::V], totals: &mut [f32]) {
+        for (v, total) in vectors.iter().zip(totals) {
+            *total += ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+        }
     }
 
     #[inline(always)]
