@@ -100,6 +100,14 @@ pub enum Endian {
     Big,
 }
 
+impl Endian {
+    pub(crate) const NATIVE: Self = if cfg!(target_endian = "big") {
+        Self::Big
+    } else {
+        Self::Little
+    };
+}
+
 /// A number that can be read from the bytes of a file.
 pub(crate) trait Element: Copy {
     const SIZE: usize;

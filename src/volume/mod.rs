@@ -1,22 +1,33 @@
 //! Host images: geometry, files, intensities, resampling. Knows nothing of burn.
 
 mod dtype;
+mod field_file;
+mod fields;
 mod fit;
 mod format;
 mod geometry;
+mod info;
 pub mod intensity;
 pub mod io;
+mod mgh;
 mod nifti;
+mod numpy;
+mod orientation;
+mod png;
 mod raw;
 mod read;
+pub mod resample;
 mod source;
 mod write;
 
 pub use dtype::{DType, Endian};
-pub use fit::{centre_fit, centre_fit_field};
+pub use field_file::{read_field, write_field};
+pub use fit::{centre_fit, centre_fit_field, centre_fit_with};
 pub use format::Format;
 pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
+pub use info::{FileInfo, Kind, probe};
 pub use io::write_atomically;
+pub use orientation::{axis_codes, reorient, reorient_field};
 pub use read::{read_image, read_image_frame, read_labels};
 pub use write::{write_image, write_labels};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::format::Format;
 use super::raw::{Intent, Offending, RawVolume};
-use super::{Image, LabelMap, Volume, nifti};
+use super::{Image, LabelMap, Volume, mgh, nifti, numpy, png};
 use crate::error::{Error, Result};
 
 /// Whether intensities or labels are wanted: an `.npz` holds both under different names.
@@ -81,11 +81,15 @@ fn describe(offending: Offending) -> String {
     format!("value {} at voxel ({i}, {j}, {k})", offending.value)
 }
 
-pub(crate) fn read_raw(path: &Path, _role: Role) -> Result<RawVolume> {
+/// Decodes the header and takes the voxels as bytes, whatever the format.
+pub(crate) fn read_raw(path: &Path, role: Role) -> Result<RawVolume> {
     match Format::of(path)? {
         Format::Nifti => nifti::read_single(path),
         Format::NiftiPair => nifti::read_pair(path),
-        _ => Err(Error::file(path, "this format is not read yet")),
+        Format::Mgh => mgh::read(path),
+        Format::Png => png::read(path, role),
+        Format::Npy => numpy::read_npy(path),
+        Format::Npz => numpy::read_npz(path, role),
     }
 }
 

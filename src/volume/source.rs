@@ -35,6 +35,8 @@ pub(crate) struct Source {
 enum Stream {
     Plain(BufReader<File>),
     Gzip(Members),
+    /// An entry of an archive.
+    Entry(Box<dyn Read>),
 }
 
 impl Read for Stream {
@@ -42,6 +44,7 @@ impl Read for Stream {
         match self {
             Self::Plain(reader) => reader.read(buffer),
             Self::Gzip(members) => members.read(buffer),
+            Self::Entry(entry) => entry.read(buffer),
         }
     }
 }
@@ -109,6 +112,16 @@ impl Source {
             capacity,
             consumed: 0,
         })
+    }
+
+    /// Content that comes from inside the file at `path`, at most `capacity` bytes of it.
+    pub fn from_reader(path: &Path, reader: Box<dyn Read>, capacity: u64) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            reader: Stream::Entry(reader),
+            capacity,
+            consumed: 0,
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -184,16 +197,16 @@ impl Source {
     }
 
     fn damaged(&self, error: &io::Error) -> Error {
-        let gzip = matches!(self.reader, Stream::Gzip(_));
+        let compressed = !matches!(self.reader, Stream::Plain(_));
+        let consumed = self.consumed;
         let problem = match error.kind() {
-            ErrorKind::UnexpectedEof if gzip => {
+            ErrorKind::UnexpectedEof if compressed => {
                 format!(
-                    "gzip stream is cut off after {} bytes of content; copy it again",
-                    self.consumed
+                    "compressed data is cut off after {consumed} bytes of content; copy the file again"
                 )
             }
-            ErrorKind::InvalidData | ErrorKind::InvalidInput if gzip => {
-                format!("gzip stream is damaged: {error}; copy the file again")
+            ErrorKind::InvalidData | ErrorKind::InvalidInput if compressed => {
+                format!("compressed data is damaged: {error}; copy the file again")
             }
             _ => error.to_string(),
         };

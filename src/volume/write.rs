@@ -6,7 +6,7 @@ use ndarray::Array3;
 
 use super::dtype::{DType, Endian, Storable, with_element};
 use super::format::Format;
-use super::{Image, LabelMap, Volume, nifti};
+use super::{Image, LabelMap, Volume, mgh, nifti, png};
 use crate::error::{Error, Result};
 
 /// Writes an image with its geometry, as `dtype`, whole or not at all.
@@ -41,15 +41,24 @@ fn write_volume<T>(path: &Path, volume: &Volume<T>, dtype: DType, note: &str) ->
 where
     T: Copy + Into<f64>,
 {
+    let Volume { data, geometry } = volume;
     match Format::of(path)? {
         Format::Nifti => {
-            let content = nifti::Content::scalar(&volume.geometry, dtype, note);
-            nifti::write(path, &content, &encode(&volume.data, dtype, Endian::Little))
+            let content = nifti::Content::scalar(geometry, dtype, note);
+            nifti::write(path, &content, &encode(data, dtype, Endian::Little))
         }
-        _ => Err(Error::file(
+        Format::Mgh => mgh::write(
             path,
-            "this format is not written; use .nii.gz or .mgz",
-        )),
+            geometry,
+            dtype,
+            &encode(data, dtype, Endian::Big),
+            note,
+        ),
+        Format::Png => png::write(path, geometry, dtype, &encode(data, dtype, Endian::NATIVE)),
+        Format::NiftiPair | Format::Npy | Format::Npz => {
+            let problem = "this format is only read; write .nii, .nii.gz, .mgh, .mgz or (2-D) .png";
+            Err(Error::file(path, problem))
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::super::Affine;
 use super::super::dtype::Endian;
+use super::super::fields::Fields;
 use super::affine::base;
-use super::fields::Fields;
 use super::header::Header;
 
 /// Places the grid by SPM's `origin` field where it is sensible, else centred; x runs right to left.

@@ -3,7 +3,7 @@
 //! Offsets: nifti1.h (348 bytes) and nifti2.h (540 bytes) of the NIfTI working group.
 
 use super::super::dtype::{DType, Endian};
-use super::fields::Fields;
+use super::super::fields::Fields;
 
 pub(super) const NIFTI1_BYTES: usize = 348;
 pub(super) const NIFTI2_BYTES: usize = 540;

@@ -12,7 +12,6 @@
 
 mod affine;
 mod analyze;
-mod fields;
 mod header;
 mod read;
 mod write;

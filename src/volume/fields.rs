@@ -1,6 +1,6 @@
 //! Fixed-offset fields of a binary header, in the byte order of the file.
 
-use super::super::dtype::{Element, Endian};
+use super::dtype::{Element, Endian};
 
 /// The bytes of a header; offsets are those of the format's own C structure and lie within them.
 pub(crate) struct Fields<'a> {

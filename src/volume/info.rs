@@ -1,0 +1,123 @@
+//! What an image file holds, for `hmorph info`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::orientation::axis_codes;
+use super::raw::{Intent, RawVolume};
+use super::read::{Role, read_raw};
+use super::{DType, Dimension, Endian, Format};
+use crate::error::Result;
+
+/// The kind of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Image,
+    DisplacementField,
+}
+
+/// Header and statistics of an image file; statistics are over the finite voxels of all frames, after the
+/// file's intensity scaling.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FileInfo {
+    pub path: PathBuf,
+    pub kind: Kind,
+    pub format: Format,
+    /// All axes of the file.
+    pub shape: Vec<usize>,
+    pub dimension: Dimension,
+    pub dtype: DType,
+    pub endian: Endian,
+    /// Voxel sizes in mm along `(i, j, k)`.
+    pub spacing: [f64; 3],
+    /// World directions in which the voxel indices grow, such as `RAS`.
+    pub orientation: String,
+    /// Rows of the voxel-to-world (RAS mm) matrix.
+    pub affine: [[f64; 4]; 4],
+    /// `[slope, intercept]` where the file scales its values.
+    pub scaling: Option<[f64; 2]>,
+    /// `None` if no voxel is finite.
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub sum: f64,
+    /// Number of NaN and infinite voxels.
+    pub nonfinite: u64,
+}
+
+/// Reads a file of any image format and describes it; of an `.npz` the image, or else its labels.
+///
+/// # Errors
+/// A file that is not a readable image.
+pub fn probe(path: impl AsRef<Path>) -> Result<FileInfo> {
+    let path = path.as_ref();
+    let raw = read_raw(path, Role::Image).or_else(|error| match Format::of(path) {
+        Ok(Format::Npz) => read_raw(path, Role::Labels).map_err(|_| error),
+        _ => Err(error),
+    })?;
+    Ok(describe(path, &raw))
+}
+
+fn describe(path: &Path, raw: &RawVolume) -> FileInfo {
+    let mut statistics = Statistics::default();
+    raw.for_each_value(|value| statistics.add(value));
+    let some = statistics.finite > 0;
+    let matrix = raw.affine.0;
+    FileInfo {
+        path: path.to_path_buf(),
+        kind: match raw.intent {
+            Intent::Image => Kind::Image,
+            Intent::Displacement => Kind::DisplacementField,
+        },
+        format: raw.format,
+        shape: raw.shape.clone(),
+        dimension: raw.geometry().dimension,
+        dtype: raw.samples.dtype,
+        endian: raw.samples.endian,
+        spacing: raw.affine.spacing(),
+        orientation: axis_codes(&raw.affine),
+        affine: std::array::from_fn(|row| std::array::from_fn(|column| matrix[(row, column)])),
+        scaling: raw
+            .samples
+            .scale
+            .map(|(slope, intercept)| [slope, intercept]),
+        min: some.then_some(statistics.min),
+        max: some.then_some(statistics.max),
+        sum: statistics.sum,
+        nonfinite: statistics.nonfinite,
+    }
+}
+
+struct Statistics {
+    min: f64,
+    max: f64,
+    sum: f64,
+    finite: u64,
+    nonfinite: u64,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Self {
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            sum: 0.0,
+            finite: 0,
+            nonfinite: 0,
+        }
+    }
+}
+
+impl Statistics {
+    fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            self.nonfinite += 1;
+            return;
+        }
+        self.finite += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.sum += value;
+    }
+}

@@ -1,0 +1,189 @@
+//! FreeSurfer `.mgh` and `.mgz`: big-endian, 284 bytes of header, voxels, then tags of any length.
+//!
+//! Layout: FreeSurfer's `mri.h` and its file-format page. Geometry is kept as voxel sizes, direction cosines
+//! (`Mdc`, whose rows are the world directions of the voxel axes) and the world position of voxel
+//! `shape / 2`. Without the "good RAS" flag the orientation is FreeSurfer's coronal default, 1 mm.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::{Compression, GzBuilder};
+use nalgebra::{Matrix3, Vector3};
+
+use super::dtype::{DType, Endian, Storable};
+use super::fields::Fields;
+use super::format::{Format, is_gzip_name};
+use super::io::write_atomically;
+use super::raw::{Intent, Layout, RawVolume, Samples};
+use super::source::{Source, Trailing};
+use super::{Affine, Geometry};
+use crate::error::{Error, Result};
+
+const HEADER_BYTES: usize = 284;
+/// Tags hold command lines and transform names; more than this is not a tag.
+const MAX_TAG_BYTES: u64 = 16 << 20;
+const TAG_COMMAND_LINE: i32 = 3;
+const CODES: [(i32, DType); 5] = [
+    (0, DType::U8),
+    (1, DType::I32),
+    (3, DType::F32),
+    (4, DType::I16),
+    (10, DType::U16),
+];
+
+/// Reads a file of one or several frames.
+pub(crate) fn read(path: &Path) -> Result<RawVolume> {
+    let mut source = Source::open(path)?;
+    let bytes = source.take(HEADER_BYTES as u64, "the MGH header")?;
+    let fields = Fields::new(&bytes, Endian::Big);
+    let at = |problem| Error::file(path, problem);
+    let (shape, dtype) = sizes(&fields).map_err(at)?;
+    let affine = affine_of(&fields, &shape).map_err(at)?;
+    // Four sizes of 31 bits each may still overflow 64 bits.
+    let length = shape
+        .iter()
+        .try_fold(dtype.size() as u64, |n, &size| n.checked_mul(size as u64));
+    let length = length.ok_or_else(|| at("sizes multiply to more than 2^64 bytes".to_string()))?;
+    let mut volume = RawVolume {
+        format: Format::Mgh,
+        shape,
+        affine,
+        intent: Intent::Image,
+        samples: Samples {
+            bytes: Vec::new(),
+            dtype,
+            endian: Endian::Big,
+            layout: Layout::FirstFastest,
+            scale: None,
+        },
+    };
+    let what = format!("{} {dtype} voxels", volume.shape_text());
+    volume.samples.bytes = source.take(length, &what)?;
+    source.finish(Trailing::Allow(MAX_TAG_BYTES))?;
+    Ok(volume)
+}
+
+/// Width, height, depth and, where there are several, frames.
+fn sizes(fields: &Fields) -> Result<(Vec<usize>, DType), String> {
+    let version: i32 = fields.number(0);
+    if version != 1 {
+        return Err(format!("not MGH: version {version}, expected 1"));
+    }
+    let mut shape = Vec::with_capacity(4);
+    for (n, name) in ["width", "height", "depth", "frames"]
+        .into_iter()
+        .enumerate()
+    {
+        match fields.number::<i32>(4 + 4 * n) {
+            size if size > 0 => shape.push(size as usize),
+            size => return Err(format!("{name} is {size}; sizes must be at least 1")),
+        }
+    }
+    if shape[3] == 1 {
+        shape.pop();
+    }
+    let code: i32 = fields.number(20);
+    let dtype = CODES
+        .iter()
+        .find(|(c, _)| *c == code)
+        .map(|&(_, dtype)| dtype);
+    let dtype = dtype.ok_or_else(|| {
+        format!("voxel type {code} is not supported; convert to uchar, short, int or float")
+    })?;
+    Ok((shape, dtype))
+}
+
+fn affine_of(fields: &Fields, shape: &[usize]) -> Result<Affine, String> {
+    let good_ras = fields.number::<i16>(28) > 0;
+    let (sizes, directions, centre) = if good_ras {
+        (
+            fields.values::<f32, 3>(30),
+            fields.values::<f32, 9>(42),
+            fields.values::<f32, 3>(78),
+        )
+    } else {
+        // x to the left, y downwards, z to the front.
+        (
+            [1.0; 3],
+            [-1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0],
+            [0.0; 3],
+        )
+    };
+    let linear = Matrix3::from_column_slice(&directions) * Matrix3::from_diagonal(&sizes.into());
+    let origin = Vector3::from(centre) - linear * half(shape);
+    let affine = Affine::from_parts(linear, origin);
+    Affine::checked(affine.0).map_err(|problem| format!("affine {problem}"))
+}
+
+/// The voxel whose world position the header holds.
+fn half(shape: &[usize]) -> Vector3<f64> {
+    Vector3::new(shape[0] as f64, shape[1] as f64, shape[2] as f64) / 2.0
+}
+
+/// Writes one frame; `voxels` are big-endian, first axis fastest. `note` is kept as a command-line tag.
+pub(crate) fn write(
+    path: &Path,
+    geometry: &Geometry,
+    dtype: DType,
+    voxels: &[u8],
+    note: &str,
+) -> Result<()> {
+    let code = CODES
+        .iter()
+        .find(|(_, d)| *d == dtype)
+        .map(|&(code, _)| code)
+        .ok_or_else(|| {
+            let problem =
+                format!("MGH has no {dtype}; choose uint8, int16, uint16, int32 or float32");
+            Error::file(path, problem)
+        })?;
+    let header = header(geometry, code);
+    let footer = footer(note);
+    let all = |out: &mut dyn Write| -> io::Result<()> {
+        out.write_all(&header)?;
+        out.write_all(voxels)?;
+        out.write_all(&footer)
+    };
+    write_atomically(path, |out| {
+        if !is_gzip_name(path) {
+            return all(out);
+        }
+        let mut gz = GzBuilder::new().mtime(0).write(out, Compression::new(4));
+        all(&mut gz)?;
+        gz.finish().map(drop)
+    })
+}
+
+fn header(geometry: &Geometry, type_code: i32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_BYTES);
+    let [width, height, depth] = geometry.shape.map(|n| n as i32);
+    for value in [1, width, height, depth, 1, type_code, 0] {
+        value.put(Endian::Big, &mut out);
+    }
+    1_i16.put(Endian::Big, &mut out);
+    let linear = geometry.affine.linear();
+    let sizes = geometry.spacing();
+    let centre = geometry.affine.translation() + linear * half(&geometry.shape);
+    let directions = (0..9).map(|n| linear[(n % 3, n / 3)] / sizes[n / 3]);
+    for value in sizes
+        .into_iter()
+        .chain(directions)
+        .chain(centre.iter().copied())
+    {
+        (value as f32).put(Endian::Big, &mut out);
+    }
+    out.resize(HEADER_BYTES, 0);
+    out
+}
+
+/// Five scan parameters (unknown: 0), then the note as FreeSurfer keeps command lines.
+fn footer(note: &str) -> Vec<u8> {
+    let mut out = vec![0; 5 * 4];
+    if !note.is_empty() {
+        TAG_COMMAND_LINE.put(Endian::Big, &mut out);
+        (note.len() as i64 + 1).put(Endian::Big, &mut out);
+        out.extend_from_slice(note.as_bytes());
+        out.push(0);
+    }
+    out
+}

@@ -1,0 +1,117 @@
+//! PNG pictures as 2-D images of 1 mm pixels.
+//!
+//! Axis `i` runs along the rows from left to right and `j` down the columns, so `shape` is
+//! `(width, height, 1)`. A PNG has no place in the world: it is read as lying in the LPS plane with its first
+//! pixel at the origin, as ITK reads it, which makes the affine `diag(-1, -1, 1)` in RAS. Colours become
+//! Rec. 709 luminance for images and are refused for labels; an alpha channel is dropped.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{ColorType, DynamicImage, ImageDecoder, ImageEncoder, Limits, codecs::png};
+use nalgebra::{Matrix3, Vector3};
+
+use super::dtype::{DType, Endian};
+use super::format::Format;
+use super::io::write_atomically;
+use super::raw::{Intent, Layout, RawVolume, Samples};
+use super::read::Role;
+use super::{Affine, Dimension, Geometry};
+use crate::error::{Error, Result};
+
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// No picture of a scan comes near this; a hostile header does.
+const MAX_PIXELS: u64 = 1 << 28;
+
+/// Reads a PNG of 8 or 16 bits.
+pub(crate) fn read(path: &Path, role: Role) -> Result<RawVolume> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    if !bytes.starts_with(SIGNATURE) {
+        return Err(Error::file(path, "not a PNG, whatever its name says"));
+    }
+    let damaged = |e: image::ImageError| {
+        let text = e.to_string().replace('\n', " ");
+        Error::file(path, format!("PNG is damaged or cut off: {text}"))
+    };
+    let decoder = png::PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        let problem = format!("{width}x{height} pixels; at most {MAX_PIXELS} are read");
+        return Err(Error::file(path, problem));
+    }
+    if role == Role::Labels && decoder.color_type().has_color() {
+        let problem = "a colour PNG is not a label map; save the labels as 8 or 16 bit grey values";
+        return Err(Error::file(path, problem));
+    }
+    let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let (bytes, dtype) = grey(picture);
+    let samples = Samples {
+        bytes,
+        dtype,
+        endian: Endian::Little,
+        layout: Layout::FirstFastest,
+        scale: None,
+    };
+    Ok(RawVolume {
+        format: Format::Png,
+        shape: vec![width as usize, height as usize],
+        affine: affine(),
+        intent: Intent::Image,
+        samples,
+    })
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    limits
+}
+
+/// 1 mm pixels in the LPS plane.
+fn affine() -> Affine {
+    Affine::from_parts(
+        Matrix3::from_diagonal(&Vector3::new(-1.0, -1.0, 1.0)),
+        Vector3::zeros(),
+    )
+}
+
+fn grey(picture: DynamicImage) -> (Vec<u8>, DType) {
+    match picture.color() {
+        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
+            let values = picture.into_luma16().into_raw();
+            (
+                values.into_iter().flat_map(u16::to_le_bytes).collect(),
+                DType::U16,
+            )
+        }
+        _ => (picture.into_luma8().into_raw(), DType::U8),
+    }
+}
+
+/// Writes a 2-D image as grey values; `voxels` are in native byte order, first axis fastest.
+///
+/// # Errors
+/// A volume, or a type other than uint8 and uint16.
+pub(crate) fn write(path: &Path, geometry: &Geometry, dtype: DType, voxels: &[u8]) -> Result<()> {
+    if geometry.dimension != Dimension::Two {
+        return Err(Error::file(
+            path,
+            "PNG holds 2-D images; write the volume as .nii.gz",
+        ));
+    }
+    let colour = match dtype {
+        DType::U8 => image::ExtendedColorType::L8,
+        DType::U16 => image::ExtendedColorType::L16,
+        _ => {
+            let problem = format!("PNG has no {dtype}; choose uint8 or uint16");
+            return Err(Error::file(path, problem));
+        }
+    };
+    let [width, height, _] = geometry.shape.map(|n| n as u32);
+    write_atomically(path, |out| {
+        let encoder = png::PngEncoder::new(out);
+        encoder
+            .write_image(voxels, width, height, colour)
+            .map_err(std::io::Error::other)
+    })
+}

@@ -1,0 +1,187 @@
+//! Resampling between grids through their affines: linear for images, nearest for labels.
+//!
+//! A target voxel takes the value at its own world position. Positions up to half a voxel beyond the centres of
+//! the outermost voxels belong to the image and take its edge values, as in ITK; further out is outside. Between
+//! two 2-D images the position along the slice normal is ignored, since neither has a thickness; their planes
+//! must be parallel. A 2-D and a 3-D image are compared as the slab of one voxel that the slice is.
+
+use nalgebra::{Matrix4, Vector3};
+use ndarray::{Array3, Array4, ArrayView3, Axis};
+use rayon::prelude::*;
+
+use super::{Affine, Dimension, DisplacementField, Geometry, Image, LabelMap, Volume};
+use crate::error::{Error, Result};
+
+/// How values between voxel centres are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    Linear,
+    Nearest,
+}
+
+/// What lies outside the image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outside {
+    Value(f32),
+    /// The nearest voxel.
+    Edge,
+}
+
+/// Brings an image onto another grid.
+///
+/// # Errors
+/// Two 2-D grids whose planes are not parallel.
+pub fn image_to(
+    image: &Image,
+    target: &Geometry,
+    interpolation: Interpolation,
+    outside: Outside,
+) -> Result<Image> {
+    let fill = match outside {
+        Outside::Value(value) => Some(value),
+        Outside::Edge => None,
+    };
+    let view = image.data.view();
+    match interpolation {
+        Interpolation::Linear => on_grid(image, target, fill, |p| linear(&view, p)),
+        Interpolation::Nearest => on_grid(image, target, fill, |p| nearest(&view, p)),
+    }
+}
+
+/// Brings labels onto another grid by nearest neighbour, so that no label appears that was not there; outside is 0.
+///
+/// # Errors
+/// As [`image_to`].
+pub fn labels_to(labels: &LabelMap, target: &Geometry) -> Result<LabelMap> {
+    let view = labels.data.view();
+    on_grid(labels, target, Some(0), |p| nearest(&view, p))
+}
+
+/// Brings a field onto another grid: linear between voxels, edge values outside, vectors turned into voxels of
+/// the target so that they stay the same displacements in the world.
+///
+/// # Errors
+/// As [`image_to`].
+pub fn field_to(field: &DisplacementField, target: &Geometry) -> Result<DisplacementField> {
+    let mut components = Vec::new();
+    for component in field.data.axis_iter(Axis(0)) {
+        let geometry = field.geometry.clone();
+        let component = Volume {
+            data: component.to_owned(),
+            geometry,
+        };
+        components.push(image_to(&component, target, Interpolation::Linear, Outside::Edge)?.data);
+    }
+    let turn = voxel_map(target, &field.geometry)?
+        .fixed_view::<3, 3>(0, 0)
+        .into_owned();
+    let axes = target.dimension.axes();
+    let [i, j, k] = target.shape;
+    let mut data = Array4::zeros((axes, i, j, k));
+    for (axis, mut out) in data.axis_iter_mut(Axis(0)).enumerate() {
+        for (from, component) in components.iter().enumerate() {
+            let factor = turn[(axis, from)];
+            out.zip_mut_with(component, |sum, &u| *sum += (factor * f64::from(u)) as f32);
+        }
+    }
+    Ok(DisplacementField {
+        data,
+        geometry: target.clone(),
+    })
+}
+
+/// Maps voxel positions of `from` to voxel positions of `to`.
+fn voxel_map(to: &Geometry, from: &Geometry) -> Result<Matrix4<f64>> {
+    let inverse = to
+        .affine
+        .inverse()
+        .ok_or_else(|| Error::invalid("the affine of an image is singular"))?;
+    let mut map = inverse * from.affine.0;
+    if to.dimension == Dimension::Two && from.dimension == Dimension::Two {
+        check_parallel(&map, &to.affine, &from.affine)?;
+        for column in 0..4 {
+            map[(2, column)] = 0.0;
+        }
+    }
+    Ok(map)
+}
+
+/// 0.01 is a slope of about half a degree between the planes.
+fn check_parallel(map: &Matrix4<f64>, to: &Affine, from: &Affine) -> Result<()> {
+    let thickness = to.spacing()[2];
+    let slope = |axis: usize| map[(2, axis)].abs() * thickness / from.spacing()[axis];
+    if slope(0).max(slope(1)) <= 0.01 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "the two 2-D images lie in planes that are not parallel; check their headers or align them by centre",
+    ))
+}
+
+/// Evaluates `value` at the source position of every target voxel; `fill` is for positions outside.
+fn on_grid<T: Copy + Default + Send + Sync>(
+    source: &Volume<T>,
+    target: &Geometry,
+    fill: Option<T>,
+    value: impl Fn(Vector3<f64>) -> T + Sync,
+) -> Result<Volume<T>> {
+    let map = voxel_map(&source.geometry, target)?;
+    let highest = Vector3::from(source.geometry.shape.map(|n| n as f64 - 1.0));
+    let [_, nj, nk] = target.shape;
+    let mut data = vec![T::default(); target.voxels()];
+    let step = map.fixed_view::<3, 1>(0, 2).into_owned();
+    data.par_chunks_mut(nk).enumerate().for_each(|(row, out)| {
+        let (i, j) = ((row / nj) as f64, (row % nj) as f64);
+        let start = (map * nalgebra::Vector4::new(i, j, 0.0, 1.0)).xyz();
+        for (k, out) in out.iter_mut().enumerate() {
+            let position = (start + step * k as f64).map(snapped);
+            let inside = (0..3).all(|a| position[a] >= -0.5 && position[a] <= highest[a] + 0.5);
+            *out = match fill {
+                Some(fill) if !inside => fill,
+                _ => value(position.zip_map(&highest, |p, high| p.clamp(0.0, high))),
+            };
+        }
+    });
+    let data = Array3::from_shape_vec(target.shape, data).expect("one value per voxel");
+    Ok(Volume {
+        data,
+        geometry: target.clone(),
+    })
+}
+
+/// Rounding in the affines must not make a voxel centre a mixture of voxels.
+fn snapped(position: f64) -> f64 {
+    let whole = position.round();
+    if (position - whole).abs() < 1e-6 {
+        whole
+    } else {
+        position
+    }
+}
+
+fn linear(data: &ArrayView3<f32>, position: Vector3<f64>) -> f32 {
+    let low = position.map(|p| p.floor());
+    let [ti, tj, tk]: [f64; 3] = (position - low).into();
+    let [i, j, k]: [usize; 3] = low.map(|p| p as usize).into();
+    let along_k =
+        |i: usize, j: usize| mix(tk, || data[[i, j, k]].into(), || data[[i, j, k + 1]].into());
+    let along_j = |i: usize| mix(tj, || along_k(i, j), || along_k(i, j + 1));
+    mix(ti, || along_j(i), || along_j(i + 1)) as f32
+}
+
+/// The second value is not looked at where it has no weight: it may lie outside or be NaN.
+fn mix(t: f64, first: impl Fn() -> f64, second: impl Fn() -> f64) -> f64 {
+    let first = first();
+    if t == 0.0 {
+        first
+    } else {
+        first + (second() - first) * t
+    }
+}
+
+fn nearest<T: Copy>(data: &ArrayView3<T>, position: Vector3<f64>) -> T {
+    // Halves go up, as in ITK; `position` is clamped to the grid already.
+    let [i, j, k] = [0, 1, 2].map(|axis| (position[axis] + 0.5).floor() as usize);
+    let (ni, nj, nk) = data.dim();
+    data[[i.min(ni - 1), j.min(nj - 1), k.min(nk - 1)]]
+}
