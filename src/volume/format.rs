@@ -98,3 +98,9 @@ pub(crate) fn header_and_image(path: &Path) -> Result<(PathBuf, PathBuf)> {
         Ok((sibling(".hdr")?, path.to_path_buf()))
     }
 }
+
+/// Text out of a file, fit for a one-line message: short, and without control characters.
+pub(crate) fn quoted(text: &str) -> String {
+    let start: String = text.trim().chars().take(40).collect();
+    format!("'{}'", start.escape_debug())
+}

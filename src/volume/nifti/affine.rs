@@ -33,10 +33,9 @@ fn from_sform(header: &Header, shape: &[usize]) -> Result<Affine, String> {
 /// Some writers leave the third column of a 2-D image empty: the slice normal stands in for it.
 fn complete_slice(matrix: &mut Matrix4<f64>, shape: &[usize]) {
     let column = |c| matrix.fixed_view::<3, 1>(0, c).into_owned();
-    if shape.get(2).is_none_or(|&n| n == 1) && column(2) == Vector3::zeros() {
-        if let Some(normal) = column(0).cross(&column(1)).try_normalize(0.0) {
-            matrix.fixed_view_mut::<3, 1>(0, 2).copy_from(&normal);
-        }
+    let missing = shape.get(2).is_none_or(|&n| n == 1) && column(2) == Vector3::zeros();
+    if missing && let Some(normal) = column(0).cross(&column(1)).try_normalize(0.0) {
+        matrix.fixed_view_mut::<3, 1>(0, 2).copy_from(&normal);
     }
 }
 
@@ -73,8 +72,8 @@ fn from_qform(header: &Header, spacing: [f64; 3]) -> Result<Affine, String> {
 /// The rotation of `(b, c, d)`, the vector part of a unit quaternion whose real part is not negative.
 fn rotation([b, c, d]: [f64; 3]) -> Result<Matrix3<f64>, String> {
     let real_squared = 1.0 - (b * b + c * c + d * d);
-    // The tolerance allows for float32 rounding of a half turn; NaN fails the comparison.
-    if !(real_squared >= -1e-5) {
+    // The tolerance allows for float32 rounding of a half turn.
+    if real_squared < -1e-5 || real_squared.is_nan() {
         return Err(format!(
             "qform quaternion ({b}, {c}, {d}) is longer than 1; the header is damaged"
         ));

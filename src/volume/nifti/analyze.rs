@@ -22,9 +22,9 @@ pub(super) fn affine_of(
         .all(|(&o, n)| o > -n && o < 2.0 * n);
     let mut affine = base(shape, spacing);
     if set && within {
-        for axis in 0..3 {
+        for (axis, voxel) in origin.into_iter().enumerate() {
             // The field counts voxels from 1.
-            affine.0[(axis, 3)] = -(origin[axis] - 1.0) * affine.0[(axis, axis)];
+            affine.0[(axis, 3)] = -(voxel - 1.0) * affine.0[(axis, axis)];
         }
     }
     affine

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::Affine;
 use super::super::dtype::{DType, Endian};
-use super::super::format::Format;
+use super::super::format::{Format, quoted};
 use super::super::raw::{Intent, Layout, RawVolume, Samples};
 use super::super::source::{Source, Trailing};
 use crate::error::{Error, Result};
@@ -121,7 +121,12 @@ fn entry<'a>(text: &'a str, key: &str) -> Result<&'a str, String> {
 }
 
 fn shape(text: &str) -> Result<Vec<usize>, String> {
-    let wrong = || format!("numpy shape '{text}' is not a tuple of sizes; the file is damaged");
+    let wrong = || {
+        format!(
+            "numpy shape {} is not a tuple of sizes; the file is damaged",
+            quoted(text)
+        )
+    };
     let inside = text
         .strip_prefix('(')
         .and_then(|t| t.split(')').next())
@@ -158,7 +163,7 @@ fn dtype(text: &str) -> Result<(DType, Endian), String> {
         "f4" => DType::F32,
         "f8" => DType::F64,
         _ => {
-            let shown: String = code.chars().take(20).collect();
+            let shown = quoted(code);
             return Err(format!(
                 "numpy type {shown} is not supported; save integers or floats"
             ));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::format::Format;
+use super::super::format::{Format, quoted};
 use super::super::raw::RawVolume;
 use super::super::read::Role;
 use super::npy::read_array;
@@ -25,9 +25,9 @@ pub(crate) fn read(path: &Path, role: Role) -> Result<RawVolume> {
         .find_map(|name| names.iter().position(|n| n == name));
     let only = (names.len() == 1 && !others.contains(&names[0])).then_some(0);
     let index = by_name.or(only).ok_or_else(|| {
-        let found = names.join("', '");
+        let found = quoted(&names.join(", "));
         let problem = format!(
-            "no array '{}' in it; it holds '{found}'",
+            "no array '{}' in it; it holds {found}",
             wanted.join("' or '")
         );
         Error::file(path, problem)

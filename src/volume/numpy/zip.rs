@@ -10,6 +10,7 @@ use flate2::read::DeflateDecoder;
 
 use super::super::dtype::Endian;
 use super::super::fields::Fields;
+use super::super::format::quoted;
 use super::super::source::Source;
 use crate::error::{Error, Result};
 
@@ -66,8 +67,12 @@ impl Archive {
     /// The content of an entry, whose checksum is verified at its end.
     pub fn into_entry(self, index: usize) -> Result<Source> {
         let entry = self.entries[index].clone();
-        let at =
-            |problem: String| Error::file(&self.path, format!("entry '{}' {problem}", entry.name));
+        let at = |problem: String| {
+            Error::file(
+                &self.path,
+                format!("entry {} {problem}", quoted(&entry.name)),
+            )
+        };
         if entry.encrypted {
             return Err(at("is encrypted".into()));
         }
