@@ -5,17 +5,12 @@ use ndarray::{Array3, ArrayView3, Axis, s};
 use super::{Affine, DisplacementField, Geometry, Volume};
 use nalgebra::Vector3;
 
-/// Pads with zeros or crops each axis to `shape`, about the centre; voxels keep their world positions.
+/// Pads with `fill` or crops each axis to `shape`, about the centre; voxels keep their world positions.
 ///
 /// From size `a` to size `b` the first voxel lies at `(b - a) / 2` (padding) or is taken from
 /// `(a - b) / 2` (cropping), both rounded down, so that fitting to another shape and back restores the
 /// image when the first step padded. 2-D images take `shape[2] = 1`.
-pub fn centre_fit<T: Copy + Default>(volume: &Volume<T>, shape: [usize; 3]) -> Volume<T> {
-    centre_fit_with(volume, shape, T::default())
-}
-
-/// As [`centre_fit`], padding with `fill`.
-pub fn centre_fit_with<T: Copy>(volume: &Volume<T>, shape: [usize; 3], fill: T) -> Volume<T> {
+pub fn centre_fit<T: Copy>(volume: &Volume<T>, shape: [usize; 3], fill: T) -> Volume<T> {
     Volume {
         data: fit_array(volume.data.view(), shape, fill),
         geometry: fit_geometry(&volume.geometry, shape),
@@ -109,7 +104,7 @@ mod tests {
     #[test]
     fn offsets_are_rounded_down_and_world_positions_stay() {
         let volume = numbered([3, 6, 4]);
-        let fitted = centre_fit_with(&volume, [6, 3, 4], -1);
+        let fitted = centre_fit(&volume, [6, 3, 4], -1);
         // 3 -> 6 pads one voxel before, 6 -> 3 drops one before.
         assert_eq!(fitted.data[[1, 0, 0]], volume.data[[0, 1, 0]]);
         assert_eq!(fitted.data[[3, 2, 3]], volume.data[[2, 3, 3]]);
@@ -129,7 +124,7 @@ mod tests {
     fn padding_is_undone_by_cropping() {
         for shape in [[5, 8, 4], [6, 9, 5]] {
             let volume = numbered([5, 8, 4]);
-            let back = centre_fit(&centre_fit(&volume, shape), [5, 8, 4]);
+            let back = centre_fit(&centre_fit(&volume, shape, 0), [5, 8, 4], 0);
             assert_eq!(back, volume);
         }
     }

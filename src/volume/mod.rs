@@ -22,7 +22,7 @@ mod write;
 
 pub use dtype::{DType, Endian};
 pub use field_file::{read_field, write_field};
-pub use fit::{centre_fit, centre_fit_field, centre_fit_with};
+pub use fit::{centre_fit, centre_fit_field};
 pub use format::Format;
 pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
 pub use info::{FileInfo, Kind, probe};
