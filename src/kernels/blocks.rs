@@ -1,4 +1,4 @@
-//! Cuts an output tensor into independent pieces, one per parallel task.
+//! Output tensors: their memory, and how they are cut into independent parallel tasks.
 
 /// A run of consecutive positions of one item, with one output slice per channel.
 pub(super) struct Block<'a, T> {
@@ -41,4 +41,22 @@ pub(super) fn blocks<T>(
 /// Independent of the number of threads.
 pub(super) fn rows_step(width: usize) -> usize {
     width * (8192 / width.max(1)).max(1)
+}
+
+/// Memory for `len` values that a kernel is about to write, all of them: for large tensors, filling
+/// it with zeros first takes as long as some of the kernels.
+///
+/// # Safety
+/// Every value must be written before any is read.
+pub(super) unsafe fn unwritten<T: Copy>(len: usize) -> Vec<T> {
+    let mut values = Vec::with_capacity(len);
+    #[expect(
+        clippy::uninit_vec,
+        reason = "the caller promises to write before reading"
+    )]
+    // SAFETY: the capacity is there; the rest is the caller's promise.
+    unsafe {
+        values.set_len(len);
+    }
+    values
 }

@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::blocks::unwritten;
 use super::{Extent, vector};
 
 /// Sums `items` images over windows of odd sizes `[d, h, w]`, zeros outside.
@@ -21,20 +22,22 @@ pub fn box_sum(x: &[f32], items: usize, extent: Extent, window: [usize; 3]) -> V
         window.iter().all(|n| n % 2 == 1),
         "box sum: window {window:?} must be odd"
     );
-    let mut out = vec![0.0; x.len()];
-    if out.is_empty() {
-        return out;
+    if x.is_empty() {
+        return Vec::new();
     }
+    // SAFETY: every plane is written.
+    let mut out = unsafe { unwritten(x.len()) };
     let planes = out
         .par_chunks_exact_mut(h * w)
         .zip(x.par_chunks_exact(h * w));
-    planes.for_each(|(out, x)| {
+    planes.for_each_init(Sums::default, |sums, (out, x)| {
         vector::run(Plane {
             x,
             out,
             width: w,
             window,
-        })
+            sums,
+        });
     });
     if window[0] > 1 && d > 1 {
         sum_depth(&mut out, d, h * w, window[0]);
@@ -57,7 +60,13 @@ fn sum_depth(x: &mut [f32], depth: usize, plane: usize, window: usize) {
         }
         strips
             .into_par_iter()
-            .for_each(|strip| vector::run(Strip { strip, window }));
+            .for_each_init(Sums::default, |sums, strip| {
+                vector::run(Strip {
+                    strip,
+                    window,
+                    sums,
+                });
+            });
     }
 }
 
@@ -67,6 +76,7 @@ struct Plane<'a> {
     out: &'a mut [f32],
     width: usize,
     window: [usize; 3],
+    sums: &'a mut Sums,
 }
 
 impl vector::Work for Plane<'_> {
@@ -74,25 +84,32 @@ impl vector::Work for Plane<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let (w, h) = (self.width, self.out.len() / self.width);
-        let [_, rows, columns] = self.window;
-        let mut line = Line::new(w, 1, columns);
-        for (out, x) in self.out.chunks_exact_mut(w).zip(self.x.chunks_exact(w)) {
-            line.values().copy_from_slice(x);
-            out.copy_from_slice(line.sum());
+        let (width, [_, rows, columns]) = (self.width, self.window);
+        let height = self.x.len() / width;
+        // Rows with their margins are summed as one line: what runs over from row to row lands in
+        // the margins.
+        let pitch = width + columns - 1;
+        let padded = self.sums.zeros((height + rows - 1) * pitch);
+        let margin = rows / 2 * pitch + columns / 2;
+        for (to, x) in padded[margin..]
+            .chunks_mut(pitch)
+            .zip(self.x.chunks_exact(width))
+        {
+            to[..width].copy_from_slice(x);
         }
-        if rows > 1 && h > 1 {
-            let mut line = Line::new(h, w, rows);
-            line.values().copy_from_slice(self.out);
-            self.out.copy_from_slice(line.sum());
+        self.sums.sum(columns, 1);
+        let sums = self.sums.sum(rows, pitch);
+        for (out, sums) in self.out.chunks_exact_mut(width).zip(sums.chunks(pitch)) {
+            out.copy_from_slice(&sums[..width]);
         }
     }
 }
 
-/// One strip through all planes.
+/// Sums one strip through all planes.
 struct Strip<'a> {
     strip: Vec<&'a mut [f32]>,
     window: usize,
+    sums: &'a mut Sums,
 }
 
 impl vector::Work for Strip<'_> {
@@ -101,67 +118,82 @@ impl vector::Work for Strip<'_> {
     #[inline(always)]
     fn run(self) {
         let lanes = self.strip[0].len();
-        let mut line = Line::new(self.strip.len(), lanes, self.window);
-        for (to, from) in line.values().chunks_exact_mut(lanes).zip(&self.strip) {
+        let padded = self
+            .sums
+            .zeros((self.strip.len() + self.window - 1) * lanes);
+        let inner = padded[self.window / 2 * lanes..].chunks_exact_mut(lanes);
+        for (to, from) in inner.zip(&self.strip) {
             to.copy_from_slice(from);
         }
-        for (to, from) in self.strip.into_iter().zip(line.sum().chunks_exact(lanes)) {
-            to.copy_from_slice(from);
+        let sums = self.sums.sum(self.window, lanes);
+        for (to, sums) in self.strip.into_iter().zip(sums.chunks_exact(lanes)) {
+            to.copy_from_slice(sums);
         }
     }
 }
 
-/// `len` groups of `lanes` values with room for `window / 2` groups of zeros at both ends.
-struct Line {
-    padded: Vec<f32>,
-    len: usize,
-    lanes: usize,
-    window: usize,
+/// Values being summed, and the memory for the next partial sums.
+#[derive(Default)]
+struct Sums {
+    from: Vec<f32>,
+    to: Vec<f32>,
 }
 
-impl Line {
-    fn new(len: usize, lanes: usize, window: usize) -> Self {
-        Self {
-            padded: vec![0.0; (len + window - 1) * lanes],
-            len,
-            lanes,
-            window,
-        }
+impl Sums {
+    /// Starts again with `len` zeros, to be filled by the caller.
+    fn zeros(&mut self, len: usize) -> &mut [f32] {
+        self.from.clear();
+        self.from.resize(len, 0.0);
+        self.to.resize(len, 0.0);
+        &mut self.from
     }
 
-    /// The groups to be summed; [`Line::sum`] destroys them.
-    fn values(&mut self) -> &mut [f32] {
-        let margin = self.window / 2 * self.lanes;
-        let end = (self.len + self.window - 1) * self.lanes;
-        self.padded[..margin].fill(0.0);
-        self.padded[margin + self.len * self.lanes..end].fill(0.0);
-        &mut self.padded[margin..][..self.len * self.lanes]
-    }
-
-    /// Sums of `window` groups, in place: group `i` becomes the sum of groups `i..i + window`.
+    /// Value `i` becomes the sum of `window` values from `i` on, `step` apart; the last ones go.
     #[inline(always)]
-    fn sum(&mut self) -> &[f32] {
-        let (mut left, mut spread) = (self.window, 1);
-        let mut len = self.padded.len();
+    fn sum(&mut self, window: usize, step: usize) -> &[f32] {
+        let (mut left, mut step) = (window, step);
         while left > 1 {
-            let terms = if left % 3 == 0 { 3 } else { left };
-            let step = spread * self.lanes;
-            len -= (terms - 1) * step;
-            // Reads run ahead of writes, so the sums can take the place of the values.
-            if terms == 3 {
-                for i in 0..len {
-                    self.padded[i] += self.padded[i + step] + self.padded[i + 2 * step];
-                }
-            } else {
-                for i in 0..len {
-                    let terms = (1..terms).map(|t| self.padded[i + t * step]);
-                    self.padded[i] += terms.sum::<f32>();
-                }
+            let terms = [3, 5, 7]
+                .into_iter()
+                .find(|terms| left.is_multiple_of(*terms));
+            let terms = terms.unwrap_or(left);
+            let len = self.from.len() - (terms - 1) * step;
+            self.to.truncate(len);
+            match terms {
+                3 => add_terms::<3>(&self.from, &mut self.to, step),
+                5 => add_terms::<5>(&self.from, &mut self.to, step),
+                7 => add_terms::<7>(&self.from, &mut self.to, step),
+                _ => add_many(&self.from, &mut self.to, step, terms),
             }
+            std::mem::swap(&mut self.from, &mut self.to);
             left /= terms;
-            spread *= terms;
+            step *= terms;
         }
-        &self.padded[..self.len * self.lanes]
+        &self.from
+    }
+}
+
+/// `to[i]` becomes the sum of `N` values of `from`, `step` apart.
+#[inline(always)]
+fn add_terms<const N: usize>(from: &[f32], to: &mut [f32], step: usize) {
+    let terms: [&[f32]; N] = std::array::from_fn(|t| &from[t * step..][..to.len()]);
+    for (i, to) in to.iter_mut().enumerate() {
+        let mut sum = terms[0][i];
+        for term in &terms[1..] {
+            sum += term[i];
+        }
+        *to = sum;
+    }
+}
+
+/// [`add_terms`] for any number.
+#[inline(always)]
+fn add_many(from: &[f32], to: &mut [f32], step: usize, terms: usize) {
+    to.copy_from_slice(&from[..to.len()]);
+    for term in 1..terms {
+        for (to, from) in to.iter_mut().zip(&from[term * step..]) {
+            *to += from;
+        }
     }
 }
 
@@ -183,7 +215,7 @@ mod tests {
             [11, 2, 3],
         ];
         for extent in extents {
-            for window in [[9, 9, 9], [1, 9, 9], [3, 5, 7], [1, 1, 1], [15, 1, 3]] {
+            for window in [[9, 9, 9], [1, 9, 9], [3, 5, 7], [1, 1, 1], [15, 1, 11]] {
                 let x = uniform(1, 2 * extent.iter().product::<usize>(), 1.0);
                 let expected = oracle::boxsum::box_sum(&widen(&x), 2, extent, window);
                 // Up to 729 float32 terms.

@@ -25,10 +25,7 @@ pub fn integrate(velocity: &[f32], nf: usize, extent: Extent, steps: usize) -> V
 /// Both are `[n, nf, extent]`; `border` says what `a` is outside its grid.
 pub fn compose(a: &[f32], b: &[f32], nf: usize, extent: Extent, border: Border) -> Vec<f32> {
     let n = items(b, nf, extent);
-    let mut u = warp::linear(a, extent, b, extent, n, nf, nf, border);
-    let parts = u.par_chunks_mut(PART).zip(b.par_chunks(PART));
-    parts.for_each(|(u, b)| vector::run(Add { u, b }));
-    u
+    warp::compose(a, b, extent, n, nf, border)
 }
 
 /// Inverse of `u`, `[n, nf, extent]`, and how far `phi o phi_inverse` is from the identity: the
@@ -45,22 +42,18 @@ pub fn invert(
     tolerance: f32,
 ) -> (Vec<f32>, f32) {
     let n = items(u, nf, extent);
-    let voxels: usize = extent.iter().product();
+    let opposite: Vec<f32> = u.par_iter().map(|u| -u).collect();
     let mut inverse = vec![0.0; u.len()];
     for update in 0.. {
-        let warped = warp::linear(u, extent, &inverse, extent, n, nf, nf, Border::Edge);
-        let residual = greatest_residual(&inverse, &warped, nf, voxels);
+        let next = warp::linear(&opposite, extent, &inverse, extent, n, nf, nf, Border::Edge);
+        let residual = greatest_distance(&inverse, &next, nf, extent.iter().product());
         if residual <= tolerance || update == iterations {
             return (inverse, residual);
         }
-        inverse = warped;
-        inverse.par_iter_mut().for_each(|v| *v = -*v);
+        inverse = next;
     }
     unreachable!("the loop counts up to the iterations")
 }
-
-/// Values of one parallel task.
-const PART: usize = 8192;
 
 /// Number of items in a field.
 fn items(u: &[f32], nf: usize, extent: Extent) -> usize {
@@ -73,24 +66,25 @@ fn items(u: &[f32], nf: usize, extent: Extent) -> usize {
     u.len() / item
 }
 
-/// Greatest length over all voxels of the vectors `v + warped`; NaN if there is one.
-fn greatest_residual(v: &[f32], warped: &[f32], nf: usize, voxels: usize) -> f32 {
-    let fields = v
-        .par_chunks_exact(nf * voxels)
-        .zip(warped.par_chunks_exact(nf * voxels));
-    let greatest = |(v, warped): (&[f32], &[f32])| {
-        let square = |at: usize| {
-            (0..nf)
-                .map(|c| (v[c * voxels + at] + warped[c * voxels + at]).powi(2))
-                .sum::<f32>()
-        };
-        (0..voxels)
-            .into_par_iter()
-            .with_min_len(PART)
-            .map(square)
-            .reduce(|| 0.0, greater)
+/// Greatest distance over all voxels between the vectors `a` and `b`; NaN if there is one.
+fn greatest_distance(a: &[f32], b: &[f32], nf: usize, voxels: usize) -> f32 {
+    const PART: usize = 8192;
+    let greatest = |part: usize| {
+        let (item, start) = (
+            part / voxels.div_ceil(PART),
+            part % voxels.div_ceil(PART) * PART,
+        );
+        let end = voxels.min(start + PART);
+        let components = (item * nf..(item + 1) * nf).map(|c| c * voxels + start..c * voxels + end);
+        let pairs = components.map(|run| (&a[run.clone()], &b[run])).collect();
+        vector::run(Squares { pairs })
     };
-    fields.map(greatest).reduce(|| 0.0, greater).sqrt()
+    let parts = a.len() / (nf * voxels) * voxels.div_ceil(PART);
+    (0..parts)
+        .into_par_iter()
+        .map(greatest)
+        .reduce(|| 0.0, greater)
+        .sqrt()
 }
 
 /// The greater of two numbers, NaN above all.
@@ -98,20 +92,23 @@ fn greater(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }
 
-/// `u += b`.
-struct Add<'a> {
-    u: &'a mut [f32],
-    b: &'a [f32],
+/// Greatest squared distance between two runs of vectors, given by component.
+struct Squares<'a> {
+    pairs: Vec<(&'a [f32], &'a [f32])>,
 }
 
-impl vector::Work for Add<'_> {
-    type Output = ();
+impl vector::Work for Squares<'_> {
+    type Output = f32;
 
     #[inline(always)]
-    fn run(self) {
-        for (u, b) in self.u.iter_mut().zip(self.b) {
-            *u += b;
+    fn run(self) -> f32 {
+        let mut squares = vec![0.0_f32; self.pairs[0].0.len()];
+        for (a, b) in self.pairs {
+            for ((square, a), b) in squares.iter_mut().zip(a).zip(b) {
+                *square += (a - b) * (a - b);
+            }
         }
+        squares.into_iter().fold(0.0, greater)
     }
 }
 

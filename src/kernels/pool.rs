@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::Extent;
+use super::blocks::unwritten;
+use super::{Extent, vector};
 
 /// Greatest value of each window of `factor` voxels (1 or 2 along each axis), without overlap; voxels
 /// left over at the end are dropped, as PyTorch's `MaxPool`. NaN is greater than all.
@@ -22,7 +23,8 @@ pub fn max2(x: &[f32], items: usize, extent: Extent, factor: [usize; 3]) -> (Vec
         "max-pool: image {extent:?} has too many voxels"
     );
     let len = items * pooled.iter().product::<usize>();
-    let (mut values, mut argmax) = (vec![0.0; len], vec![0; len]);
+    // SAFETY: every row is written.
+    let (mut values, mut argmax) = unsafe { (unwritten(len), unwritten(len)) };
     if len == 0 {
         return (values, argmax);
     }
@@ -38,7 +40,15 @@ pub fn max2(x: &[f32], items: usize, extent: Extent, factor: [usize; 3]) -> (Vec
             .zip(argmax.chunks_exact_mut(pooled[2]));
         for (y, (values, argmax)) in rows.enumerate() {
             let corner = (z * factor[0] * h + y * factor[1]) * w;
-            pool_row(x, [h * w, w], corner, factor, values, argmax);
+            let steps = [h * w, w];
+            vector::run(Row {
+                x,
+                steps,
+                corner,
+                factor,
+                values,
+                argmax,
+            });
         }
     });
     (values, argmax)
@@ -90,24 +100,52 @@ fn output(extent: Extent, factor: [usize; 3]) -> Extent {
 }
 
 /// Pools one output row, whose first window starts at `corner` of image `x`.
-fn pool_row(
-    x: &[f32],
-    [plane, row]: [usize; 2],
+struct Row<'a> {
+    x: &'a [f32],
+    /// Steps in memory along d and h.
+    steps: [usize; 2],
     corner: usize,
     factor: [usize; 3],
-    values: &mut [f32],
-    argmax: &mut [u32],
-) {
-    for (i, (value, argmax)) in values.iter_mut().zip(argmax).enumerate() {
-        let first = corner + i * factor[2];
-        (*value, *argmax) = (x[first], first as u32);
-        for z in 0..factor[0] {
-            for y in 0..factor[1] {
-                for at in (0..factor[2]).map(|x| first + z * plane + y * row + x) {
-                    if x[at] > *value || x[at].is_nan() && !value.is_nan() {
-                        (*value, *argmax) = (x[at], at as u32);
-                    }
+    values: &'a mut [f32],
+    argmax: &'a mut [u32],
+}
+
+impl vector::Work for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let first = self.x[self.corner..].iter().step_by(self.factor[2]);
+        for (i, (value, first)) in self.values.iter_mut().zip(first).enumerate() {
+            (*value, self.argmax[i]) = (*first, (self.corner + i * self.factor[2]) as u32);
+        }
+        for z in 0..self.factor[0] {
+            for y in 0..self.factor[1] {
+                let at = self.corner + z * self.steps[0] + y * self.steps[1];
+                match self.factor[2] {
+                    2 => self.take::<2>(at),
+                    _ => self.take::<1>(at),
                 }
+            }
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Takes what is greater in the row of windows, each `N` voxels wide, that starts at `at`.
+    #[inline(always)]
+    fn take<const N: usize>(&mut self, at: usize) {
+        let windows = self.x[at..][..self.values.len() * N].as_chunks::<N>().0;
+        let best = self.values.iter_mut().zip(self.argmax.iter_mut());
+        for (i, ((value, argmax), window)) in best.zip(windows).enumerate() {
+            for (dx, &x) in window.iter().enumerate() {
+                let greater = (x > *value) | (x.is_nan() & !value.is_nan());
+                *value = if greater { x } else { *value };
+                *argmax = if greater {
+                    (at + i * N + dx) as u32
+                } else {
+                    *argmax
+                };
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::blocks::{Block, blocks, rows_step};
+use super::blocks::{Block, blocks, rows_step, unwritten};
 use super::{Extent, vector};
 
 /// Resizes `items` images from extent `from` to `to` and multiplies the values by `scale`.
@@ -14,30 +14,23 @@ use super::{Extent, vector};
 /// size with the grid.
 pub fn linear(x: &[f32], items: usize, from: Extent, to: Extent, scale: f32) -> Vec<f32> {
     check(x, items, from, to);
-    let [planes, rows, columns] = axes(from, to);
-    // Along w first, so that the other two axes work on whole rows.
-    let [d, h, w] = [from[0], from[1], to[2]];
-    let mut wide = vec![0.0; items * d * h * w];
-    wide.par_chunks_mut(rows_step(w))
-        .zip(x.par_chunks(rows_step(w) / w.max(1) * from[2]))
-        .for_each(|(wide, x)| {
-            for (wide, x) in wide.chunks_exact_mut(w).zip(x.chunks_exact(from[2])) {
-                for (out, tap) in wide.iter_mut().zip(&columns) {
-                    *out = scale * (tap.lower * x[tap.at] + tap.upper * x[tap.next]);
-                }
-            }
-        });
-    let mut out = vec![0.0; items * to.iter().product::<usize>()];
-    blocks(&mut out, 1, to.iter().product(), rows_step(w))
+    let [planes, rows, mut columns] = axes(from, to);
+    for tap in &mut columns {
+        tap.lower *= scale;
+        tap.upper *= scale;
+    }
+    let (volume, voxels) = (from.iter().product::<usize>(), to.iter().product::<usize>());
+    // SAFETY: the blocks cover it and write every voxel.
+    let mut out = unsafe { unwritten(items * voxels) };
+    blocks(&mut out, 1, voxels, rows_step(to[2]))
         .into_par_iter()
         .for_each(|block| {
-            let wide = &wide[block.item * d * h * w..][..d * h * w];
-            vector::run(Stack {
-                wide,
-                height: h,
-                planes: &planes,
-                rows: &rows,
-                width: w,
+            let x = &x[block.item * volume..][..volume];
+            let taps = [&planes[..], &rows, &columns];
+            vector::run(Rows {
+                x,
+                from,
+                taps,
                 block,
             });
         });
@@ -149,39 +142,41 @@ fn check(x: &[f32], items: usize, from: Extent, to: Extent) {
     );
 }
 
-/// Blends four rows into each output row of a block.
-struct Stack<'a> {
-    /// One item, already resized along w: `[from d, height, width]`.
-    wide: &'a [f32],
-    height: usize,
-    planes: &'a [Tap],
-    rows: &'a [Tap],
-    width: usize,
+/// Makes the output rows of a block, each from four input rows.
+struct Rows<'a> {
+    /// One item.
+    x: &'a [f32],
+    from: Extent,
+    taps: [&'a [Tap]; 3],
     block: Block<'a, f32>,
 }
 
-impl vector::Work for Stack<'_> {
+impl vector::Work for Rows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
-        let first = self.block.start / self.width;
+        let ([planes, rows, columns], [_, h, w]) = (self.taps, self.from);
+        let first = self.block.start / columns.len();
+        let mut blend = vec![0.0; w];
         for (r, out) in self.block.channels[0]
-            .chunks_exact_mut(self.width)
+            .chunks_exact_mut(columns.len())
             .enumerate()
         {
             let (z, y) = (
-                &self.planes[(first + r) / self.rows.len()],
-                &self.rows[(first + r) % self.rows.len()],
+                &planes[(first + r) / rows.len()],
+                &rows[(first + r) % rows.len()],
             );
-            let row =
-                |z: usize, y: usize| &self.wide[(z * self.height + y) * self.width..][..self.width];
+            let row = |z: usize, y: usize| &self.x[(z * h + y) * w..][..w];
             let (a, b) = (row(z.at, y.at), row(z.at, y.next));
             let (c, d) = (row(z.next, y.at), row(z.next, y.next));
-            for i in 0..self.width {
+            for (i, blend) in blend.iter_mut().enumerate() {
                 let near = y.lower * a[i] + y.upper * b[i];
                 let far = y.lower * c[i] + y.upper * d[i];
-                out[i] = z.lower * near + z.upper * far;
+                *blend = z.lower * near + z.upper * far;
+            }
+            for (out, tap) in out.iter_mut().zip(columns) {
+                *out = tap.lower * blend[tap.at] + tap.upper * blend[tap.next];
             }
         }
     }

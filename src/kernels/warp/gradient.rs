@@ -3,9 +3,10 @@
 use rayon::prelude::*;
 
 use super::Border;
+use super::corners::Corners;
 use super::linear::check;
-use super::sampler::{Sampler, Taps};
-use crate::kernels::blocks::{Block, blocks, rows_step};
+use super::sampler::{LANES, Sampler, Taps};
+use crate::kernels::blocks::{Block, blocks, rows_step, unwritten};
 use crate::kernels::{Extent, vector};
 
 /// Gradients of [`super::linear`] for its image, `[n, c, image_extent]`, and its flow,
@@ -94,7 +95,8 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
         let components = Sampler::<VOLUME>::COMPONENTS;
         let voxels = self.sampler.voxels();
         let volume: usize = self.image_extent.iter().product();
-        let mut out = vec![0.0; self.n * components * voxels];
+        // SAFETY: the blocks cover it and write every voxel.
+        let mut out = unsafe { unwritten(self.n * components * voxels) };
         let step = rows_step(self.sampler.width());
         blocks(&mut out, components, voxels, step)
             .into_par_iter()
@@ -180,7 +182,8 @@ impl<const VOLUME: bool> vector::Work for FlowBlock<'_, VOLUME> {
 
     #[inline(always)]
     fn run(mut self) {
-        let mut taps = Taps::new();
+        let (mut taps, mut corners) = (Taps::new(), Corners::new());
+        let mut sums;
         let skipped = 3 - Sampler::<VOLUME>::COMPONENTS;
         let voxels = self.sampler.voxels();
         for (at, len) in self
@@ -188,56 +191,23 @@ impl<const VOLUME: bool> vector::Work for FlowBlock<'_, VOLUME> {
             .runs(self.block.start, self.block.channels[0].len())
         {
             self.sampler.taps::<true>(self.flow, at, len, &mut taps);
-            let local = at - self.block.start;
+            sums = [[0.0; LANES]; 3];
             for (channel, image) in self.image.chunks_exact(self.volume).enumerate() {
                 let grad = &self.grad_out[channel * voxels + at..][..len];
+                corners.read(&self.sampler, image, &taps.offset[..len]);
                 for (i, &g) in grad.iter().enumerate() {
-                    let along = slopes(&self.sampler, image, &taps, i);
-                    for (out, slope) in self.block.channels.iter_mut().zip(&along[skipped..]) {
-                        out[local + i] += g * slope;
+                    let along = taps.slopes::<VOLUME>(&corners, i);
+                    for (sum, slope) in sums.iter_mut().zip(along) {
+                        sum[i] += g * slope;
                     }
                 }
             }
+            let local = at - self.block.start;
+            for (out, sum) in self.block.channels.iter_mut().zip(&sums[skipped..]) {
+                out[local..local + len].copy_from_slice(&sum[..len]);
+            }
         }
     }
-}
-
-/// Derivatives along `[d, h, w]` of `image` (one channel) at sample `i < LANES` of `taps`.
-#[inline(always)]
-fn slopes<const VOLUME: bool>(
-    sampler: &Sampler<VOLUME>,
-    image: &[f32],
-    taps: &Taps,
-    i: usize,
-) -> [f32; 3] {
-    let [sd, sh, sw] = sampler.steps;
-    let [[d0, d1], [h0, h1], [w0, w1]] = &taps.weight;
-    let [[dd0, dd1], [dh0, dh1], [dw0, dw1]] = &taps.slope;
-    // SAFETY: the base of every axis is clamped so that base + step stays inside the image.
-    let read = |at: usize| unsafe { *image.get_unchecked(at) };
-    let row = |at: usize| {
-        let (a, b) = (read(at), read(at + sw));
-        (w0[i] * a + w1[i] * b, dw0[i] * a + dw1[i] * b)
-    };
-    let plane = |at: usize| {
-        let ((a, da), (b, db)) = (row(at), row(at + sh));
-        (
-            h0[i] * a + h1[i] * b,
-            dh0[i] * a + dh1[i] * b,
-            h0[i] * da + h1[i] * db,
-        )
-    };
-    let at = taps.offset[i] as usize;
-    let (a, ah, aw) = plane(at);
-    if !VOLUME {
-        return [0.0, ah, aw];
-    }
-    let (b, bh, bw) = plane(at + sd);
-    [
-        dd0[i] * a + dd1[i] * b,
-        d0[i] * ah + d1[i] * bh,
-        d0[i] * aw + d1[i] * bw,
-    ]
 }
 
 /// Gradient of the image over the planes that one task owns.
@@ -257,7 +227,7 @@ impl<const VOLUME: bool> vector::Work for ImageBlock<'_, VOLUME> {
 
     #[inline(always)]
     fn run(mut self) {
-        let mut taps = Taps::new();
+        let (mut taps, mut corners) = (Taps::new(), Corners::new());
         let (voxels, width) = (self.sampler.voxels(), self.sampler.width());
         for (row, &(low, high)) in self.reach.iter().enumerate() {
             if !(high > self.owned.start - 1.0 && low < self.owned.end) {
@@ -267,41 +237,10 @@ impl<const VOLUME: bool> vector::Work for ImageBlock<'_, VOLUME> {
                 self.sampler.taps::<false>(self.flow, at, len, &mut taps);
                 for (channel, image) in self.block.channels.iter_mut().enumerate() {
                     let grad = &self.grad_out[channel * voxels + at..][..len];
-                    for (i, &g) in grad.iter().enumerate() {
-                        scatter(&self.sampler, image, &taps, i, g);
-                    }
+                    taps.spread::<VOLUME>(grad, &mut corners);
+                    corners.add_to(&self.sampler, image, &taps.offset[..len]);
                 }
             }
         }
-    }
-}
-
-/// Adds `g` to the neighbours in `image` (one channel) of sample `i < LANES` of `taps`.
-#[inline(always)]
-fn scatter<const VOLUME: bool>(
-    sampler: &Sampler<VOLUME>,
-    image: &mut [f32],
-    taps: &Taps,
-    i: usize,
-    g: f32,
-) {
-    let [sd, sh, sw] = sampler.steps;
-    let [[d0, d1], [h0, h1], [w0, w1]] = &taps.weight;
-    // SAFETY: the base of every axis is clamped so that base + step stays inside the image.
-    let mut add = |at: usize, g: f32| unsafe { *image.get_unchecked_mut(at) += g };
-    let mut row = |at: usize, g: f32| {
-        add(at, w0[i] * g);
-        add(at + sw, w1[i] * g);
-    };
-    let mut plane = |at: usize, g: f32| {
-        row(at, h0[i] * g);
-        row(at + sh, h1[i] * g);
-    };
-    let at = taps.offset[i] as usize;
-    if VOLUME {
-        plane(at, d0[i] * g);
-        plane(at + sd, d1[i] * g);
-    } else {
-        plane(at, g);
     }
 }

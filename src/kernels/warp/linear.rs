@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use super::Border;
-use super::sampler::{LANES, Sampler, Taps};
-use crate::kernels::blocks::{Block, blocks, rows_step};
+use super::corners::Corners;
+use super::sampler::{Sampler, Taps};
+use crate::kernels::blocks::{Block, blocks, rows_step, unwritten};
 use crate::kernels::{Extent, vector};
 
 /// Samples `image` at `x + flow(x)` with linear interpolation.
@@ -23,21 +24,41 @@ pub fn linear(
     border: Border,
 ) -> Vec<f32> {
     check(image.len(), image_extent, flow.len(), extent, [n, c, nf]);
-    let sources = (image, image_extent, flow);
-    if nf == 3 {
-        warp(
-            Sampler::<true>::new(image_extent, extent, border),
-            sources,
-            n,
-            c,
-        )
-    } else {
-        warp(
-            Sampler::<false>::new(image_extent, extent, border),
-            sources,
-            n,
-            c,
-        )
+    let job = Job {
+        image,
+        image_extent,
+        flow,
+        n,
+        c,
+        plus_flow: false,
+    };
+    match nf {
+        3 => job.run(Sampler::<true>::new(image_extent, extent, border)),
+        _ => job.run(Sampler::<false>::new(image_extent, extent, border)),
+    }
+}
+
+/// `flow(x) + field(x + flow(x))`, all `[n, nf, extent]`: [`linear`] in one pass with the sum.
+pub(in crate::kernels) fn compose(
+    field: &[f32],
+    flow: &[f32],
+    extent: Extent,
+    n: usize,
+    nf: usize,
+    border: Border,
+) -> Vec<f32> {
+    check(field.len(), extent, flow.len(), extent, [n, nf, nf]);
+    let job = Job {
+        image: field,
+        image_extent: extent,
+        flow,
+        n,
+        c: nf,
+        plus_flow: true,
+    };
+    match nf {
+        3 => job.run(Sampler::<true>::new(extent, extent, border)),
+        _ => job.run(Sampler::<false>::new(extent, extent, border)),
     }
 }
 
@@ -77,30 +98,41 @@ pub(super) fn check(
     );
 }
 
-fn warp<const VOLUME: bool>(
-    sampler: Sampler<VOLUME>,
-    (image, image_extent, flow): (&[f32], Extent, &[f32]),
+/// One call of [`linear`] or [`compose`].
+struct Job<'a> {
+    image: &'a [f32],
+    image_extent: Extent,
+    flow: &'a [f32],
     n: usize,
     c: usize,
-) -> Vec<f32> {
-    let (voxels, width) = (sampler.voxels(), sampler.width());
-    let volume: usize = image_extent.iter().product();
-    let fields = Sampler::<VOLUME>::COMPONENTS * voxels;
-    let mut out = vec![0.0; n * c * voxels];
-    blocks(&mut out, c, voxels, rows_step(width))
-        .into_par_iter()
-        .for_each(|block| {
-            let image = &image[block.item * c * volume..][..c * volume];
-            let flow = &flow[block.item * fields..][..fields];
-            vector::run(LinearBlock {
-                sampler,
-                image,
-                volume,
-                flow,
-                block,
+    plus_flow: bool,
+}
+
+impl Job<'_> {
+    fn run<const VOLUME: bool>(self, sampler: Sampler<VOLUME>) -> Vec<f32> {
+        let (c, voxels) = (self.c, sampler.voxels());
+        let volume: usize = self.image_extent.iter().product();
+        let fields = Sampler::<VOLUME>::COMPONENTS * voxels;
+        // SAFETY: the blocks cover it and write every voxel.
+        let mut out = unsafe { unwritten(self.n * c * voxels) };
+        let step = rows_step(sampler.width());
+        blocks(&mut out, c, voxels, step)
+            .into_par_iter()
+            .for_each(|block| {
+                let image = &self.image[block.item * c * volume..][..c * volume];
+                let flow = &self.flow[block.item * fields..][..fields];
+                let plus_flow = self.plus_flow;
+                vector::run(LinearBlock {
+                    sampler,
+                    image,
+                    volume,
+                    flow,
+                    plus_flow,
+                    block,
+                });
             });
-        });
-    out
+        out
+    }
 }
 
 /// One task: some rows of all channels of one item.
@@ -109,6 +141,7 @@ struct LinearBlock<'a, const VOLUME: bool> {
     image: &'a [f32],
     volume: usize,
     flow: &'a [f32],
+    plus_flow: bool,
     block: Block<'a, f32>,
 }
 
@@ -117,46 +150,25 @@ impl<const VOLUME: bool> vector::Work for LinearBlock<'_, VOLUME> {
 
     #[inline(always)]
     fn run(mut self) {
-        let mut taps = Taps::new();
-        for (at, len) in self
-            .sampler
-            .runs(self.block.start, self.block.channels[0].len())
-        {
+        let (mut taps, mut corners) = (Taps::new(), Corners::new());
+        let Block {
+            start, channels, ..
+        } = &mut self.block;
+        let voxels = self.sampler.voxels();
+        for (at, len) in self.sampler.runs(*start, channels[0].len()) {
             self.sampler.taps::<false>(self.flow, at, len, &mut taps);
-            let local = at - self.block.start;
-            for (out, image) in self
-                .block
-                .channels
-                .iter_mut()
-                .zip(self.image.chunks_exact(self.volume))
-            {
-                for (i, out) in out[local..local + len].iter_mut().enumerate() {
-                    *out = sample(&self.sampler, image, &taps, i);
+            let images = self.image.chunks_exact(self.volume);
+            for (channel, (out, image)) in channels.iter_mut().zip(images).enumerate() {
+                corners.read(&self.sampler, image, &taps.offset[..len]);
+                let out = &mut out[at - *start..][..len];
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = taps.blend::<VOLUME>(&corners, i);
+                }
+                if self.plus_flow {
+                    let flow = &self.flow[channel * voxels + at..];
+                    out.iter_mut().zip(flow).for_each(|(out, u)| *out += u);
                 }
             }
         }
-    }
-}
-
-/// Value of `image` (one channel) at sample `i < LANES` of `taps`.
-#[inline(always)]
-fn sample<const VOLUME: bool>(
-    sampler: &Sampler<VOLUME>,
-    image: &[f32],
-    taps: &Taps,
-    i: usize,
-) -> f32 {
-    debug_assert!(i < LANES);
-    let [sd, sh, sw] = sampler.steps;
-    let [[d0, d1], [h0, h1], [w0, w1]] = &taps.weight;
-    // SAFETY: the base of every axis is clamped so that base + step stays inside the image.
-    let read = |at: usize| unsafe { *image.get_unchecked(at) };
-    let row = |at: usize| w0[i] * read(at) + w1[i] * read(at + sw);
-    let plane = |at: usize| h0[i] * row(at) + h1[i] * row(at + sh);
-    let at = taps.offset[i] as usize;
-    if VOLUME {
-        d0[i] * plane(at) + d1[i] * plane(at + sd)
-    } else {
-        plane(at)
     }
 }

@@ -5,6 +5,7 @@
 //! displacement samples 0 and gives no gradient. A non-finite image value reaches every sample whose
 //! neighbourhood, clamped into the image, holds it.
 
+mod corners;
 mod gradient;
 mod linear;
 mod nearest;
@@ -13,6 +14,7 @@ mod sampler;
 mod tests;
 
 pub use gradient::linear_grad;
+pub(super) use linear::compose;
 pub use linear::linear;
 pub use nearest::nearest;
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::Border;
 use super::linear::check;
 use super::sampler::Sampler;
-use crate::kernels::blocks::{blocks, rows_step};
+use crate::kernels::blocks::{blocks, rows_step, unwritten};
 use crate::kernels::{Extent, vector};
 
 /// Samples `image` at the voxel nearest to `x + flow(x)`, half-way positions going to the even voxel.
@@ -50,7 +50,8 @@ fn warp<T: Copy + Default + Send + Sync, const VOLUME: bool>(
     let voxels = sampler.voxels();
     let volume: usize = image_extent.iter().product();
     let fields = Sampler::<VOLUME>::COMPONENTS * voxels;
-    let mut out = vec![T::default(); n * c * voxels];
+    // SAFETY: the blocks cover it and write every voxel.
+    let mut out = unsafe { unwritten(n * c * voxels) };
     let step = rows_step(sampler.width());
     blocks(&mut out, c, voxels, step)
         .into_par_iter()

@@ -5,6 +5,7 @@
 //! by themselves: no masks, and no position, NaN included, can leave the image.
 
 use super::Border;
+use super::corners::Corners;
 use crate::kernels::Extent;
 
 /// Voxels of one run: enough to fill vectors, small enough for the first-level cache.
@@ -99,6 +100,61 @@ impl Taps {
     }
 }
 
+impl Taps {
+    /// Interpolated value of sample `i`.
+    #[inline(always)]
+    pub fn blend<const VOLUME: bool>(&self, corners: &Corners, i: usize) -> f32 {
+        let [wd, wh, ww] = &self.weight;
+        let row = |d, h| ww[0][i] * corners.at([d, h, 0], i) + ww[1][i] * corners.at([d, h, 1], i);
+        let plane = |d| wh[0][i] * row(d, 0) + wh[1][i] * row(d, 1);
+        if VOLUME {
+            wd[0][i] * plane(0) + wd[1][i] * plane(1)
+        } else {
+            plane(0)
+        }
+    }
+
+    /// What each neighbour receives of the gradients `grad` of the samples: the transpose of
+    /// [`Taps::blend`].
+    #[inline(always)]
+    pub fn spread<const VOLUME: bool>(&self, grad: &[f32], corners: &mut Corners) {
+        let [wd, wh, ww] = &self.weight;
+        for (row, pairs) in corners
+            .0
+            .iter_mut()
+            .enumerate()
+            .take(Sampler::<VOLUME>::ROWS)
+        {
+            for (i, (pair, g)) in pairs.iter_mut().zip(grad).enumerate() {
+                let g = if VOLUME { wd[row / 2][i] * g } else { *g };
+                let g = wh[row % 2][i] * g;
+                *pair = [ww[0][i] * g, ww[1][i] * g];
+            }
+        }
+    }
+
+    /// Derivatives along `[d, h, w]` at sample `i`; 2-D has none along d.
+    #[inline(always)]
+    pub fn slopes<const VOLUME: bool>(&self, corners: &Corners, i: usize) -> [f32; 3] {
+        let ([wd, wh, ww], [sd, sh, sw]) = (&self.weight, &self.slope);
+        let mix = |w: &[[f32; LANES]; 2], a: f32, b: f32| w[0][i] * a + w[1][i] * b;
+        let row = |d, h| {
+            let (a, b) = (corners.at([d, h, 0], i), corners.at([d, h, 1], i));
+            (mix(ww, a, b), mix(sw, a, b))
+        };
+        let plane = |d| {
+            let ((a, da), (b, db)) = (row(d, 0), row(d, 1));
+            (mix(wh, a, b), mix(sh, a, b), mix(wh, da, db))
+        };
+        let (a, ah, aw) = plane(0);
+        if !VOLUME {
+            return [0.0, ah, aw];
+        }
+        let (b, bh, bw) = plane(1);
+        [mix(sd, a, b), mix(wd, ah, bh), mix(wd, aw, bw)]
+    }
+}
+
 /// Turns a displacement field into [`Taps`] on an image; `VOLUME` says whether axis `d` is displaced.
 #[derive(Clone, Copy)]
 pub(super) struct Sampler<const VOLUME: bool> {
@@ -121,6 +177,14 @@ impl<const VOLUME: bool> Sampler<VOLUME> {
 
     /// Number of displacement components.
     pub const COMPONENTS: usize = if VOLUME { 3 } else { 2 };
+    /// Number of rows of the image that a sample touches.
+    pub const ROWS: usize = if VOLUME { 4 } else { 2 };
+
+    /// Steps in memory to the rows that a sample touches, in the order of [`Corners`].
+    pub fn rows(&self) -> [usize; 4] {
+        let [d, h, _] = self.steps;
+        [0, h, d, d + h]
+    }
 
     /// Voxels of the output grid.
     pub fn voxels(&self) -> usize {
