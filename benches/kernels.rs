@@ -62,13 +62,8 @@ fn warps(channels: usize, image: &[f32], flow: &[f32]) {
 }
 
 fn main() {
-    println!(
-        "{} threads{:33} {:>8} {:>8}",
-        rayon::current_num_threads(),
-        "ms",
-        "median",
-        "least"
-    );
+    let threads = format!("{} threads, ms", rayon::current_num_threads());
+    println!("{threads:<44} {:>8} {:>8}", "median", "least");
     let voxels: usize = FULL.iter().product();
     let (image, flow) = (uniform(2, 3 * voxels, 1.0), smooth(3, FULL, 6.0));
     warps(1, &image[..voxels], &flow);

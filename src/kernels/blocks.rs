@@ -48,15 +48,13 @@ pub(super) fn rows_step(width: usize) -> usize {
 ///
 /// # Safety
 /// Every value must be written before any is read.
+#[expect(
+    clippy::uninit_vec,
+    reason = "the caller promises to write before reading"
+)]
 pub(super) unsafe fn unwritten<T: Copy>(len: usize) -> Vec<T> {
     let mut values = Vec::with_capacity(len);
-    #[expect(
-        clippy::uninit_vec,
-        reason = "the caller promises to write before reading"
-    )]
     // SAFETY: the capacity is there; the rest is the caller's promise.
-    unsafe {
-        values.set_len(len);
-    }
+    unsafe { values.set_len(len) };
     values
 }

@@ -1,23 +1,23 @@
 //! Reading the neighbours of a run of samples, and adding to them.
 //!
-//! The two neighbours along w lie side by side and travel as one 64-bit pair; the arithmetic runs
+//! The two neighbours along w lie side by side and travel as one 64-bit word; the arithmetic runs
 //! over whole vectors of samples before or after.
 
 use super::sampler::{LANES, Sampler};
 
 /// Values around each sample: per row of the cell, in the order `(d, h)` = 00, 01, 10, 11 (2-D has
-/// only the first two), the pair along w.
-pub(super) struct Corners(pub [[[f32; 2]; LANES]; 4]);
+/// only the first two), the pair along w, packed.
+pub(super) struct Corners(pub [[u64; LANES]; 4]);
 
 impl Corners {
     pub fn new() -> Self {
-        Self([[[0.0; 2]; LANES]; 4])
+        Self([[0; LANES]; 4])
     }
 
     /// Value of the corner `[d, h, w]` of sample `i`.
     #[inline(always)]
     pub fn at(&self, [d, h, w]: [usize; 3], i: usize) -> f32 {
-        self.0[2 * d + h][i][w]
+        unpack(self.0[2 * d + h][i])[w]
     }
 
     /// Reads the neighbours in `image` (one channel) of the samples at `offsets`, which must come from
@@ -37,9 +37,10 @@ impl Corners {
                 // SAFETY: the base of every axis is clamped so that base + step stays in the image.
                 self.0[row][i] = unsafe {
                     if pairs {
-                        image.as_ptr().add(at).cast::<[f32; 2]>().read()
+                        let [a, b] = image.as_ptr().add(at).cast::<[f32; 2]>().read();
+                        pack(a, b)
                     } else {
-                        [*image.get_unchecked(at); 2]
+                        pack(*image.get_unchecked(at), 0.0)
                     }
                 };
             }
@@ -63,7 +64,7 @@ impl Corners {
                 for (row, step) in rows.iter().enumerate().take(Sampler::<VOLUME>::ROWS) {
                     let at = at as usize + step;
                     debug_assert!(at + usize::from(pairs) < image.len());
-                    let [a, b] = self.0[row][i];
+                    let [a, b] = unpack(self.0[row][i]);
                     // SAFETY: as in `read`.
                     unsafe {
                         if pairs {
@@ -78,4 +79,18 @@ impl Corners {
             }
         }
     }
+}
+
+/// Two numbers in one word.
+#[inline(always)]
+pub(super) fn pack(a: f32, b: f32) -> u64 {
+    u64::from(a.to_bits()) | u64::from(b.to_bits()) << 32
+}
+
+#[inline(always)]
+fn unpack(pair: u64) -> [f32; 2] {
+    [
+        f32::from_bits(pair as u32),
+        f32::from_bits((pair >> 32) as u32),
+    ]
 }

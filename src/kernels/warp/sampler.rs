@@ -5,7 +5,7 @@
 //! by themselves: no masks, and no position, NaN included, can leave the image.
 
 use super::Border;
-use super::corners::Corners;
+use super::corners::{Corners, pack};
 use crate::kernels::Extent;
 
 /// Voxels of one run: enough to fill vectors, small enough for the first-level cache.
@@ -128,7 +128,7 @@ impl Taps {
             for (i, (pair, g)) in pairs.iter_mut().zip(grad).enumerate() {
                 let g = if VOLUME { wd[row / 2][i] * g } else { *g };
                 let g = wh[row % 2][i] * g;
-                *pair = [ww[0][i] * g, ww[1][i] * g];
+                *pair = pack(ww[0][i] * g, ww[1][i] * g);
             }
         }
     }
