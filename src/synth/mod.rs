@@ -21,6 +21,7 @@ mod seeds;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use affine::AffineConfig;
 pub use artefact::{
@@ -34,3 +35,4 @@ pub use pair::{SynthPair, make_pair};
 pub use preview::{PreviewRow, preview_sheet};
 pub use range::Range;
 pub use shapes::ShapesConfig;
+pub use write::SynthSet;
