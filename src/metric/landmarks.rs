@@ -1,0 +1,145 @@
+//! Target registration error of corresponding landmarks.
+
+use super::sample::linear;
+use super::spline::Spline;
+use crate::error::{Error, Result};
+use crate::volume::{Affine, DisplacementField, VoxelPoint};
+use nalgebra::Vector3;
+use ndarray::Axis;
+
+/// How the displacement between voxels is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    /// Trilinear; outside the grid the displacement of its edge.
+    Linear,
+    /// Cubic B-spline, 0 outside the grid: as the Learn2Reg evaluation.
+    CubicSpline,
+}
+
+/// Error of each landmark: `|A (x + u(x) - y)|`, `x` fixed, `y` moving, both in voxels of the field's
+/// grid, `A` the linear part of `affine` (mm per voxel). Without a field `u = 0`: the error before
+/// registration.
+///
+/// `NaN` where the displacement or a landmark is not finite.
+///
+/// # Errors
+/// Unequal numbers of landmarks.
+pub fn target_registration_errors(
+    fixed: &[VoxelPoint],
+    moving: &[VoxelPoint],
+    field: Option<&DisplacementField>,
+    affine: &Affine,
+    interpolation: Interpolation,
+) -> Result<Vec<f64>> {
+    if fixed.len() != moving.len() {
+        return Err(Error::invalid(format!(
+            "landmarks: {} in the fixed image, {} in the moving image; they must correspond one to one",
+            fixed.len(),
+            moving.len()
+        )));
+    }
+    let displacement = Displacement::new(field, interpolation);
+    let linear = affine.linear();
+    Ok(fixed
+        .iter()
+        .zip(moving)
+        .map(|(x, y)| (linear * (x.0 + displacement.at(x.0) - y.0)).norm())
+        .collect())
+}
+
+/// The components of a field, prepared for interpolation.
+enum Displacement<'a> {
+    None,
+    Linear(&'a DisplacementField),
+    Spline(Vec<Spline>),
+}
+
+impl<'a> Displacement<'a> {
+    fn new(field: Option<&'a DisplacementField>, interpolation: Interpolation) -> Self {
+        match (field, interpolation) {
+            (None, _) => Self::None,
+            (Some(field), Interpolation::Linear) => Self::Linear(field),
+            (Some(field), Interpolation::CubicSpline) => {
+                Self::Spline(field.data.axis_iter(Axis(0)).map(Spline::new).collect())
+            }
+        }
+    }
+
+    fn at(&self, position: Vector3<f64>) -> Vector3<f64> {
+        let place = position.into();
+        let mut u = Vector3::zeros();
+        match self {
+            Self::None => {}
+            Self::Linear(field) => {
+                for (c, component) in field.data.axis_iter(Axis(0)).enumerate() {
+                    u[c] = linear(component, place);
+                }
+            }
+            Self::Spline(components) => {
+                for (c, component) in components.iter().enumerate() {
+                    u[c] = component.at(place);
+                }
+            }
+        }
+        u
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Dimension, Geometry};
+    use ndarray::Array4;
+
+    fn points(list: &[[f64; 3]]) -> Vec<VoxelPoint> {
+        list.iter().map(|&p| VoxelPoint(p.into())).collect()
+    }
+
+    /// Displacement `(i, 0, -2)`: linear, so that linear interpolation is exact.
+    fn field() -> DisplacementField {
+        let data = Array4::from_shape_fn((3, 5, 4, 6), |(c, i, _, _)| [i as f32, 0.0, -2.0][c]);
+        let affine = Affine::from_spacing([1.0, 2.0, 3.0]);
+        DisplacementField {
+            data,
+            geometry: Geometry::new([5, 4, 6], Dimension::Three, affine),
+        }
+    }
+
+    #[test]
+    fn measures_in_millimetres_of_the_affine() {
+        let field = field();
+        let fixed = points(&[[1.5, 1.0, 3.0], [2.0, 2.0, 2.0]]);
+        let moving = points(&[[3.0, 2.0, 1.0], [2.0, 2.0, 2.0]]);
+        let affine = field.geometry.affine;
+        let errors = |field, how| {
+            target_registration_errors(&fixed, &moving, field, &affine, how).unwrap()
+        };
+        // By hand: 1.5 + 1.5 - 3 = 0, 1 - 2 = -1, 3 - 2 - 1 = 0: 2 mm. Second: (2, 0, -2) voxels.
+        let after = errors(Some(&field), Interpolation::Linear);
+        assert!((after[0] - 2.0).abs() < 1e-12);
+        assert!((after[1] - 40.0_f64.sqrt()).abs() < 1e-12);
+        let before = errors(None, Interpolation::Linear);
+        assert!((before[0] - (1.5_f64.powi(2) + 4.0 + 36.0).sqrt()).abs() < 1e-12);
+        assert_eq!(before[1], 0.0);
+        // On voxel centres the spline passes through the samples.
+        let spline = errors(Some(&field), Interpolation::CubicSpline);
+        assert!((spline[1] - 40.0_f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn outside_the_grid_the_two_rules_differ_and_nan_is_kept() {
+        let mut field = field();
+        let fixed = points(&[[6.0, 0.0, 0.0]]);
+        let moving = points(&[[10.0, 0.0, -2.0]]);
+        let one = Affine::identity();
+        let error = |field: &DisplacementField, how| {
+            target_registration_errors(&fixed, &moving, Some(field), &one, how).unwrap()[0]
+        };
+        assert_eq!(error(&field, Interpolation::Linear), 0.0);
+        assert_eq!(error(&field, Interpolation::CubicSpline), 20.0_f64.sqrt());
+        field.data.fill(f32::NAN);
+        assert!(error(&field, Interpolation::Linear).is_nan());
+        let counts = target_registration_errors(&fixed, &[], None, &one, Interpolation::Linear);
+        assert!(counts.unwrap_err().to_string().contains("1 in the fixed"));
+    }
+}
