@@ -38,19 +38,22 @@ fn lines(values: &mut [f64], n: usize, step: f64) {
     if n < 2 {
         return;
     }
-    values
-        .par_chunks_mut(n)
-        .for_each_init(|| Envelope::new(n), |envelope, line| envelope.transform(line, step));
+    values.par_chunks_mut(n).for_each_init(
+        || Envelope::new(n),
+        |envelope, line| envelope.transform(line, step),
+    );
 }
 
 /// `[rows, columns]` to `[columns, rows]`.
 fn transpose(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     let mut out = vec![0.0; values.len()];
-    out.par_chunks_mut(rows).enumerate().for_each(|(column, line)| {
-        for (row, value) in line.iter_mut().enumerate() {
-            *value = values[row * columns + column];
-        }
-    });
+    out.par_chunks_mut(rows)
+        .enumerate()
+        .for_each(|(column, line)| {
+            for (row, value) in line.iter_mut().enumerate() {
+                *value = values[row * columns + column];
+            }
+        });
     out
 }
 

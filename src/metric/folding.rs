@@ -40,7 +40,10 @@ pub fn folding(field: &DisplacementField, mask: Option<&Array3<bool>>) -> Result
     };
     let mut inside = mask.map(|mask| mask.iter());
     for determinant in determinants(field) {
-        if inside.as_mut().is_some_and(|mask| mask.next() == Some(&false)) {
+        if inside
+            .as_mut()
+            .is_some_and(|mask| mask.next() == Some(&false))
+        {
             continue;
         }
         result.voxels += 1;
@@ -59,7 +62,9 @@ pub fn folding(field: &DisplacementField, mask: Option<&Array3<bool>>) -> Result
 /// Standard deviation (population) of `log(max(det, 1e-9))` over the grid; `NaN` when a determinant is
 /// not a number.
 pub fn sd_log_jacobian(field: &DisplacementField) -> f64 {
-    sd(determinants(field).into_iter().map(|d| log_clipped(d, f64::INFINITY)))
+    sd(determinants(field)
+        .into_iter()
+        .map(|d| log_clipped(d, f64::INFINITY)))
 }
 
 /// The same as the Learn2Reg evaluation computes it: `log(clip(det + 3, 1e-9, 1e9))` over the grid less
@@ -101,4 +106,31 @@ fn sd(values: impl Iterator<Item = f64>) -> f64 {
         squares += deviation * (value - mean);
     }
     (squares / count).sqrt()
+}
+
+/// Jacobian determinant of `x + u(x)` at every voxel, row-major.
+fn determinants(field: &DisplacementField) -> Vec<f64> {
+    let shape = field.geometry.shape;
+    let axes = field.geometry.dimension.axes();
+    let slope = |component: usize, axis: usize, voxel: [usize; 3]| {
+        let n = shape[axis];
+        let (mut low, mut high) = (voxel, voxel);
+        low[axis] = voxel[axis].saturating_sub(1);
+        high[axis] = (voxel[axis] + 1).min(n - 1);
+        let at = |v: [usize; 3]| f64::from(field.data[[component, v[0], v[1], v[2]]]);
+        let width = (high[axis] - low[axis]).max(1) as f64;
+        (at(high) - at(low)) / width
+    };
+    ndarray::indices(shape)
+        .into_iter()
+        .map(|(i, j, k)| {
+            let mut jacobian = nalgebra::Matrix3::identity();
+            for component in 0..axes {
+                for axis in 0..axes {
+                    jacobian[(component, axis)] += slope(component, axis, [i, j, k]);
+                }
+            }
+            jacobian.determinant()
+        })
+        .collect()
 }

@@ -38,7 +38,11 @@ impl IntensityVariance {
         self.images += 1;
         let states = self.mean.iter_mut().zip(&mut self.squares);
         for ((mean, squares), &value) in states.zip(moved) {
-            let value = if value.is_finite() { f64::from(value) } else { f64::NAN };
+            let value = if value.is_finite() {
+                f64::from(value)
+            } else {
+                f64::NAN
+            };
             let deviation = value - *mean;
             *mean += deviation / self.images as f64;
             *squares += deviation * (value - *mean);

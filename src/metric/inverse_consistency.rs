@@ -30,7 +30,11 @@ pub fn inverse_consistency(
     forward: &DisplacementField,
     inverse: &DisplacementField,
 ) -> Result<InverseConsistency> {
-    same_shape("forward and inverse field", forward.data.shape(), inverse.data.shape())?;
+    same_shape(
+        "forward and inverse field",
+        forward.data.shape(),
+        inverse.data.shape(),
+    )?;
     let to_mm = forward.geometry.affine.linear();
     let shape = &forward.data.shape()[1..];
     let mut sums = Sums::default();
@@ -78,7 +82,11 @@ impl Sums {
         let n = self.voxels as f64;
         // `max` passes over `NaN`; the sum keeps it.
         let known = |which: usize| {
-            if (self.sum[which] / n).is_nan() { f64::NAN } else { self.max[which] }
+            if (self.sum[which] / n).is_nan() {
+                f64::NAN
+            } else {
+                self.max[which]
+            }
         };
         InverseConsistency {
             mean_voxels: self.sum[0] / n,
@@ -121,7 +129,10 @@ mod tests {
         assert!(away.mean_mm.is_nan() && away.voxels == 0);
         let mut unknown = constant([0.0, 0.0]);
         unknown.data[[1, 2, 2, 0]] = f32::NAN;
-        for (u, v) in [(&unknown, &constant([0.0; 2])), (&constant([0.0; 2]), &unknown)] {
+        for (u, v) in [
+            (&unknown, &constant([0.0; 2])),
+            (&constant([0.0; 2]), &unknown),
+        ] {
             let found = inverse_consistency(u, v).unwrap();
             assert!(found.mean_voxels.is_nan() && found.max_mm.is_nan());
         }

@@ -131,6 +131,9 @@ mod tests {
     fn different_shapes_are_refused_by_naming_both() {
         let error = tally(&Array3::zeros((2, 2, 2)), &Array3::zeros((2, 3, 2))).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("[2, 2, 2]") && text.contains("[2, 3, 2]"), "{text}");
+        assert!(
+            text.contains("[2, 2, 2]") && text.contains("[2, 3, 2]"),
+            "{text}"
+        );
     }
 }

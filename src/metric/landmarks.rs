@@ -111,9 +111,8 @@ mod tests {
         let fixed = points(&[[1.5, 1.0, 3.0], [2.0, 2.0, 2.0]]);
         let moving = points(&[[3.0, 2.0, 1.0], [2.0, 2.0, 2.0]]);
         let affine = field.geometry.affine;
-        let errors = |field, how| {
-            target_registration_errors(&fixed, &moving, field, &affine, how).unwrap()
-        };
+        let errors =
+            |field, how| target_registration_errors(&fixed, &moving, field, &affine, how).unwrap();
         // By hand: 1.5 + 1.5 - 3 = 0, 1 - 2 = -1, 3 - 2 - 1 = 0: 2 mm. Second: (2, 0, -2) voxels.
         let after = errors(Some(&field), Interpolation::Linear);
         assert!((after[0] - 2.0).abs() < 1e-12);

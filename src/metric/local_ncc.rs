@@ -98,13 +98,8 @@ fn squared_correlation([f, m, ff, mm, fm]: [f64; 5], n: f64) -> f64 {
 
 /// Window sums within one plane of F, M, FF, MM and FM.
 fn boxed_plane(pairs: &[Pair], shape: [usize; 3], window: [usize; 3]) -> [Vec<f64>; 5] {
-    let terms: [fn(f64, f64) -> f64; 5] = [
-        |f, _| f,
-        |_, m| m,
-        |f, _| f * f,
-        |_, m| m * m,
-        |f, m| f * m,
-    ];
+    let terms: [fn(f64, f64) -> f64; 5] =
+        [|f, _| f, |_, m| m, |f, _| f * f, |_, m| m * m, |f, m| f * m];
     let [_, nj, nk] = shape;
     terms.map(|term| {
         let mut values: Vec<f64> = pairs

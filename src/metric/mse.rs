@@ -11,15 +11,11 @@ use ndarray::Array3;
 ///
 /// # Errors
 /// Shapes differ.
-pub fn mse(
-    fixed: &Array3<f32>,
-    moved: &Array3<f32>,
-    mask: Option<&Array3<bool>>,
-) -> Result<f64> {
+pub fn mse(fixed: &Array3<f32>, moved: &Array3<f32>, mask: Option<&Array3<bool>>) -> Result<f64> {
     let pairs = Paired::new(fixed, moved, mask)?;
-    let (sum, count) = pairs
-        .values()
-        .fold((0.0, 0_usize), |(sum, count), (f, m)| (sum + (f - m).powi(2), count + 1));
+    let (sum, count) = pairs.values().fold((0.0, 0_usize), |(sum, count), (f, m)| {
+        (sum + (f - m).powi(2), count + 1)
+    });
     Ok(sum / count as f64)
 }
 

@@ -14,7 +14,9 @@ pub fn ncc(fixed: &Array3<f32>, moved: &Array3<f32>, mask: Option<&Array3<bool>>
     let pairs = Paired::new(fixed, moved, mask)?;
     let (sum_f, sum_m, count) = pairs
         .values()
-        .fold((0.0, 0.0, 0_usize), |(f_sum, m_sum, n), (f, m)| (f_sum + f, m_sum + m, n + 1));
+        .fold((0.0, 0.0, 0_usize), |(f_sum, m_sum, n), (f, m)| {
+            (f_sum + f, m_sum + m, n + 1)
+        });
     let (mean_f, mean_m) = (sum_f / count as f64, sum_m / count as f64);
     // A second pass about the means: the textbook sums cancel when the mean is far from 0.
     let (cross, var_f, var_m) = pairs.values().fold((0.0, 0.0, 0.0), |(c, vf, vm), (f, m)| {

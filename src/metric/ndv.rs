@@ -11,7 +11,7 @@
 
 use super::labels::same_shape;
 use crate::error::Result;
-use crate::volume::{DisplacementField, Dimension};
+use crate::volume::{Dimension, DisplacementField};
 use ndarray::Array3;
 use rayon::prelude::*;
 
@@ -92,15 +92,19 @@ fn turned_volume_3d(field: &DisplacementField, voxel: [usize; 3]) -> f64 {
             }
         }
     }
-    sum += turned(determinant(to([-1, -1, 0]), to([-1, 0, -1]), to([0, -1, -1])));
+    sum += turned(determinant(
+        to([-1, -1, 0]),
+        to([-1, 0, -1]),
+        to([0, -1, -1]),
+    ));
     sum += turned(determinant(to([1, 1, 0]), to([0, 1, 1]), to([1, 0, 1])));
     sum / 6.0 / 2.0
 }
 
 fn turned_area_2d(field: &DisplacementField, voxel: [usize; 3]) -> f64 {
     let to = |offset| difference::<2>(field, voxel, offset);
-    let steps = [[1, 0, 0], [0, 1, 0]]
-        .map(|step: [isize; 3]| [to(step), to(step.map(|s| -s)).map(|d| -d)]);
+    let steps =
+        [[1, 0, 0], [0, 1, 0]].map(|step: [isize; 3]| [to(step), to(step.map(|s| -s)).map(|d| -d)]);
     let mut sum = 0.0;
     for x in steps[0] {
         for y in steps[1] {

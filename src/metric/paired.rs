@@ -35,7 +35,9 @@ impl<'a> Paired<'a> {
     pub fn all(&self) -> impl Iterator<Item = Option<(f64, f64)>> {
         let mut mask = self.mask.map(|mask| mask.iter());
         self.fixed.iter().zip(self.moved.iter()).map(move |(f, m)| {
-            let inside = mask.as_mut().is_none_or(|mask| mask.next().copied().unwrap_or(false));
+            let inside = mask
+                .as_mut()
+                .is_none_or(|mask| mask.next().copied().unwrap_or(false));
             (inside && f.is_finite() && m.is_finite()).then_some((f64::from(*f), f64::from(*m)))
         })
     }

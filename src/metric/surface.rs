@@ -124,8 +124,12 @@ impl Corners {
         let [_, n1, n2] = self.shape;
         match self.dimension {
             Dimension::Two => {
-                for (corner, bit) in [(first, 3), (first + 1, 2), (first + n1, 1), (first + n1 + 1, 0)]
-                {
+                for (corner, bit) in [
+                    (first, 3),
+                    (first + 1, 2),
+                    (first + n1, 1),
+                    (first + n1 + 1, 0),
+                ] {
                     codes[corner] |= 1 << bit;
                 }
             }
@@ -180,5 +184,7 @@ fn percentile(elements: &[(f64, f64)], percent: f64) -> f64 {
             return *distance;
         }
     }
-    elements.last().map_or(f64::INFINITY, |(distance, _)| *distance)
+    elements
+        .last()
+        .map_or(f64::INFINITY, |(distance, _)| *distance)
 }
