@@ -4,6 +4,8 @@ mod load;
 mod message;
 mod overrides;
 mod preset;
+mod run;
 
 pub use load::{load, text_of};
+pub use run::{LabelOrigin, RunConfig, SynthLabels};
 pub use preset::{PRESETS, find, summary};

@@ -1,1 +1,5 @@
-//!
+//! 
+
+mod memory;
+
+pub use memory::peak_memory_bytes;

@@ -1,0 +1,86 @@
+//! The settings of one training run: the structure behind `hmorph train --config`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{DataConfig, MixtureConfig};
+use crate::error::Result;
+use crate::loss::LossConfig;
+use crate::model::ModelConfig;
+use crate::synth::SynthConfig;
+use crate::train::TrainConfig;
+
+/// Settings of a training run; every section but `[loss]` has defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// Seed of the weights, the pairs and the synthesis (default 0).
+    pub seed: u64,
+    /// Real images; left out for purely synthetic training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataConfig>,
+    /// Synthetic images; left out for purely real training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synth: Option<SynthConfig>,
+    /// What synthetic images are made from, and their grid.
+    pub synth_labels: SynthLabels,
+    pub mixture: MixtureConfig,
+    pub model: ModelConfig,
+    pub loss: LossConfig,
+    pub train: TrainConfig,
+}
+
+/// Where the label maps of synthetic pairs come from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SynthLabels {
+    /// `"shapes"` (default): new random shapes for every pair; `"data"`: the label maps of the training
+    /// subjects; or a pattern of label files such as `maps/*.nii.gz`, padded or cropped about their centre.
+    pub source: LabelOrigin,
+    /// Grid in voxels, 2 or 3 numbers, for runs without `[data]` (whose grid counts otherwise).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Vec<usize>>,
+}
+
+/// Origin of the label maps of synthetic pairs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum LabelOrigin {
+    #[default]
+    Shapes,
+    Data,
+    Files(String),
+}
+
+impl From<String> for LabelOrigin {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "shapes" => Self::Shapes,
+            "data" => Self::Data,
+            _ => Self::Files(text),
+        }
+    }
+}
+
+impl From<LabelOrigin> for String {
+    fn from(origin: LabelOrigin) -> Self {
+        match origin {
+            LabelOrigin::Shapes => "shapes".into(),
+            LabelOrigin::Data => "data".into(),
+            LabelOrigin::Files(pattern) => pattern,
+        }
+    }
+}
+
+impl RunConfig {
+    /// Refuses settings that do not hold together; files are checked when the data are loaded.
+    pub fn validate(&self) -> Result<()> {
+        self.model.validate()?;
+        self.loss.validate()?;
+        self.train.validate()?;
+        if let Some(synth) = &self.synth {
+            synth.check()?;
+        }
+        self.mixture
+            .check(self.train.batch, self.data.is_some(), self.synth.is_some())
+    }
+}
