@@ -1,5 +1,39 @@
 //! The command line: one file a subcommand, each parse -> plan -> run.
 
 mod common;
+mod progress;
+mod train;
 
 pub use common::Common;
+
+use clap::{Parser, Subcommand};
+
+/// Trains and runs learning-based registration of medical images. For research use, not for diagnosis.
+#[derive(Debug, Parser)]
+#[command(name = "hmorph", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::TrainArgs),
+    Finetune(train::FinetuneArgs),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// The one line the user sees.
+    pub fn run(&self) -> anyhow::Result<()> {
+        self.common.start_threads()?;
+        match &self.command {
+            Command::Train(args) => train::run(args, &self.common),
+            Command::Finetune(args) => train::run_finetune(args, &self.common),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Writes `metrics.csv`: one row every few steps, means over those steps.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -27,6 +28,21 @@ impl Means {
 
     pub fn clear(&mut self) {
         self.sums.clear();
+    }
+}
+
+impl fmt::Display for Means {
+    /// Every value but the bookkeeping, as `name value`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self
+            .sums
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "lr" | "gradient_norm"));
+        for (n, (name, (sum, count))) in shown.enumerate() {
+            let gap = if n == 0 { "" } else { "  " };
+            write!(f, "{gap}{name} {:.5}", sum / *count as f64)?;
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,6 @@ pub use config::{Schedule, TrainConfig};
 pub use metrics::Means;
 pub use objective::{BatchTensors, Objective, objective};
 pub use optimizer::{Adam, StepReport};
-pub use run::{Ending, Watch, train};
+pub use run::{Ending, Watch, time_steps, train};
 pub use session::Session;
 pub use validate::Validation;

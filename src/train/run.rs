@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use burn::module::Module;
 
@@ -52,7 +53,12 @@ pub fn train(
         Some(checkpoint) => checkpoint.weights.model(&device)?,
         None => session.model(&device)?,
     };
-    let mut adam = Adam::new(&model, config.weight_decay, config.clip_norm, &config.freeze)?;
+    let mut adam = Adam::new(
+        &model,
+        config.weight_decay,
+        config.clip_norm,
+        &config.freeze,
+    )?;
     let mut state = RunState::default();
     if let Some(checkpoint) = &resume {
         checkpoint.restore(&mut adam, &session.device);
@@ -80,7 +86,8 @@ pub fn train(
             means.clear();
         }
         let last = state.step == config.steps();
-        let every = |epochs: usize| last || state.step.is_multiple_of(epochs as u64 * epoch);
+        let step = state.step;
+        let every = |epochs: usize| last || step.is_multiple_of(epochs as u64 * epoch);
         let mut ending = last.then_some(Ending::Complete);
         if session.validates() && every(config.validate_every) {
             let found = measure(session, &model)?;
@@ -109,6 +116,36 @@ pub fn train(
     Ok((Ending::Complete, state))
 }
 
+/// Median seconds of a training step, from `count` steps whose result is thrown away.
+pub fn time_steps(session: &Session, count: usize) -> Result<f64> {
+    let config = &session.config.train;
+    let mut model = session.model(&session.device.clone().autodiff())?;
+    let mut adam = Adam::new(
+        &model,
+        config.weight_decay,
+        config.clip_norm,
+        &config.freeze,
+    )?;
+    let mut seconds = Vec::new();
+    // The first step also pays for starting up.
+    for number in 0..=count as u64 {
+        let batch = session.sampler.batch(number)?;
+        let started = Instant::now();
+        model = one_step(
+            session,
+            model,
+            &mut adam,
+            &batch,
+            0.0,
+            &mut Means::default(),
+        )?;
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    let measured = &mut seconds[1..];
+    measured.sort_by(f64::total_cmp);
+    Ok(measured[measured.len() / 2])
+}
+
 fn weights(session: &Session, model: &Model, step: u64) -> WeightsFile {
     WeightsFile::of(model, session.card(step))
 }
@@ -130,7 +167,14 @@ fn one_step(
         Mode::Sample => None,
         Mode::Weighted => Some(config.mixture.synthetic_weight(batch.number)),
     };
-    let judged = objective(&config.loss, &model, batch, &images, &prediction, synthetic_weight)?;
+    let judged = objective(
+        &config.loss,
+        &model,
+        batch,
+        &images,
+        &prediction,
+        synthetic_weight,
+    )?;
     let total = f64::from(judged.total.clone().into_scalar::<f32>());
     if !total.is_finite() {
         return Err(not_finite(batch, total, &judged.terms));
@@ -141,7 +185,11 @@ fn one_step(
     }
     let (model, report) = adam.step(model, judged.total.backward(), lr);
     if !report.gradient_norm.is_finite() {
-        return Err(not_finite(batch, f64::from(report.gradient_norm), &judged.terms));
+        return Err(not_finite(
+            batch,
+            f64::from(report.gradient_norm),
+            &judged.terms,
+        ));
     }
     means.add("gradient_norm", f64::from(report.gradient_norm));
     Ok(model)
@@ -166,7 +214,12 @@ fn not_finite(batch: &Batch, value: f64, terms: &std::collections::BTreeMap<Stri
 
 fn measure(session: &Session, model: &Model) -> Result<Validation> {
     let model = model.clone().valid();
-    validate(&model, session.held_out(), &session.config.loss, &session.device)
+    validate(
+        &model,
+        session.held_out(),
+        &session.config.loss,
+        &session.device,
+    )
 }
 
 /// `metrics.csv` and `validation.csv` of a run folder.
@@ -180,9 +233,15 @@ struct Logs {
 impl Logs {
     fn open(session: &Session, folder: &Path, state: &RunState) -> Result<Self> {
         let terms = session.config.loss.terms();
-        let mut columns: Vec<String> = ["step", "lr", "seconds", "seconds_per_step", "peak_memory_mb"]
-            .map(String::from)
-            .to_vec();
+        let mut columns: Vec<String> = [
+            "step",
+            "lr",
+            "seconds",
+            "seconds_per_step",
+            "peak_memory_mb",
+        ]
+        .map(String::from)
+        .to_vec();
         columns.extend(["gradient_norm", "total"].map(String::from));
         for kind in ["real", "synthetic"] {
             columns.extend(terms.iter().map(|(name, _)| format!("{kind}/{name}")));

@@ -256,13 +256,15 @@ fn label_source(
 
 fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<LabelMap>> {
     let paths = glob::glob(pattern).map_err(|e| {
-        Error::invalid(format!("[synth_labels] source = {pattern:?} is no pattern: {e}"))
+        Error::invalid(format!(
+            "[synth_labels] source = {pattern:?} is no pattern: {e}"
+        ))
     })?;
     paths
         .map(|path| {
             let path = path.map_err(|e| Error::io(e.path().to_path_buf(), e.into()))?;
             let map: LabelMap = read_labels(path)?;
-            Ok(centre_fit(&map, shape))
+            Ok(centre_fit(&map, shape, 0))
         })
         .collect()
 }
