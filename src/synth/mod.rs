@@ -7,6 +7,7 @@
 
 mod affine;
 mod artefact;
+mod augment;
 mod config;
 mod contrast;
 mod deform;
@@ -27,6 +28,7 @@ pub use affine::AffineConfig;
 pub use artefact::{
     Artefact, BiasConfig, BlurConfig, CropConfig, GammaConfig, NoiseConfig, ThicknessConfig,
 };
+pub use augment::{AugmentConfig, AugmentImage};
 pub use config::SynthConfig;
 pub use contrast::{ContrastConfig, Sharing};
 pub use deform::DeformationConfig;

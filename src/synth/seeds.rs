@@ -24,6 +24,7 @@ pub enum Step {
     Noise,
     Gamma,
     Crop,
+    Flip,
 }
 
 /// Which image of the pair a stream belongs to.
