@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use hmorph::dataset::{
-    Batch, DataConfig, Dataset, Kind, Loader, MakeSynthetic, MixtureConfig, Sample, Sampler,
+    Batch, Dataset, Kind, Loader, MakeSynthetic, MixtureConfig, Sample, Sampler, Split,
 };
 use hmorph::error::Error;
-use hmorph::volume::{Affine, DType, Dimension, Geometry, Volume, write_image};
+use hmorph::synth::SynthConfig;
+use hmorph::volume::{Dimension, Volume};
 use ndarray::{Array3, Array4};
+
+#[path = "support/studies.rs"]
+mod studies;
+use studies::{PATTERNS, image, load, save, save_labels};
 
 const SHAPE: [usize; 3] = [4, 4, 1];
 
@@ -15,24 +20,14 @@ const SHAPE: [usize; 3] = [4, 4, 1];
 fn study() -> Arc<Dataset> {
     let folder = tempfile::tempdir().unwrap();
     for s in 0..10 {
-        let image = Volume {
-            data: Array3::from_elem(SHAPE, s as f32),
-            geometry: Geometry::new(SHAPE, Dimension::Two, Affine::identity()),
-        };
-        write_image(
-            folder.path().join(format!("s{s}.nii")),
-            &image,
-            DType::F32,
-            "",
-        )
-        .unwrap();
+        save(
+            folder.path(),
+            &format!("s{s}.nii"),
+            &image(SHAPE, Dimension::Two, |_| s as f32),
+        );
     }
-    let config: DataConfig = toml::from_str(&format!(
-        "images = '{}/{{subject}}.nii'\nnormalize = {{ kind = 'none' }}\n",
-        folder.path().display()
-    ))
-    .unwrap();
-    Arc::new(Dataset::load(&config, 1).unwrap())
+    let text = "images = '@/{subject}.nii'\nnormalize = { kind = 'none' }\n";
+    Arc::new(load(folder.path(), text).unwrap())
 }
 
 /// A stand-in for synthesis that marks its voxels with the sample number.
@@ -165,4 +160,134 @@ fn dropping_the_loader_ends_its_workers() {
     drop(loader);
     // Each worker held one reference.
     assert_eq!(Arc::strong_count(&sampler), 1);
+}
+
+/// Ten subjects with a bright square each, 16x20, and its label map.
+fn squares(extra: &str) -> Arc<Dataset> {
+    let folder = tempfile::tempdir().unwrap();
+    for s in 0..10 {
+        let inside = |i: usize, j: usize| (s..s + 5).contains(&i) && (4..12).contains(&j);
+        let picture = image([16, 20, 1], Dimension::Two, |[i, j, _]| {
+            f32::from(inside(i, j))
+        });
+        let labels = Volume {
+            data: picture.data.mapv(|v| 7 * v as i32),
+            geometry: picture.geometry.clone(),
+        };
+        save(folder.path(), &format!("s{s}/t1.nii.gz"), &picture);
+        save_labels(folder.path(), &format!("s{s}/seg.nii.gz"), &labels);
+    }
+    Arc::new(load(folder.path(), &format!("{PATTERNS}{extra}")).unwrap())
+}
+
+fn configured(
+    mixture: &str,
+    data: Option<Arc<Dataset>>,
+    synth: Option<&str>,
+) -> hmorph::error::Result<Sampler> {
+    let mixture: MixtureConfig = toml::from_str(mixture).unwrap();
+    let synth: Option<SynthConfig> = synth.map(|text| toml::from_str(text).unwrap());
+    Sampler::from_config(&mixture, data, synth.as_ref(), 2, 5, 8)
+}
+
+#[test]
+fn synthesis_in_workers_is_the_same_as_inline() {
+    let sampler =
+        Arc::new(configured("alpha = 0.5", Some(squares("shape = [16, 24]\n")), Some("")).unwrap());
+    let batches = |workers| -> Vec<Batch> {
+        let mut loader = Loader::new(sampler.clone(), 0, workers).unwrap();
+        (0..6).map(|_| loader.next_batch().unwrap()).collect()
+    };
+    let inline = batches(0);
+    assert_eq!(inline, batches(1));
+    assert_eq!(inline, batches(3));
+    assert!(
+        inline
+            .iter()
+            .any(|batch| batch.kinds == [Kind::Synthetic, Kind::Real]
+                || batch.kinds == [Kind::Real, Kind::Synthetic])
+    );
+    let fields: usize = inline.iter().map(|batch| batch.field.len()).sum();
+    assert!(fields > 0 && fields.is_multiple_of(2 * 2 * 16 * 24));
+}
+
+#[test]
+fn label_maps_of_the_data_make_synthetic_pairs() {
+    let sampler = configured(
+        "alpha = 0.0\nlabels = 'data'",
+        Some(squares("shape = [16, 24]\n")),
+        Some(""),
+    )
+    .unwrap();
+    let sample = sampler.sample(0).unwrap();
+    assert_eq!(sample.kind, Kind::Synthetic);
+    let ids: std::collections::BTreeSet<i32> = sample.fixed_labels.unwrap().into_iter().collect();
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), [0, 7]);
+    assert_eq!(sample.field.unwrap().dim(), (2, 16, 24, 1));
+}
+
+#[test]
+fn without_data_the_mixture_names_the_grid() {
+    let sampler = configured("alpha = 0\nshape = [10, 16, 20]", None, Some("")).unwrap();
+    let batch = sampler.batch(0).unwrap();
+    assert_eq!((batch.extent, batch.components()), ([16, 16, 24], 3));
+    for (mixture, data, synth, reason) in [
+        (
+            "alpha = 0",
+            false,
+            true,
+            "mixture.shape: expected 2 or 3 numbers",
+        ),
+        (
+            "alpha = 0\nshape = [16]",
+            false,
+            true,
+            "mixture.shape: expected 2 or 3 numbers",
+        ),
+        (
+            "alpha = 0.5\nshape = [16, 16]",
+            true,
+            true,
+            "set data.shape",
+        ),
+        ("alpha = 0.5\nshape = [16, 16]", false, true, "[data]"),
+        ("alpha = 0.5", true, false, "[synth]"),
+        (
+            "alpha = 0\nshape = [16, 16]\nlabels = 'data'",
+            false,
+            true,
+            "no [data] section",
+        ),
+        (
+            "alpha = 0\nshape = [16, 16]\nlabels = '/none/*.nii'",
+            false,
+            true,
+            "no label map found",
+        ),
+    ] {
+        let data = data.then(|| squares(""));
+        let error = configured(mixture, data, synth.then_some(""))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains(reason), "{mixture}: {error}");
+    }
+}
+
+#[test]
+fn training_pairs_are_augmented_and_held_out_pairs_are_not() {
+    let data = squares("shape = [16, 24]\n[augment]\n");
+    let sampler = configured("alpha = 1", Some(data.clone()), None).unwrap();
+    let batch = sampler.batch(0).unwrap();
+    assert_eq!(batch, sampler.batch(0).unwrap());
+    let plain = |id: &String| {
+        let item = data.items().iter().find(|item| item.id == *id).unwrap();
+        item.image.iter().copied().collect::<Vec<f32>>()
+    };
+    assert_ne!(batch.fixed[..16 * 24], plain(&batch.fixed_ids[0]));
+    let (fixed, moving) = data.validation_pairs(Split::Test, 1, 0)[0];
+    assert_eq!(
+        data.pair(fixed, moving).unwrap().fixed,
+        data.items()[fixed].image
+    );
 }

@@ -3,57 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use hmorph::dataset::{DataConfig, Dataset, Split};
-use hmorph::volume::{
-    Affine, DType, Dimension, Geometry, Image, LabelMap, Volume, write_image, write_labels,
-};
+use hmorph::dataset::{Dataset, Split};
+use hmorph::volume::{Affine, Dimension, Geometry, LabelMap, Volume};
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
-fn config(folder: &Path, text: &str) -> DataConfig {
-    let text = text.replace("@", &folder.display().to_string());
-    toml::from_str(&text).unwrap()
-}
-
-fn load(folder: &Path, text: &str) -> hmorph::error::Result<Dataset> {
-    Dataset::load(&config(folder, text), 1)
-}
-
-fn image(shape: [usize; 3], dimension: Dimension, value: impl Fn([usize; 3]) -> f32) -> Image {
-    Volume {
-        data: Array3::from_shape_fn(shape, |(i, j, k)| value([i, j, k])),
-        geometry: Geometry::new(shape, dimension, Affine::identity()),
-    }
-}
-
-fn save(folder: &Path, name: &str, image: &Image) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    write_image(path, image, DType::F32, "").unwrap();
-}
-
-fn save_labels(folder: &Path, name: &str, labels: &LabelMap) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    write_labels(path, labels, "").unwrap();
-}
-
-/// `n` subjects with one 2-D image and label map each.
-fn small_study(folder: &Path, n: usize) {
-    for s in 0..n {
-        let picture = image([5, 6, 1], Dimension::Two, |[i, j, _]| {
-            (s * 100 + i * 10 + j) as f32
-        });
-        let labels = Volume {
-            data: picture.data.mapv(|v| (v as i32) % 3),
-            geometry: picture.geometry.clone(),
-        };
-        save(folder, &format!("s{s}/t1.nii.gz"), &picture);
-        save_labels(folder, &format!("s{s}/seg.nii.gz"), &labels);
-    }
-}
-
-const PATTERNS: &str = "images = '@/{subject}/t1.nii.gz'\nlabels = '@/{subject}/seg.nii.gz'\n";
+#[path = "support/studies.rs"]
+mod studies;
+use studies::{PATTERNS, config, image, load, save, save_labels, small_study};
 
 #[test]
 fn patterns_load_split_and_pair_between_subjects() {
@@ -202,6 +159,53 @@ fn images_are_padded_and_cropped_about_the_centre() {
     // 6 -> 8 puts one row before; 3 -> 4 none.
     assert_eq!(padded.items()[0].image[[2, 0, 0]], 2.0);
     assert_eq!(padded.items()[0].image[[2, 3, 0]], 0.0);
+}
+
+#[test]
+fn an_atlas_is_fixed_in_every_pair() {
+    let folder = tempfile::tempdir().unwrap();
+    small_study(folder.path(), 10);
+    let atlas = image([5, 6, 1], Dimension::Two, |[i, _, _]| i as f32);
+    save(folder.path(), "atlas.nii.gz", &atlas);
+    let text = format!("{PATTERNS}pairs = 'atlas'\natlas = '@/atlas.nii.gz'\n");
+    let data = load(folder.path(), &text).unwrap();
+    let pairs = data.validation_pairs(Split::Validation, 9, 0);
+    assert_eq!(pairs.len(), 2);
+    for (fixed, moving) in pairs {
+        let sample = data.pair(fixed, moving).unwrap();
+        assert_eq!(sample.fixed_id, "atlas");
+        assert!(sample.fixed_labels.is_none() && sample.moving_labels.is_some());
+    }
+    // Six training images and no more: the atlas is in no split.
+    assert_eq!(data.members(Split::Train).len(), 6);
+}
+
+#[test]
+fn listed_pairs_may_be_of_one_subject() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_study(at, 4);
+    fs::write(
+        at.join("study.csv"),
+        "image,subject,split\ns0/t1.nii.gz,a,train\ns1/t1.nii.gz,a,train\ns2/t1.nii.gz,b,test\ns3/t1.nii.gz,b,test\n",
+    )
+    .unwrap();
+    // By path and by id.
+    let rows = "fixed,moving\ns0/t1.nii.gz,s1/t1.nii.gz\ns3/t1.nii.gz,s2/t1.nii.gz\n";
+    fs::write(at.join("pairs.csv"), rows).unwrap();
+    let text = "manifest = '@/study.csv'\npairs = 'listed'\npairs_file = '@/pairs.csv'\n";
+    let data = load(at, text).unwrap();
+    let train = data.validation_pairs(Split::Train, 9, 0);
+    assert_eq!(train.len(), 1);
+    let items = [train[0].0, train[0].1].map(|n| &data.items()[n]);
+    assert_eq!(items.map(|item| item.subject.as_str()), ["a", "a"]);
+    assert_eq!(data.validation_pairs(Split::Test, 9, 0).len(), 1);
+    // The same study cannot pair between subjects.
+    let error = load(at, "manifest = '@/study.csv'\n")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("the train split has one subject"), "{error}");
+    assert!(error.contains("the test split has one subject"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problems::Problems;
 use super::slice::Slice;
+use crate::synth::AugmentConfig;
 use crate::volume::Dimension;
 use crate::volume::intensity::Normalisation;
 
@@ -53,6 +54,8 @@ pub struct DataConfig {
     /// Crops to the voxels above the image's minimum and this margin in voxels (default: off); for
     /// skull-stripped or masked images.
     pub crop_foreground: Option<usize>,
+    /// Random changes of training pairs (default: none); an empty table has small defaults.
+    pub augment: Option<AugmentConfig>,
 }
 
 /// Which images meet.
@@ -99,6 +102,7 @@ impl Default for DataConfig {
             align: Align::Header,
             shape: None,
             crop_foreground: None,
+            augment: None,
         }
     }
 }
@@ -108,6 +112,21 @@ impl DataConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
         self.check_sources(problems);
         self.check_split(problems);
+        if let Some(augment) = &self.augment {
+            problems.keep(augment.check());
+            let powers = augment.gamma.prob > 0.0 && augment.gamma.log_sd > 0.0;
+            let unit = matches!(
+                self.normalize,
+                Normalisation::MinMax {}
+                    | Normalisation::Percentile { .. }
+                    | Normalisation::HistogramMatch { .. }
+            );
+            if powers && !unit {
+                problems.push(
+                    "augment.gamma needs intensities from 0 to 1: normalize by min-max or percentile, or set augment.gamma.prob = 0",
+                );
+            }
+        }
         if self.align == Align::Affine {
             problems.push(
                 "align = \"affine\" is not available yet; use \"header\" on data registered linearly beforehand, or \"centre\"",

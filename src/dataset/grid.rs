@@ -1,10 +1,10 @@
 //! The one grid that all images of a study are brought to.
 
-use super::config::{DataConfig, per_axis};
-use super::pending::orientation;
-use super::preprocess::{Prepared, by};
+use super::config::{Align, DataConfig, per_axis};
+use super::preprocess::{Prepared, Preprocessing, STORED};
 use super::problems::Problems;
-use crate::volume::{Dimension, Geometry};
+use super::regrid::by;
+use crate::volume::{Dimension, Geometry, axis_codes};
 
 /// Size of the network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,14 +16,12 @@ pub(super) struct Grid {
     pub shape: [usize; 3],
 }
 
-/// The grid for these images, with notes on what happens to them; `None` (and problems) if they
-/// do not fit together.
+/// The grid for these images; `None` (and problems) if they do not fit together.
 pub(super) fn decide(
     images: &[(&str, &Prepared)],
     config: &DataConfig,
     factor: usize,
     problems: &mut Problems,
-    notes: &mut Vec<String>,
 ) -> Option<Grid> {
     let (first, dimension) = images
         .first()
@@ -61,13 +59,11 @@ pub(super) fn decide(
     for size in &mut shape[..dimension.axes()] {
         *size = size.next_multiple_of(factor);
     }
-    let grid = Grid {
+    Some(Grid {
         dimension,
         content,
         shape,
-    };
-    note(images, &grid, config, factor, notes);
-    Some(grid)
+    })
 }
 
 /// Mixed axis directions would show the network mirrored or turned anatomy.
@@ -75,7 +71,7 @@ fn check_orientation(images: &[(&str, &Prepared)], config: &DataConfig, problems
     if config.orientation.is_some() || config.slice.is_some() {
         return;
     }
-    let code = |p: &Prepared| orientation(&p.image.geometry.affine);
+    let code = |p: &Prepared| axis_codes(&p.image.geometry.affine);
     let Some((first, reference)) = images.first().map(|(id, p)| (id, code(p))) else {
         return;
     };
@@ -87,13 +83,33 @@ fn check_orientation(images: &[(&str, &Prepared)], config: &DataConfig, problems
     }
 }
 
-fn note(
+/// Completes what the settings leave open by what the images have in common.
+pub(super) fn complete(
+    preprocessing: &mut Preprocessing,
+    images: &[(&str, &Prepared)],
+    config: &DataConfig,
+) {
+    let Some(first) = images.first().map(|(_, p)| &p.image.geometry) else {
+        return;
+    };
+    if config.orientation.as_deref() != Some(STORED) && preprocessing.orientation.is_none() {
+        preprocessing.orientation = Some(axis_codes(&first.affine));
+    }
+    let axes = first.dimension.axes();
+    let meaningful = config.align == Align::Header && spacing_range(images, axes).is_none();
+    if preprocessing.spacing.is_none() && meaningful {
+        preprocessing.spacing = Some(first.spacing()[..axes].to_vec());
+    }
+}
+
+/// What the user should know about how the images come to the grid.
+pub(super) fn notes(
     images: &[(&str, &Prepared)],
     grid: &Grid,
     config: &DataConfig,
     factor: usize,
-    notes: &mut Vec<String>,
-) {
+) -> Vec<String> {
+    let mut notes = Vec::new();
     let axes = grid.dimension.axes();
     if grid.shape != grid.content && config.shape.is_some() {
         notes.push(format!(
@@ -123,6 +139,7 @@ fn note(
             "voxel sizes range from {low:.2} to {high:.2} mm along one axis; spacing = [...] resamples all images to one size"
         ));
     }
+    notes
 }
 
 /// The axis with the widest range of voxel sizes, if it exceeds 2 %.

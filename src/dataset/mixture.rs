@@ -10,7 +10,9 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::store::Dataset;
 use crate::error::{Error, Result};
+use crate::volume::Dimension;
 
 /// Share of real samples and what is done with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,12 @@ pub struct MixtureConfig {
     /// `"sample"` (default) draws each item's kind; `"weighted"` puts both kinds in every batch and
     /// multiplies the synthetic loss by (1 - alpha) / alpha.
     pub mode: Mode,
+    /// Label maps that synthetic pairs are made from: `"shapes"` (default), `"data"` (those of the
+    /// training images) or a pattern of label files.
+    pub labels: String,
+    /// Grid of synthetic pairs in voxels, 2 or 3 numbers, when there are no real images (no default;
+    /// with real images theirs is used). Rounded up to what the network can halve.
+    pub shape: Option<Vec<usize>>,
 }
 
 /// What alpha does.
@@ -61,6 +69,8 @@ impl Default for MixtureConfig {
         Self {
             alpha: Alpha::Constant(1.0),
             mode: Mode::Sample,
+            labels: "shapes".into(),
+            shape: None,
         }
     }
 }
@@ -82,13 +92,18 @@ impl Alpha {
 
     /// Smallest and largest value over all steps.
     pub fn range(&self) -> (f64, f64) {
-        let values: Vec<f64> = match self {
+        let values = self.values();
+        let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick).unwrap_or(0.0);
+        (fold(f64::min), fold(f64::max))
+    }
+
+    /// The values that are written out; all others lie between them.
+    fn values(&self) -> Vec<f64> {
+        match self {
             Self::Constant(value) => vec![*value],
             Self::Linear(ramp) => vec![ramp.from, ramp.to],
             Self::Steps(steps) => steps.iter().map(|&(_, value)| value).collect(),
-        };
-        let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick).unwrap_or(0.0);
-        (fold(f64::min), fold(f64::max))
+        }
     }
 
     fn checked(self) -> Result<Self, String> {
@@ -103,9 +118,11 @@ impl Alpha {
                 return Err("alpha: the steps of the list must ascend".into());
             }
         }
-        let (low, high) = self.range();
-        if !(low >= 0.0 && high <= 1.0) {
-            let value = if low >= 0.0 { high } else { low };
+        if let Some(value) = self
+            .values()
+            .iter()
+            .find(|value| !(0.0..=1.0).contains(*value))
+        {
             return Err(format!(
                 "alpha: expected a share from 0 to 1, found {value}"
             ));
@@ -121,6 +138,26 @@ impl MixtureConfig {
         match self.mode {
             Mode::Sample => 1.0,
             Mode::Weighted => (1.0 - alpha) / alpha,
+        }
+    }
+
+    /// The grid of all pairs, host axes `(i, j, k)`: that of the data, else `shape`.
+    pub(super) fn grid(
+        &self,
+        data: Option<&Dataset>,
+        factor: usize,
+    ) -> Result<(Dimension, [usize; 3])> {
+        let up = |n: usize| n.next_multiple_of(factor);
+        match (data, self.shape.as_deref()) {
+            (Some(data), None) => Ok((data.dimension(), data.shape())),
+            (Some(_), Some(_)) => Err(Error::invalid(
+                "mixture.shape is for runs without real images; with [data] set data.shape",
+            )),
+            (None, Some(&[i, j])) => Ok((Dimension::Two, [up(i), up(j), 1])),
+            (None, Some(&[i, j, k])) => Ok((Dimension::Three, [i, j, k].map(up))),
+            (None, _) => Err(Error::invalid(
+                "mixture.shape: expected 2 or 3 numbers, the voxels of the pairs; there are no real images to take it from",
+            )),
         }
     }
 
@@ -232,7 +269,8 @@ mod tests {
         for (text, reason) in [
             ("alpha = 1.5", "found 1.5"),
             ("alpha = -0.5", "found -0.5"),
-            ("alpha = nan", "0 to 1"),
+            ("alpha = nan", "found NaN"),
+            ("alpha = [[0, 0.5], [9, nan]]", "found NaN"),
             ("alpha = \"half\"", "expected a number, { from, to, steps }"),
             (
                 "alpha = { from = 0.0, to = 1.0, step = 10 }",

@@ -3,49 +3,39 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ndarray::Array3;
 use rand::Rng;
-use rayon::prelude::*;
 
 use super::batch::{Kind, Sample};
-use super::config::{Align, DataConfig, Pairs};
+use super::config::{Align, DataConfig};
 use super::grid::{self, Grid};
+use super::item::{Item, drop_needless_wholes};
+use super::landmarks::corresponding;
 use super::manifest::Entry;
-use super::pairing::{self, Group, Pairing};
-use super::pending as resample;
-use super::preprocess::{Prepared, prepare, same_grid};
+use super::pairing::{Group, Pairing};
+use super::preprocess::Preprocessing;
 use super::problems::Problems;
 use super::split::{self, Split};
+use super::study::Study;
 use super::verify;
-use crate::error::Result;
-use crate::volume::intensity::Normaliser;
-use crate::volume::{Dimension, Geometry, LabelMap, centre_fit};
-
-/// One image of the study, ready for the network.
-#[derive(Debug, Clone)]
-pub struct Item {
-    pub id: String,
-    pub subject: String,
-    pub split: Split,
-    /// Normalised, on the network grid, whose place in the world is `geometry`.
-    pub image: Array3<f32>,
-    pub labels: Option<Array3<i32>>,
-    pub geometry: Geometry,
-    /// Before padding and cropping; kept where another image's grid may need what was cropped.
-    whole: Option<Prepared>,
-}
+use crate::error::{Error, Result};
+use crate::synth::{AugmentConfig, AugmentImage};
+use crate::volume::{Dimension, LabelMap, VoxelPoint};
 
 /// The images of a study, verified, preprocessed and split by subject.
 #[derive(Debug)]
 pub struct Dataset {
     grid: Grid,
     items: Vec<Item>,
-    entries: Vec<Entry>,
-    splits: Vec<Split>,
     pairing: Pairing,
     /// Training, validation and test.
     groups: [Group; 3],
+    augment: Option<AugmentConfig>,
+    preprocessing: Preprocessing,
+    align: Align,
     notes: Vec<String>,
+    /// All images of the study, the unused too, for the split's file.
+    entries: Vec<Entry>,
+    splits: Vec<Split>,
 }
 
 impl Dataset {
@@ -56,46 +46,45 @@ impl Dataset {
     /// off their image's grid, splits that cannot make a pair.
     pub fn load(config: &DataConfig, factor: usize) -> Result<Self> {
         let mut problems = Problems::default();
-        let mut notes = Vec::new();
         config.check(&mut problems);
         let entries = verify::entries(config, &mut problems);
         let splits = split::assign(&entries, config, &mut problems);
-        let Study {
-            used,
-            splits: used_splits,
-            pairing,
-            groups,
-        } = Study::new(config, &entries, &splits, &mut problems);
-        let normaliser = problems.keep(config.normalize.prepare());
-        let prepared = match &normaliser {
-            Some(normaliser) => prepare_all(&used, config, normaliser, &mut problems),
+        let study = Study::new(config, &entries, &splits, &mut problems);
+        let preprocessing = problems.keep(Preprocessing::new(config));
+        let loaded = match &preprocessing {
+            Some(preprocessing) => study.load(preprocessing, &mut problems),
             None => Vec::new(),
         };
-        let read: Vec<_> = used
-            .iter()
-            .zip(&prepared)
-            .filter_map(|(entry, p)| Some((entry.id.as_str(), p.as_ref()?)))
+        let read = study.entries.iter().zip(&loaded);
+        let read: Vec<_> = read
+            .filter_map(|(entry, loaded)| Some((entry.id.as_str(), &loaded.as_ref()?.prepared)))
             .collect();
-        let grid = grid::decide(&read, config, factor, &mut problems, &mut notes);
+        let grid = grid::decide(&read, config, factor, &mut problems);
         problems.into_result()?;
-        // Without a problem every image has been read and a grid decided.
-        let grid = grid.ok_or_else(|| crate::error::Error::invalid("[data] names no image"))?;
+        // Without a problem there are settings and at least one image, which decide the grid.
+        let (Some(grid), Some(mut preprocessing)) = (grid, preprocessing) else {
+            return Err(Error::invalid("[data] names no image"));
+        };
+        let notes = grid::notes(&read, &grid, config, factor);
+        grid::complete(&mut preprocessing, &read, config);
         let keep_whole = config.align == Align::Header;
-        let mut items: Vec<Item> = used
-            .into_iter()
-            .zip(used_splits)
-            .zip(prepared.into_iter().flatten())
-            .map(|((entry, split), prepared)| Item::new(entry, split, prepared, &grid, keep_whole))
+        let described = study.entries.into_iter().zip(study.splits);
+        let mut items: Vec<Item> = described
+            .zip(loaded.into_iter().flatten())
+            .map(|((entry, split), loaded)| Item::new(entry, split, loaded, &grid, keep_whole))
             .collect();
         drop_needless_wholes(&mut items);
         Ok(Self {
             grid,
             items,
+            pairing: study.pairing,
+            groups: study.groups,
+            augment: config.augment.clone(),
+            preprocessing,
+            align: config.align,
+            notes,
             entries,
             splits,
-            pairing,
-            groups,
-            notes,
         })
     }
 
@@ -123,21 +112,45 @@ impl Dataset {
         self.group(split).map_or(0, Group::subjects)
     }
 
+    /// What was done to every image, for use on other scans: with the axis directions that the images
+    /// have in common, and with `align = "header"` their voxel size.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// How moving images come onto the grid of the fixed one.
+    pub fn align(&self) -> Align {
+        self.align
+    }
+
     /// What the user should know about how the images are used, one line each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
+    /// Bytes of voxels held.
+    pub fn memory_bytes(&self) -> usize {
+        self.items.iter().map(Item::bytes).sum()
+    }
+
     /// Label numbers that occur in a split, ascending, without background.
     pub fn label_ids(&self, split: Split) -> Vec<i32> {
-        let maps = self
+        let mut found = BTreeSet::new();
+        for labels in self
             .members(split)
             .iter()
-            .filter_map(|&n| self.items[n].labels.as_ref());
-        let found: BTreeSet<i32> = maps
-            .flat_map(|labels| labels.iter().copied().collect::<BTreeSet<_>>())
-            .filter(|&id| id != 0)
-            .collect();
+            .filter_map(|&n| self.items[n].labels.as_ref())
+        {
+            let mut last = 0;
+            for &id in labels {
+                // Neighbours mostly share a label.
+                if id != last {
+                    found.insert(id);
+                    last = id;
+                }
+            }
+        }
+        found.remove(&0);
         found.into_iter().collect()
     }
 
@@ -155,18 +168,10 @@ impl Dataset {
             .collect()
     }
 
-    /// Bytes of voxels held.
-    pub fn memory_bytes(&self) -> usize {
-        let pair = |voxels: usize, labels: bool| voxels * if labels { 8 } else { 4 };
-        let item = |item: &Item| {
-            let whole = item.whole.as_ref();
-            pair(item.image.len(), item.labels.is_some())
-                + whole.map_or(0, |w| pair(w.image.data.len(), w.labels.is_some()))
-        };
-        self.items.iter().map(item).sum()
-    }
-
     /// Two images on the grid of the fixed one, not augmented.
+    ///
+    /// # Errors
+    /// 2-D images whose planes are not parallel, with `align = "header"`.
     pub fn pair(&self, fixed: usize, moving: usize) -> Result<Sample> {
         let (fixed, moving) = (&self.items[fixed], &self.items[moving]);
         let (moving_image, moving_labels) = moving.on_grid_of(fixed)?;
@@ -182,20 +187,72 @@ impl Dataset {
         })
     }
 
-    /// A random training pair.
+    /// Corresponding landmarks of a pair, in voxels of the network grid; empty without landmarks.
+    ///
+    /// # Errors
+    /// Landmarks that do not correspond.
+    pub fn landmarks(
+        &self,
+        fixed: usize,
+        moving: usize,
+    ) -> Result<(Vec<VoxelPoint>, Vec<VoxelPoint>)> {
+        let (fixed, moving) = (&self.items[fixed], &self.items[moving]);
+        if fixed.landmarks.is_empty() || moving.landmarks.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let moving_grid = moving.grid_beside(fixed);
+        corresponding(
+            (&fixed.landmarks, &fixed.geometry),
+            (&moving.landmarks, moving_grid),
+        )
+        .map_err(|error| Error::invalid(format!("{} and {}: {error}", fixed.id, moving.id)))
+    }
+
+    /// A random training pair, not augmented.
+    ///
+    /// # Errors
+    /// As [`Dataset::pair`].
     pub fn draw(&self, rng: &mut impl Rng) -> Result<Sample> {
         let (fixed, moving) = self.groups[0].draw(&self.pairing, rng);
         self.pair(fixed, moving)
     }
 
+    /// The pair as training sample `number` of `seed` shows it: augmented where the settings say so.
+    pub(super) fn augmented(&self, sample: Sample, seed: u64, number: u64) -> Result<Sample> {
+        let Some(augment) = &self.augment else {
+            return Ok(sample);
+        };
+        let images = [
+            AugmentImage {
+                image: sample.fixed,
+                labels: sample.fixed_labels,
+            },
+            AugmentImage {
+                image: sample.moving,
+                labels: sample.moving_labels,
+            },
+        ];
+        let [fixed, moving] = augment.apply(images, self.grid.dimension, seed, number)?;
+        Ok(Sample {
+            fixed: fixed.image,
+            fixed_labels: fixed.labels,
+            moving: moving.image,
+            moving_labels: moving.labels,
+            ..sample
+        })
+    }
+
     /// `count` distinct (fixed, moving) pairs of a split, the same for the same `seed`; all pairs of
     /// the split where there are fewer.
     pub fn validation_pairs(&self, split: Split, count: usize, seed: u64) -> Vec<(usize, usize)> {
-        self.group(split)
-            .map_or(Vec::new(), |group| group.some(&self.pairing, count, seed))
+        let group = self.group(split);
+        group.map_or(Vec::new(), |group| group.some(&self.pairing, count, seed))
     }
 
     /// Writes the split of every image as a manifest with absolute paths.
+    ///
+    /// # Errors
+    /// Refusals of the operating system.
     pub fn write_split(&self, path: &Path) -> Result<()> {
         split::write(path, &self.entries, &self.splits)
     }
@@ -206,138 +263,6 @@ impl Dataset {
             Split::Validation => Some(&self.groups[1]),
             Split::Test => Some(&self.groups[2]),
             Split::Unused => None,
-        }
-    }
-}
-
-/// The images that are read, and how they are paired.
-struct Study {
-    used: Vec<Entry>,
-    splits: Vec<Split>,
-    pairing: Pairing,
-    groups: [Group; 3],
-}
-
-impl Study {
-    fn new(
-        config: &DataConfig,
-        entries: &[Entry],
-        splits: &[Split],
-        problems: &mut Problems,
-    ) -> Self {
-        let in_use = entries
-            .iter()
-            .zip(splits)
-            .filter(|(_, split)| **split != Split::Unused);
-        let (mut used, mut splits): (Vec<Entry>, Vec<Split>) =
-            in_use.map(|(entry, split)| (entry.clone(), *split)).unzip();
-        let pairing = match (config.pairs, &config.atlas, &config.pairs_file) {
-            (Pairs::Atlas, Some(atlas), _) => {
-                used.push(Entry {
-                    id: "atlas".into(),
-                    image: atlas.clone(),
-                    label: config.atlas_labels.clone(),
-                    subject: "atlas".into(),
-                    split: None,
-                    landmarks: None,
-                });
-                splits.push(Split::Unused);
-                Pairing::Atlas(used.len() - 1)
-            }
-            (Pairs::Listed, _, Some(path)) => {
-                let pairs = pairing::read_list(path, &used, &splits, problems);
-                Pairing::Listed(problems.keep(pairs).unwrap_or_default())
-            }
-            _ => Pairing::BetweenSubjects,
-        };
-        let groups = [Split::Train, Split::Validation, Split::Test]
-            .map(|split| Group::new(split, &used, &splits, &pairing));
-        verify::groups(&groups, &pairing, problems);
-        Self {
-            used,
-            splits,
-            pairing,
-            groups,
-        }
-    }
-}
-
-/// Every image whose files are there, read in parallel; the rest goes to `problems` in their order.
-fn prepare_all(
-    entries: &[Entry],
-    config: &DataConfig,
-    normaliser: &Normaliser,
-    problems: &mut Problems,
-) -> Vec<Option<Prepared>> {
-    let read: Vec<_> = entries
-        .par_iter()
-        .map(|entry| {
-            let mut problems = Problems::default();
-            let there = verify::files_exist(entry, &mut problems);
-            let prepared = there
-                .then(|| problems.keep(prepare(entry, config, normaliser)))
-                .flatten();
-            (prepared, problems)
-        })
-        .collect();
-    let mut take = |(prepared, found): (Option<Prepared>, Problems)| {
-        problems.append(found);
-        prepared
-    };
-    read.into_iter().map(&mut take).collect()
-}
-
-impl Item {
-    fn new(entry: Entry, split: Split, prepared: Prepared, grid: &Grid, keep_whole: bool) -> Self {
-        let image = centre_fit(
-            &centre_fit(&prepared.image, grid.content, 0.0),
-            grid.shape,
-            0.0,
-        );
-        let labels = prepared
-            .labels
-            .as_ref()
-            .map(|labels| centre_fit(&centre_fit(labels, grid.content, 0), grid.shape, 0).data);
-        Self {
-            id: entry.id,
-            subject: entry.subject,
-            split,
-            image: image.data,
-            labels,
-            geometry: image.geometry,
-            whole: keep_whole.then_some(prepared),
-        }
-    }
-
-    /// Image and labels on the grid of another item, through both affines unless the grids are one
-    /// or alignment is by centres.
-    fn on_grid_of(&self, other: &Item) -> Result<(Array3<f32>, Option<Array3<i32>>)> {
-        match &self.whole {
-            Some(whole) if !same_grid(&self.geometry, &other.geometry) => {
-                let image = resample::image_to(&whole.image, &other.geometry)?;
-                let labels = whole.labels.as_ref();
-                let labels = labels
-                    .map(|l| resample::labels_to(l, &other.geometry))
-                    .transpose()?;
-                Ok((image.data, labels.map(|l| l.data)))
-            }
-            _ => Ok((self.image.clone(), self.labels.clone())),
-        }
-    }
-}
-
-/// Where all grids are one, nothing is ever resampled.
-fn drop_needless_wholes(items: &mut [Item]) {
-    let Some((first, rest)) = items.split_first_mut() else {
-        return;
-    };
-    if rest
-        .iter()
-        .all(|item| same_grid(&first.geometry, &item.geometry))
-    {
-        first.whole = None;
-        for item in rest {
-            item.whole = None;
         }
     }
 }

@@ -1,0 +1,103 @@
+//! The images that a run reads: found, split, paired, checked and prepared.
+
+use rayon::prelude::*;
+
+use super::config::{DataConfig, Pairs};
+use super::item::Loaded;
+use super::landmarks::read_landmarks;
+use super::manifest::Entry;
+use super::pairing::{self, Group, Pairing};
+use super::preprocess::{Preprocessing, prepare};
+use super::problems::Problems;
+use super::split::Split;
+use super::verify;
+
+/// The images that are read, and how they are paired.
+pub(super) struct Study {
+    pub entries: Vec<Entry>,
+    pub splits: Vec<Split>,
+    pub pairing: Pairing,
+    /// Training, validation and test.
+    pub groups: [Group; 3],
+}
+
+impl Study {
+    /// Leaves out the unused, adds the atlas and checks that every split can make a pair.
+    pub fn new(
+        config: &DataConfig,
+        entries: &[Entry],
+        splits: &[Split],
+        problems: &mut Problems,
+    ) -> Self {
+        let in_use = entries
+            .iter()
+            .zip(splits)
+            .filter(|(_, split)| **split != Split::Unused);
+        let (mut entries, mut splits): (Vec<Entry>, Vec<Split>) =
+            in_use.map(|(entry, split)| (entry.clone(), *split)).unzip();
+        let pairing = match (config.pairs, &config.atlas, &config.pairs_file) {
+            (Pairs::Atlas, Some(path), _) => {
+                entries.push(Entry {
+                    id: "atlas".into(),
+                    image: path.clone(),
+                    label: config.atlas_labels.clone(),
+                    subject: "atlas".into(),
+                    split: None,
+                    landmarks: None,
+                });
+                splits.push(Split::Unused);
+                Pairing::Atlas(entries.len() - 1)
+            }
+            (Pairs::Listed, _, Some(path)) => {
+                let pairs = pairing::read_list(path, &entries, &splits, problems);
+                Pairing::Listed(problems.keep(pairs).unwrap_or_default())
+            }
+            _ => Pairing::BetweenSubjects,
+        };
+        let groups = [Split::Train, Split::Validation, Split::Test]
+            .map(|split| Group::new(split, &entries, &splits, &pairing));
+        verify::groups(&groups, &pairing, problems);
+        Self {
+            entries,
+            splits,
+            pairing,
+            groups,
+        }
+    }
+
+    /// Every image whose files are there, read in parallel; what is wrong goes to `problems` in the
+    /// order of the images.
+    pub fn load(
+        &self,
+        preprocessing: &Preprocessing,
+        problems: &mut Problems,
+    ) -> Vec<Option<Loaded>> {
+        let read: Vec<_> = self
+            .entries
+            .par_iter()
+            .map(|entry| {
+                let mut problems = Problems::default();
+                (load(entry, preprocessing, &mut problems), problems)
+            })
+            .collect();
+        read.into_iter()
+            .map(|(loaded, found)| {
+                problems.append(found);
+                loaded
+            })
+            .collect()
+    }
+}
+
+fn load(entry: &Entry, preprocessing: &Preprocessing, problems: &mut Problems) -> Option<Loaded> {
+    if !verify::files_exist(entry, problems) {
+        return None;
+    }
+    let landmarks = entry.landmarks.as_ref().map(read_landmarks).transpose();
+    let landmarks = problems.keep(landmarks);
+    let prepared = problems.keep(prepare(entry, preprocessing));
+    Some(Loaded {
+        prepared: prepared?,
+        landmarks: landmarks?.unwrap_or_default(),
+    })
+}
