@@ -6,7 +6,7 @@ use hmorph::dataset::{
     Batch, Dataset, Kind, Loader, MakeSynthetic, MixtureConfig, Sample, Sampler, Split,
 };
 use hmorph::error::Error;
-use hmorph::synth::SynthConfig;
+use hmorph::synth::{LabelSource, SynthConfig, make_pair};
 use hmorph::volume::{Dimension, Volume};
 use ndarray::{Array3, Array4};
 
@@ -180,20 +180,30 @@ fn squares(extra: &str) -> Arc<Dataset> {
     Arc::new(load(folder.path(), &format!("{PATTERNS}{extra}")).unwrap())
 }
 
-fn configured(
-    mixture: &str,
-    data: Option<Arc<Dataset>>,
-    synth: Option<&str>,
-) -> hmorph::error::Result<Sampler> {
-    let mixture: MixtureConfig = toml::from_str(mixture).unwrap();
-    let synth: Option<SynthConfig> = synth.map(|text| toml::from_str(text).unwrap());
-    Sampler::from_config(&mixture, data, synth.as_ref(), 2, 5, 8)
+/// A mixture of the data and of true synthesis on the grid of the data.
+fn mixed(data: Arc<Dataset>) -> Sampler {
+    let mixture: MixtureConfig = toml::from_str("alpha = 0.5").unwrap();
+    let (dimension, shape) = (data.dimension(), data.shape());
+    let config = SynthConfig::default();
+    let make: Box<MakeSynthetic> = Box::new(move |n| {
+        let pair = make_pair(&config, &LabelSource::Shapes, dimension, shape, 5, n)?;
+        Ok(Sample {
+            kind: Kind::Synthetic,
+            fixed_id: n.to_string(),
+            moving_id: n.to_string(),
+            fixed: pair.fixed,
+            moving: pair.moving,
+            fixed_labels: Some(pair.fixed_labels),
+            moving_labels: Some(pair.moving_labels),
+            field: Some(pair.field),
+        })
+    });
+    Sampler::new(mixture, 2, 5, dimension, Some(data), Some(make)).unwrap()
 }
 
 #[test]
 fn synthesis_in_workers_is_the_same_as_inline() {
-    let sampler =
-        Arc::new(configured("alpha = 0.5", Some(squares("shape = [16, 24]\n")), Some("")).unwrap());
+    let sampler = Arc::new(mixed(squares("shape = [16, 24]\n")));
     let batches = |workers| -> Vec<Batch> {
         let mut loader = Loader::new(sampler.clone(), 0, workers).unwrap();
         (0..6).map(|_| loader.next_batch().unwrap()).collect()
@@ -212,72 +222,10 @@ fn synthesis_in_workers_is_the_same_as_inline() {
 }
 
 #[test]
-fn label_maps_of_the_data_make_synthetic_pairs() {
-    let sampler = configured(
-        "alpha = 0.0\nlabels = 'data'",
-        Some(squares("shape = [16, 24]\n")),
-        Some(""),
-    )
-    .unwrap();
-    let sample = sampler.sample(0).unwrap();
-    assert_eq!(sample.kind, Kind::Synthetic);
-    let ids: std::collections::BTreeSet<i32> = sample.fixed_labels.unwrap().into_iter().collect();
-    assert_eq!(ids.into_iter().collect::<Vec<_>>(), [0, 7]);
-    assert_eq!(sample.field.unwrap().dim(), (2, 16, 24, 1));
-}
-
-#[test]
-fn without_data_the_mixture_names_the_grid() {
-    let sampler = configured("alpha = 0\nshape = [10, 16, 20]", None, Some("")).unwrap();
-    let batch = sampler.batch(0).unwrap();
-    assert_eq!((batch.extent, batch.components()), ([16, 16, 24], 3));
-    for (mixture, data, synth, reason) in [
-        (
-            "alpha = 0",
-            false,
-            true,
-            "mixture.shape: expected 2 or 3 numbers",
-        ),
-        (
-            "alpha = 0\nshape = [16]",
-            false,
-            true,
-            "mixture.shape: expected 2 or 3 numbers",
-        ),
-        (
-            "alpha = 0.5\nshape = [16, 16]",
-            true,
-            true,
-            "set data.shape",
-        ),
-        ("alpha = 0.5\nshape = [16, 16]", false, true, "[data]"),
-        ("alpha = 0.5", true, false, "[synth]"),
-        (
-            "alpha = 0\nshape = [16, 16]\nlabels = 'data'",
-            false,
-            true,
-            "no [data] section",
-        ),
-        (
-            "alpha = 0\nshape = [16, 16]\nlabels = '/none/*.nii'",
-            false,
-            true,
-            "no label map found",
-        ),
-    ] {
-        let data = data.then(|| squares(""));
-        let error = configured(mixture, data, synth.then_some(""))
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(error.contains(reason), "{mixture}: {error}");
-    }
-}
-
-#[test]
 fn training_pairs_are_augmented_and_held_out_pairs_are_not() {
     let data = squares("shape = [16, 24]\n[augment]\n");
-    let sampler = configured("alpha = 1", Some(data.clone()), None).unwrap();
+    let mixture = MixtureConfig::default();
+    let sampler = Sampler::new(mixture, 2, 5, Dimension::Two, Some(data.clone()), None).unwrap();
     let batch = sampler.batch(0).unwrap();
     assert_eq!(batch, sampler.batch(0).unwrap());
     let plain = |id: &String| {

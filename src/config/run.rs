@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{DataConfig, MixtureConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::LossConfig;
 use crate::model::ModelConfig;
 use crate::synth::SynthConfig;
@@ -81,6 +81,19 @@ impl RunConfig {
             synth.check()?;
         }
         self.mixture
-            .check(self.train.batch, self.data.is_some(), self.synth.is_some())
+            .check(self.train.batch, self.data.is_some(), self.synth.is_some())?;
+        if self.loss.needs_field() && self.mixture.alpha.range().0 == 1.0 {
+            return Err(Error::invalid(
+                "[loss.field_mse] needs the true fields of synthetic pairs, but mixture.alpha is 1: lower it, or leave the term out",
+            ));
+        }
+        if i64::try_from(self.seed).is_err() {
+            return Err(Error::invalid(format!(
+                "seed is {}; expected at most {}, the largest number that TOML can keep",
+                self.seed,
+                i64::MAX
+            )));
+        }
+        Ok(())
     }
 }

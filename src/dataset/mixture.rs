@@ -10,9 +10,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::store::Dataset;
 use crate::error::{Error, Result};
-use crate::volume::Dimension;
 
 /// Share of real samples and what is done with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,12 +22,6 @@ pub struct MixtureConfig {
     /// `"sample"` (default) draws each item's kind; `"weighted"` puts both kinds in every batch and
     /// multiplies the synthetic loss by (1 - alpha) / alpha.
     pub mode: Mode,
-    /// Label maps that synthetic pairs are made from: `"shapes"` (default), `"data"` (those of the
-    /// training images) or a pattern of label files.
-    pub labels: String,
-    /// Grid of synthetic pairs in voxels, 2 or 3 numbers, when there are no real images (no default;
-    /// with real images theirs is used). Rounded up to what the network can halve.
-    pub shape: Option<Vec<usize>>,
 }
 
 /// What alpha does.
@@ -69,8 +61,6 @@ impl Default for MixtureConfig {
         Self {
             alpha: Alpha::Constant(1.0),
             mode: Mode::Sample,
-            labels: "shapes".into(),
-            shape: None,
         }
     }
 }
@@ -138,26 +128,6 @@ impl MixtureConfig {
         match self.mode {
             Mode::Sample => 1.0,
             Mode::Weighted => (1.0 - alpha) / alpha,
-        }
-    }
-
-    /// The grid of all pairs, host axes `(i, j, k)`: that of the data, else `shape`.
-    pub(super) fn grid(
-        &self,
-        data: Option<&Dataset>,
-        factor: usize,
-    ) -> Result<(Dimension, [usize; 3])> {
-        let up = |n: usize| n.next_multiple_of(factor);
-        match (data, self.shape.as_deref()) {
-            (Some(data), None) => Ok((data.dimension(), data.shape())),
-            (Some(_), Some(_)) => Err(Error::invalid(
-                "mixture.shape is for runs without real images; with [data] set data.shape",
-            )),
-            (None, Some(&[i, j])) => Ok((Dimension::Two, [up(i), up(j), 1])),
-            (None, Some(&[i, j, k])) => Ok((Dimension::Three, [i, j, k].map(up))),
-            (None, _) => Err(Error::invalid(
-                "mixture.shape: expected 2 or 3 numbers, the voxels of the pairs; there are no real images to take it from",
-            )),
         }
     }
 

@@ -21,7 +21,6 @@ mod slice;
 mod split;
 mod store;
 mod study;
-mod synthetic;
 mod verify;
 
 pub use batch::{Batch, Kind, Sample};
@@ -35,4 +34,3 @@ pub use sampler::{MakeSynthetic, Sampler};
 pub use slice::{Plane, Slice};
 pub use split::Split;
 pub use store::Dataset;
-pub use synthetic::{label_source, synthetic_pairs};

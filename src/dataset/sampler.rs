@@ -11,9 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::batch::{Batch, Kind, Sample};
 use super::mixture::{MixtureConfig, Mode};
 use super::store::Dataset;
-use super::synthetic::{label_source, synthetic_pairs};
 use crate::error::{Error, Result};
-use crate::synth::SynthConfig;
 use crate::volume::Dimension;
 
 /// Makes synthetic pair number `n`: a pure function of `n`.
@@ -54,46 +52,6 @@ impl Sampler {
             real,
             synthetic,
         })
-    }
-
-    /// The sampler that the settings describe: real pairs of `data`, synthetic pairs by `synth` on the
-    /// same grid, or on `mixture.shape` where there is no data. Every axis of the grid is a multiple of
-    /// `factor` voxels.
-    ///
-    /// # Errors
-    /// Settings that ask for a kind without a source, or name no grid or no label maps.
-    pub fn from_config(
-        mixture: &MixtureConfig,
-        data: Option<Arc<Dataset>>,
-        synth: Option<&SynthConfig>,
-        batch: usize,
-        seed: u64,
-        factor: usize,
-    ) -> Result<Self> {
-        let (dimension, shape) = mixture.grid(data.as_deref(), factor)?;
-        let synthetic = match synth.filter(|_| mixture.alpha.range().0 < 1.0) {
-            Some(config) => {
-                config.check()?;
-                let source = label_source(&mixture.labels, data.as_deref(), dimension, shape)?;
-                Some(synthetic_pairs(
-                    config.clone(),
-                    source,
-                    dimension,
-                    shape,
-                    seed,
-                ))
-            }
-            None => None,
-        };
-        Self::new(mixture.clone(), batch, seed, dimension, data, synthetic)
-    }
-
-    pub fn dimension(&self) -> Dimension {
-        self.dimension
-    }
-
-    pub fn mixture(&self) -> &MixtureConfig {
-        &self.mixture
     }
 
     /// Items per batch.
