@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::buffer::{Buffers, SharedOutput};
 use super::plan::{Job, Phase, Plan, jobs};
-use super::simd::{Level, Simd, Task};
+use super::simd::{Level, Simd, Task, copy, interleave};
 use super::slab::{Fill, Layout};
 use super::sweep::{Epilogue, MAX_WIDTH, sweep};
 use super::tile::Operands;
@@ -146,7 +146,7 @@ struct Write<'a> {
 
 impl Task for Write<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Gather {
             plan, job, layout, ..
         } = self.gather;
@@ -165,24 +165,11 @@ impl Task for Write<'_> {
                 let target = unsafe { self.gather.out.slice(at, width.target) };
                 let from = channel * self.pitch + index * layout.pitch;
                 if width.phases.len() == 1 {
-                    target.copy_from_slice(&even[from..from + width.target]);
+                    copy(simd, &even[from..from + width.target], target);
                 } else {
-                    interleave(&even[from..], &odd[from..], target);
+                    interleave(simd, &even[from..], &odd[from..], target);
                 }
             }
         }
-    }
-}
-
-/// `target[2 i] = even[i]`, `target[2 i + 1] = odd[i]`.
-#[inline(always)]
-fn interleave(even: &[f32], odd: &[f32], target: &mut [f32]) {
-    let (pairs, last) = target.as_chunks_mut::<2>();
-    let half = pairs.len();
-    for (pair, (&even, &odd)) in pairs.iter_mut().zip(even[..half].iter().zip(&odd[..half])) {
-        *pair = [even, odd];
-    }
-    if let [last] = last {
-        *last = even[half];
     }
 }

@@ -13,11 +13,14 @@ use super::buffer::Buffers;
 use super::correlate::{Operands, correlate, taps_together};
 use super::forward::axes;
 use super::plan::{Job, blocks, jobs, product};
-use super::simd::{Level, MAX_LANES, Simd, Task};
+use super::simd::{Level, MAX_LANES, Simd, Task, copy};
 use super::slab::{Fill, Layout};
 
 /// Largest number of groups of jobs, each with its own sums.
-const GROUPS: usize = 64;
+const GROUPS: usize = 32;
+
+/// Numbers in the sums of all groups together, where that still makes 8 groups.
+const SUMS: usize = 1 << 20;
 
 /// Positions whose gradients, for one block of channels, stay in the first-level cache.
 const POSITIONS: usize = 1024;
@@ -40,9 +43,10 @@ pub(super) fn run(
     assert_eq!(grad_w.len(), spec.weights_len(), "weights of another shape");
     let axes = axes(spec);
     let [d, h, w] = [0, 1, 2].map(|axis| &axes[axis].phases[0]);
-    let list = jobs(&axes, spec.batch, spec.in_channels, GROUPS);
+    let wanted = (SUMS / spec.weights_len().max(1)).clamp(8, GROUPS);
+    let list = jobs(&axes, spec.batch, spec.in_channels, wanted);
     let groups: Vec<Vec<f32>> = list
-        .par_chunks(list.len().div_ceil(GROUPS).max(1))
+        .par_chunks(list.len().div_ceil(wanted).max(1))
         .with_max_len(1)
         .map(|group| {
             let mut gradient = Gradient {
@@ -51,15 +55,14 @@ pub(super) fn run(
                 axes: &axes,
                 taps: product(d, h, w),
                 blocks: blocks(spec.out_channels, level.channels()),
-                weights: vec![0.0; spec.weights_len()],
-                bias: vec![0.0; spec.out_channels],
+                sums: vec![0.0; spec.weights_len() + spec.out_channels],
             };
             Buffers::with(|buffers| {
                 for job in group {
                     gradient.add(job, x, grad_out, buffers);
                 }
             });
-            [gradient.weights, gradient.bias].concat()
+            gradient.sums
         })
         .collect();
     let sums = add_in_order(&groups, spec.weights_len() + spec.out_channels);
@@ -107,9 +110,8 @@ struct Gradient<'a> {
     axes: &'a [Axis; 3],
     taps: Vec<[Tap; 3]>,
     blocks: Vec<Range<usize>>,
-    /// In the order of [`unpack`].
-    weights: Vec<f32>,
-    bias: Vec<f32>,
+    /// Weights in the order of [`unpack`], then the bias.
+    sums: Vec<f32>,
 }
 
 impl Gradient<'_> {
@@ -121,8 +123,7 @@ impl Gradient<'_> {
         let layout = Layout::new(axes, job.rows.len());
         let pitch = layout.positions(job.rows.len());
         let (slab, tile) = buffers.get(layout.len(spec.in_channels), spec.out_channels * pitch);
-        // Positions nobody asked for meet a gradient of zero, so they must hold numbers.
-        slab.fill(0.0);
+        layout.clear_end(slab);
         let mut filled = 0;
         for plane in job.planes.clone() {
             let first = axes[0].step * plane;
@@ -144,7 +145,7 @@ impl Gradient<'_> {
                 tile,
                 pitch,
                 row_pitch: layout.pitch,
-                bias: &mut self.bias,
+                bias: &mut self.sums[spec.weights_len()..],
             });
             self.correlate(plane, &layout, slab, tile, pitch);
         }
@@ -178,7 +179,7 @@ impl Gradient<'_> {
                     pitch,
                     positions: edge(part)..edge(part + 1),
                 };
-                let totals = &mut self.weights[block.start * row..block.end * row];
+                let totals = &mut self.sums[block.start * row..block.end * row];
                 correlate(self.level, block.len(), operands, totals);
             }
         }
@@ -211,8 +212,10 @@ impl Task for CopyGradient<'_> {
             let rows = tile[..end].chunks_exact_mut(self.row_pitch);
             for (row, target) in self.job.rows.clone().zip(rows) {
                 let source = &self.grad_out[(first + row) * width..][..width];
-                target[..width].copy_from_slice(source);
-                target[width..].fill(0.0);
+                copy(simd, source, &mut target[..width]);
+                for zero in &mut target[width..] {
+                    *zero = 0.0;
+                }
             }
             tile[end..].fill(0.0);
             *bias += sum(simd, tile);

@@ -8,7 +8,7 @@
 //! the next one where both are needed.
 
 use super::axis::{Axis, Tap};
-use super::simd::{MAX_LANES, Simd, Task};
+use super::simd::{MAX_LANES, Simd, Task, copy, deinterleave};
 
 /// Numbers after the last row: vectors of positions may end late, and taps move them further.
 const END: usize = 2 * MAX_LANES;
@@ -91,23 +91,35 @@ pub(super) struct Fill<'a> {
 
 impl Task for Fill<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let [depth, height, width] = self.axes;
-        let layout = self.layout;
+        let (layout, pitch) = (self.layout, self.layout.pitch);
         let (row, volume) = (width.source, height.source * width.source);
-        let channels = self.source.chunks_exact(depth.source * volume);
+        let next_channel = depth.source * volume;
+        let channels = self.source.chunks_exact(next_channel);
         for (source, slab) in channels.zip(self.slab.chunks_exact_mut(layout.channel)) {
             for z in self.planes.clone() {
                 let plane = depth.source_at(z).map(|z| &source[z * volume..][..volume]);
                 let slot = &mut slab[z % layout.slots * layout.plane..][..layout.plane];
-                for (index, target) in slot.chunks_exact_mut(layout.pitch).enumerate() {
-                    let (parity, y) = (index / layout.rows, index % layout.rows);
-                    let y = (self.first_row + y) * height.step + parity / width.step;
-                    match plane.zip(height.source_at(y)) {
-                        Some((plane, y)) => {
-                            copy_row(width, parity % width.step, &plane[y * row..][..row], target);
+                let parities = slot.chunks_exact_mut(width.step * layout.rows * pitch);
+                for (parity, rows) in parities.enumerate() {
+                    let (first, second) = rows.split_at_mut(layout.rows * pitch);
+                    let mut second = second.chunks_exact_mut(pitch);
+                    for (y, first) in (self.first_row..).zip(first.chunks_exact_mut(pitch)) {
+                        let second = second.next().unwrap_or_default();
+                        let y = height.source_at(y * height.step + parity);
+                        let Some((plane, y)) = plane.zip(y) else {
+                            first.fill(0.0);
+                            second.fill(0.0);
+                            continue;
+                        };
+                        let source = &plane[y * row..][..row];
+                        prefetch(simd, source, next_channel);
+                        if width.step == 1 {
+                            place(first, width.padding, row, |to| copy(simd, source, to));
+                        } else {
+                            split_row(simd, source, width.padding, first, second);
                         }
-                        None => target.fill(0.0),
                     }
                 }
             }
@@ -115,23 +127,44 @@ impl Task for Fill<'_> {
     }
 }
 
-/// Copies the padded columns of one parity of a row.
+/// Asks for the same row of the next channel, `ahead` numbers further: too far for the processor
+/// to guess.
 #[inline(always)]
-fn copy_row(width: &Axis, parity: usize, source: &[f32], target: &mut [f32]) {
-    let zeros = width.padding.saturating_sub(parity).div_ceil(width.step);
-    let source = &source[(zeros * width.step + parity - width.padding).min(source.len())..];
-    let inside = source.len().div_ceil(width.step).min(target.len() - zeros);
-    let (before, rest) = target.split_at_mut(zeros);
-    let (copied, after) = rest.split_at_mut(inside);
-    before.fill(0.0);
-    after.fill(0.0);
-    if width.step == 1 {
-        copied.copy_from_slice(&source[..inside]);
-    } else {
-        let (pairs, last) = source.as_chunks::<2>();
-        let firsts = pairs.iter().map(|pair| pair[0]).chain(last.iter().copied());
-        for (target, source) in copied.iter_mut().zip(firsts) {
-            *target = source;
-        }
+fn prefetch<S: Simd>(simd: S, row: &[f32], ahead: usize) {
+    for at in (0..row.len()).step_by(16) {
+        simd.prefetch(row.as_ptr().wrapping_add(ahead + at));
     }
+}
+
+/// Writes `len` numbers of `row` from `at` on, and zeros around them.
+#[inline(always)]
+fn place(row: &mut [f32], at: usize, len: usize, write: impl FnOnce(&mut [f32])) {
+    let (before, rest) = row.split_at_mut(at);
+    let (inside, after) = rest.split_at_mut(len);
+    for zero in before.iter_mut().chain(after) {
+        *zero = 0.0;
+    }
+    write(inside);
+}
+
+/// Splits a row by the parity of the padded column: `first` gets the even ones.
+#[inline(always)]
+fn split_row<S: Simd>(
+    simd: S,
+    source: &[f32],
+    padding: usize,
+    first: &mut [f32],
+    second: &mut [f32],
+) {
+    let (even, odd) = if padding.is_multiple_of(2) {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let pairs = source.len() / 2;
+    place(even, padding / 2, source.len() - pairs, |even| {
+        place(odd, padding.div_ceil(2), pairs, |odd| {
+            deinterleave(simd, source, even, odd);
+        });
+    });
 }

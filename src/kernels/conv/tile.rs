@@ -91,14 +91,28 @@ pub(super) fn dots<S: Simd, const C: usize, const T: usize>(
         unsafe {
             let source = source.as_ptr().add(position);
             let gradient = gradient.as_ptr().add(position);
-            let mut values = [simd.splat(0.0); T];
-            for (value, &tap) in values.iter_mut().zip(taps) {
-                *value = simd.load(source.add(tap));
-            }
-            for (c, sums) in sums.iter_mut().enumerate() {
-                let weight = simd.load(gradient.add(c * pitch));
-                for (sum, &value) in sums.iter_mut().zip(&values) {
-                    *sum = simd.mul_add(weight, value, *sum);
+            // The shorter side stays in registers, the other one passes by.
+            if T < C {
+                let mut values = [simd.splat(0.0); T];
+                for (value, &tap) in values.iter_mut().zip(taps) {
+                    *value = simd.load(source.add(tap));
+                }
+                for (c, sums) in sums.iter_mut().enumerate() {
+                    let factor = simd.load(gradient.add(c * pitch));
+                    for (sum, &value) in sums.iter_mut().zip(&values) {
+                        *sum = simd.mul_add(factor, value, *sum);
+                    }
+                }
+            } else {
+                let mut factors = [simd.splat(0.0); C];
+                for (c, factor) in factors.iter_mut().enumerate() {
+                    *factor = simd.load(gradient.add(c * pitch));
+                }
+                for (t, &tap) in taps.iter().enumerate() {
+                    let value = simd.load(source.add(tap));
+                    for (sums, &factor) in sums.iter_mut().zip(&factors) {
+                        sums[t] = simd.mul_add(factor, value, sums[t]);
+                    }
                 }
             }
         }

@@ -77,6 +77,35 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn split(self, a: __m256, b: __m256) -> (__m256, __m256) {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            // Halves first, so that the shuffles, which stay within halves, end in order.
+            let low = _mm256_permute2f128_ps::<0x20>(a, b);
+            let high = _mm256_permute2f128_ps::<0x31>(a, b);
+            let even = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
+            (even, _mm256_shuffle_ps::<0b11_01_11_01>(low, high))
+        }
+    }
+
+    #[inline(always)]
+    fn join(self, even: __m256, odd: __m256) -> (__m256, __m256) {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let low = _mm256_unpacklo_ps(even, odd);
+            let high = _mm256_unpackhi_ps(even, odd);
+            let first = _mm256_permute2f128_ps::<0x20>(low, high);
+            (first, _mm256_permute2f128_ps::<0x31>(low, high))
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        // SAFETY: a prefetch has no effect but on speed, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> __m256 {
         // SAFETY: `self` proves AVX2; the caller vouches for the pointer.
         unsafe { _mm256_loadu_ps(p) }

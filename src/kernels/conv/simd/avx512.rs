@@ -1,16 +1,19 @@
 //! AVX-512: 16 lanes, 32 registers.
+//!
+//! The VL part is needed too: without it, what also lives in half registers gets only 16 of them.
 
 use std::arch::x86_64::*;
 
 use super::{Simd, Task};
 
-/// Proof that the processor has AVX-512F; made only by [`Avx512::detect`].
+/// Proof that the processor has AVX-512F and VL; made only by [`Avx512::detect`].
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Avx512(());
 
 impl Avx512 {
     pub(super) fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then_some(Self(()))
+        let found = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        found.then_some(Self(()))
     }
 
     pub(super) fn enter(self, task: impl Task) {
@@ -20,14 +23,14 @@ impl Avx512 {
 }
 
 #[inline(never)]
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512vl")]
 fn enter(simd: Avx512, task: impl Task) {
     task.run(simd);
 }
 
 /// Sums of the lanes of 8 vectors by a transposition that adds as it goes: 2 shuffles for each
 /// vector instead of the 4 of one sum after the other.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512vl")]
 #[inline]
 fn sums_of_eight(v: &[__m512; 8]) -> __m256 {
     // Each quarter of a register: a0+a2, b0+b2, a1+a3, b1+b3 of two vectors ...
@@ -90,6 +93,35 @@ impl Simd for Avx512 {
             // SAFETY: `self` proves AVX-512F.
             *total += unsafe { _mm512_reduce_add_ps(v) };
         }
+    }
+
+    #[inline(always)]
+    fn split(self, a: __m512, b: __m512) -> (__m512, __m512) {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            let pick = |index| _mm512_permutex2var_ps(a, index, b);
+            (pick(even), pick(odd))
+        }
+    }
+
+    #[inline(always)]
+    fn join(self, even: __m512, odd: __m512) -> (__m512, __m512) {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high =
+                _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            let pick = |index| _mm512_permutex2var_ps(even, index, odd);
+            (pick(low), pick(high))
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        // SAFETY: a prefetch has no effect but on speed, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
     }
 
     #[inline(always)]

@@ -8,11 +8,13 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+mod rows;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use {avx2::Avx2, avx512::Avx512};
 
 pub(super) use portable::Portable;
+pub(super) use rows::{copy, deinterleave, interleave};
 
 /// Largest [`Simd::LANES`] of all sets.
 pub(super) const MAX_LANES: usize = 16;
@@ -34,6 +36,12 @@ pub(super) trait Simd: Copy + Send + Sync {
     fn leaky_relu(self, v: Self::V, slope: Self::V) -> Self::V;
     /// Adds the sum of the lanes of each vector to the number of the same index.
     fn add_sums(self, vectors: &[Self::V], totals: &mut [f32]);
+    /// The even and the odd numbers of `a` followed by `b`.
+    fn split(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
+    /// The inverse of [`Self::split`].
+    fn join(self, even: Self::V, odd: Self::V) -> (Self::V, Self::V);
+    /// Asks for the cache line at `p`, which may be any address.
+    fn prefetch(self, p: *const f32);
     /// Reads a vector, no alignment needed.
     ///
     /// # Safety

@@ -43,6 +43,29 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn split(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+        let at = |i: usize| if i < LANES { a[i] } else { b[i - LANES] };
+        let even = std::array::from_fn(|i| at(2 * i));
+        (even, std::array::from_fn(|i| at(2 * i + 1)))
+    }
+
+    #[inline(always)]
+    fn join(self, even: Self::V, odd: Self::V) -> (Self::V, Self::V) {
+        let at = |i: usize| {
+            if i.is_multiple_of(2) {
+                even[i / 2]
+            } else {
+                odd[i / 2]
+            }
+        };
+        let low = std::array::from_fn(at);
+        (low, std::array::from_fn(|i| at(i + LANES)))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _: *const f32) {}
+
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Self::V {
         // SAFETY: the caller vouches for the pointer; an array of f32 has the alignment of f32.
         unsafe { p.cast::<Self::V>().read() }
