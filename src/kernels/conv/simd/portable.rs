@@ -38,6 +38,9 @@ impl Simd for Portable {
     #[inline(always)]
     fn add_sums(self, vectors: &[Self::V], totals: &mut [f32]) {
         for (v, total) in vectors.iter().zip(totals) {
+            // Written out whole: else the compiler groups lanes in the order of this sum, in the
+            // loop that made them too, and shuffles there.
+            let v = std::hint::black_box(*v);
             *total += ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
         }
     }
