@@ -1,5 +1,6 @@
 //! Host images: geometry, files, intensities, resampling. Knows nothing of burn.
 
+mod affine_file;
 mod dtype;
 mod field_file;
 mod fields;
@@ -20,6 +21,7 @@ pub mod resample;
 mod source;
 mod write;
 
+pub use affine_file::{WorldAffine, read_affine, write_affine};
 pub use dtype::{DType, Endian};
 pub use field_file::{read_field, write_field};
 pub use fit::{centre_fit, centre_fit_field};

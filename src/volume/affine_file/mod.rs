@@ -1,0 +1,181 @@
+//! Affine transforms on disk.
+//!
+//! In memory a [`WorldAffine`] is a pull between RAS worlds: it takes a point of the fixed image to the point of the
+//! moving image that belongs there. The formats differ:
+//!
+//! | suffix | content | direction | world |
+//! |---|---|---|---|
+//! | `.mat` | ITK, binary (MATLAB 4) | fixed to moving | LPS |
+//! | `.tfm` | ITK, text | fixed to moving | LPS |
+//! | `.txt` | 4x4 matrix, as NiftyReg's (read: also ITK text) | fixed to moving | RAS |
+//! | `.lta` | FreeSurfer, with both geometries | moving to fixed | RAS |
+
+mod itk;
+mod lta;
+mod matlab;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use nalgebra::{Matrix3, Matrix4, Vector3, Vector4};
+
+use super::format::{file_name, quoted};
+use super::io::write_atomically;
+use super::{Geometry, WorldPoint};
+use crate::error::{Error, Result};
+
+/// No file of an affine comes near this.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Takes a point of the fixed image (RAS mm) to its point of the moving image (RAS mm).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WorldAffine(pub Matrix4<f64>);
+
+impl WorldAffine {
+    pub fn identity() -> Self {
+        Self(Matrix4::identity())
+    }
+
+    pub fn apply(&self, point: WorldPoint) -> WorldPoint {
+        WorldPoint((self.0 * point.0.push(1.0)).xyz())
+    }
+
+    /// The pull the other way; `None` for a singular matrix.
+    pub fn inverse(&self) -> Option<Self> {
+        self.0.try_inverse().map(Self)
+    }
+
+    fn from_parts(linear: &Matrix3<f64>, offset: Vector3<f64>) -> Self {
+        let mut matrix = linear.to_homogeneous();
+        matrix.fixed_view_mut::<3, 1>(0, 3).copy_from(&offset);
+        Self(matrix)
+    }
+
+    /// The same map between LPS worlds, and back.
+    fn flipped(&self) -> Self {
+        let flip = Matrix4::from_diagonal(&Vector4::new(-1.0, -1.0, 1.0, 1.0));
+        Self(flip * self.0 * flip)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    ItkBinary,
+    ItkText,
+    Matrix,
+    Lta,
+}
+
+fn kind_of(path: &Path) -> Result<Kind> {
+    match Path::new(&file_name(path))
+        .extension()
+        .and_then(|e| e.to_str())
+    {
+        Some("mat") => Ok(Kind::ItkBinary),
+        Some("tfm") => Ok(Kind::ItkText),
+        Some("txt") => Ok(Kind::Matrix),
+        Some("lta") => Ok(Kind::Lta),
+        _ => Err(Error::file(
+            path,
+            "not an affine by its suffix; use .mat, .tfm, .txt or .lta",
+        )),
+    }
+}
+
+/// Writes an affine; the suffix chooses the format, and the geometries go into an `.lta`.
+///
+/// # Errors
+/// Another suffix, a singular matrix where the inverse is stored, refusals of the operating system.
+pub fn write_affine(
+    path: impl AsRef<Path>,
+    affine: &WorldAffine,
+    fixed: &Geometry,
+    moving: &Geometry,
+) -> Result<()> {
+    let path = path.as_ref();
+    let bytes = match kind_of(path)? {
+        Kind::ItkBinary => itk::binary(affine, fixed.dimension),
+        Kind::ItkText => itk::text(affine, fixed.dimension).into_bytes(),
+        Kind::Matrix => matrix_text(&affine.0).into_bytes(),
+        Kind::Lta => {
+            let inverse = affine.inverse();
+            let inverse = inverse.ok_or_else(|| Error::file(path, "the affine has no inverse"))?;
+            lta::text(&inverse.0, moving, fixed).into_bytes()
+        }
+    };
+    write_atomically(path, |out| out.write_all(&bytes))
+}
+
+/// Reads an affine written by hmorph, ITK, ANTs, NiftyReg or FreeSurfer.
+///
+/// # Errors
+/// Other content, more than one transform, or numbers that are not finite.
+pub fn read_affine(path: impl AsRef<Path>) -> Result<WorldAffine> {
+    let path = path.as_ref();
+    let kind = kind_of(path)?;
+    let length = std::fs::metadata(path)
+        .map_err(|e| Error::io(path, e))?
+        .len();
+    if length > MAX_BYTES {
+        return Err(Error::file(
+            path,
+            format!("{length} bytes are too many for an affine"),
+        ));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let affine = match kind {
+        Kind::ItkBinary => itk::from_binary(&bytes),
+        Kind::ItkText => itk::from_text(&text),
+        Kind::Matrix if text.starts_with(itk::TEXT_START) => itk::from_text(&text),
+        Kind::Matrix => matrix(text.lines()).map(WorldAffine),
+        Kind::Lta => lta::from_text(&text),
+    };
+    let affine = affine.map_err(|problem| Error::file(path, problem))?;
+    if affine.0.iter().all(|v| v.is_finite()) {
+        Ok(affine)
+    } else {
+        Err(Error::file(
+            path,
+            "the matrix has entries that are not finite numbers",
+        ))
+    }
+}
+
+/// Four rows; `{}` prints the shortest text that reads back as the same number.
+fn matrix_text(matrix: &Matrix4<f64>) -> String {
+    let mut text = String::new();
+    for row in matrix.row_iter() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {} {} {}", row[0], row[1], row[2], row[3]);
+    }
+    text
+}
+
+/// Four rows of four numbers; empty lines and lines that start with `#` do not count.
+fn matrix<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Matrix4<f64>, String> {
+    let lines = lines
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let mut numbers = Vec::new();
+    for line in lines {
+        numbers.extend(self::numbers(line)?);
+    }
+    if numbers.len() != 16 {
+        return Err(format!("{} numbers; expected 4 rows of 4", numbers.len()));
+    }
+    let matrix = Matrix4::from_row_slice(&numbers);
+    if matrix.row(3) != Matrix4::identity().row(3) {
+        return Err("the last row of the matrix is not 0 0 0 1".into());
+    }
+    Ok(matrix)
+}
+
+fn numbers(line: &str) -> Result<Vec<f64>, String> {
+    let parse = |word: &str| {
+        word.parse()
+            .map_err(|_| format!("{} is not a number", quoted(word)))
+    };
+    line.split_whitespace().map(parse).collect()
+}
