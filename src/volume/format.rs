@@ -70,7 +70,7 @@ pub(crate) fn is_gzip_name(path: &Path) -> bool {
 /// The file name in lower case; suffixes are compared without regard to case.
 pub(crate) fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().to_lowercase()
+    name.to_string_lossy().to_ascii_lowercase()
 }
 
 /// The `.hdr` and `.img` files that belong to either of them; `.gz` may be on one, both or none.

@@ -4,7 +4,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use flate2::{Compression, GzBuilder};
+
+use super::format::is_gzip_name;
 use crate::error::{Error, Result};
+
+/// A compromise: float images hardly shrink further at the usual 6, which takes longer.
+const GZIP_LEVEL: u32 = 4;
 
 /// What [`write_atomically`] hands to its caller: buffered, and seekable for formats that need it.
 pub type Output<'a> = BufWriter<&'a mut File>;
@@ -26,6 +32,23 @@ pub fn write_atomically(
     drop(writer);
     file.persist(path).map_err(|e| Error::io(path, e.error))?;
     Ok(())
+}
+
+/// Writes the parts one after the other, gzipped where the name says so.
+///
+/// The gzip header carries no time stamp and no name: equal images make equal files.
+pub(crate) fn write_parts(path: &Path, parts: &[&[u8]]) -> Result<()> {
+    let all = |out: &mut dyn Write| parts.iter().try_for_each(|part| out.write_all(part));
+    write_atomically(path, |out| {
+        if !is_gzip_name(path) {
+            return all(out);
+        }
+        let mut gz = GzBuilder::new()
+            .mtime(0)
+            .write(out, Compression::new(GZIP_LEVEL));
+        all(&mut gz)?;
+        gz.finish().map(drop)
+    })
 }
 
 fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {

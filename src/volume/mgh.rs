@@ -4,16 +4,14 @@
 //! (`Mdc`, whose rows are the world directions of the voxel axes) and the world position of voxel
 //! `shape / 2`. Without the "good RAS" flag the orientation is FreeSurfer's coronal default, 1 mm.
 
-use std::io::{self, Write};
 use std::path::Path;
 
-use flate2::{Compression, GzBuilder};
 use nalgebra::{Matrix3, Vector3};
 
 use super::dtype::{DType, Endian, Storable};
 use super::fields::Fields;
-use super::format::{Format, is_gzip_name};
-use super::io::write_atomically;
+use super::format::Format;
+use super::io::write_parts;
 use super::raw::{Intent, Layout, RawVolume, Samples};
 use super::source::{Source, Trailing};
 use super::{Affine, Geometry};
@@ -137,21 +135,7 @@ pub(crate) fn write(
                 format!("MGH has no {dtype}; choose uint8, int16, uint16, int32 or float32");
             Error::file(path, problem)
         })?;
-    let header = header(geometry, code);
-    let footer = footer(note);
-    let all = |out: &mut dyn Write| -> io::Result<()> {
-        out.write_all(&header)?;
-        out.write_all(voxels)?;
-        out.write_all(&footer)
-    };
-    write_atomically(path, |out| {
-        if !is_gzip_name(path) {
-            return all(out);
-        }
-        let mut gz = GzBuilder::new().mtime(0).write(out, Compression::new(4));
-        all(&mut gz)?;
-        gz.finish().map(drop)
-    })
+    write_parts(path, &[&header(geometry, code), voxels, &footer(note)])
 }
 
 fn header(geometry: &Geometry, type_code: i32) -> Vec<u8> {

@@ -16,6 +16,9 @@ pub(crate) enum Role {
 
 /// Reads an image as float32, after the file's own intensity scaling.
 ///
+/// Sizes `(x, y)` and `(x, y, 1)` are 2-D images; `(1, y, z)` and `(x, 1, z)` are volumes. Further axes of size 1 are
+/// dropped.
+///
 /// # Errors
 /// An unreadable file, several volumes in it (see [`read_image_frame`]), a displacement field, or a value
 /// beyond the float32 range.

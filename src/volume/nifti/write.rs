@@ -1,13 +1,9 @@
 //! Writes single-file NIfTI-1.
 
-use std::io::{self, Write};
 use std::path::Path;
 
-use flate2::{Compression, GzBuilder};
-
 use super::super::dtype::{DType, Endian, Storable};
-use super::super::format::is_gzip_name;
-use super::super::io::write_atomically;
+use super::super::io::write_parts;
 use super::super::{Affine, Geometry};
 use super::affine::Qform;
 use super::header::{NIFTI1_BYTES, code_of};
@@ -46,19 +42,7 @@ impl<'a> Content<'a> {
 /// Writes `.nii` or `.nii.gz`; `values` come with the first axis fastest.
 pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
     let header = header(content).map_err(|problem| Error::file(path, problem))?;
-    let all = |out: &mut dyn Write| -> io::Result<()> {
-        out.write_all(&header)?;
-        out.write_all(voxels)
-    };
-    write_atomically(path, |out| {
-        if !is_gzip_name(path) {
-            return all(out);
-        }
-        // No time stamp and no name: equal images make equal files.
-        let mut gz = GzBuilder::new().mtime(0).write(out, Compression::new(4));
-        all(&mut gz)?;
-        gz.finish().map(drop)
-    })
+    write_parts(path, &[&header, voxels])
 }
 
 fn header(content: &Content) -> Result<Vec<u8>, String> {
