@@ -254,3 +254,61 @@ fn cropping_keeps_the_foreground_and_its_margin() {
         [5.0, -5.0, 0.0]
     );
 }
+
+/// The folder of real scans, if there is one.
+fn real(set: &str) -> Option<String> {
+    let Ok(root) = std::env::var("HMORPH_TEST_DATA") else {
+        println!("skipped: HMORPH_TEST_DATA is not set");
+        return None;
+    };
+    Some(format!("{root}/{set}"))
+}
+
+#[test]
+fn slices_of_lpba40_are_those_of_its_2d_study() {
+    let (Some(volumes), Some(slices)) = (real("lpba40_1mm"), real("lpba40_2d_axial")) else {
+        return;
+    };
+    let study = |folder: &str, extra: &str| {
+        let text = "images = '@/images/{subject}.nii.gz'\nlabels = '@/labels/{subject}.nii.gz'\n\
+                    normalize = { kind = 'none' }\n";
+        load(Path::new(folder), &format!("{text}{extra}")).unwrap()
+    };
+    // The 2-D set holds slice 80 of 160 of the volumes.
+    let cut = study(&volumes, "slice = 'axial:0.5'\n");
+    let flat = study(&slices, "");
+    assert_eq!(cut.items().len(), 19);
+    for item in cut.items() {
+        let same = flat
+            .items()
+            .iter()
+            .find(|other| other.id == item.id)
+            .unwrap();
+        assert_eq!(
+            (&item.image, &item.labels),
+            (&same.image, &same.labels),
+            "{}",
+            item.id
+        );
+    }
+}
+
+#[test]
+fn freesurfer_folders_are_found_and_sliced() {
+    let Some(folder) = real("fs_mgz") else { return };
+    let text = "images = '@/{subject}/brainmask.mgz'\nlabels = '@/{subject}/aseg.mgz'\n\
+                normalize = { kind = 'none' }\nslice = 'coronal:0.5'\nsplit = [1.0, 0.0, 0.0]\n";
+    let data = load(Path::new(&folder), text).unwrap();
+    // nibabel: as_closest_canonical(load("brainmask.mgz")).dataobj[:, 128, :].sum(), likewise of
+    // "aseg.mgz" == 2, the left white matter.
+    for (subject, sum, white) in [("sub-01", 960_922.0, 1547), ("sub-02", 1_126_219.0, 1931)] {
+        let item = data
+            .items()
+            .iter()
+            .find(|item| item.subject == subject)
+            .unwrap();
+        assert_eq!(item.image.iter().map(|&v| f64::from(v)).sum::<f64>(), sum);
+        let labels = item.labels.as_ref().unwrap();
+        assert_eq!(labels.iter().filter(|&&label| label == 2).count(), white);
+    }
+}
