@@ -16,6 +16,7 @@ pub(super) fn run(
     out: &mut [f32],
 ) {
     spec.check();
+    assert_eq!(x.len(), spec.input_len(), "input of another shape");
     assert_eq!(w.len(), spec.weights_len(), "weights of another shape");
     assert!(bias.is_none_or(|bias| bias.len() == spec.out_channels));
     let taps = spec.kernel_depth * 9;

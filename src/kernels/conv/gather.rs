@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::buffer::{Buffers, SharedOutput};
 use super::plan::{Job, Phase, Plan, jobs};
-use super::simd::{Level, Simd, Task, copy, interleave};
+use super::simd::{Level, Simd, Task, copy, interleave, prefetch};
 use super::slab::{Fill, Layout};
 use super::sweep::{Epilogue, MAX_WIDTH, sweep};
 use super::tile::Operands;
@@ -90,13 +90,9 @@ impl Gather<'_> {
     /// All target channels of one phase of one plane.
     fn phase(&self, phase: &Phase, plane: usize, target: usize, slab: &[f32], sums: &mut [f32]) {
         let (plan, layout) = (self.plan, &self.layout);
-        let offsets: Vec<Vec<usize>> = phase
-            .columns
-            .iter()
-            .map(|column| {
-                let taps = column.taps.iter();
-                taps.map(|tap| layout.tap(&plan.axes, plane, tap)).collect()
-            })
+        let columns = phase.columns.iter();
+        let offsets: Vec<Vec<usize>> = columns
+            .map(|column| layout.taps(&plan.axes, plane, &column.taps))
             .collect();
         let pitch = layout.positions(self.job.rows.len());
         for (index, block) in plan.blocks.iter().enumerate() {
@@ -163,6 +159,7 @@ impl Task for Write<'_> {
                 let at = (first_row + row) * width.target;
                 // SAFETY: jobs have disjoint rows and planes, and a job holds one row at a time.
                 let target = unsafe { self.gather.out.slice(at, width.target) };
+                prefetch(simd, target, depth.target * height.target * width.target);
                 let from = channel * self.pitch + index * layout.pitch;
                 if width.phases.len() == 1 {
                     copy(simd, &even[from..from + width.target], target);

@@ -8,6 +8,11 @@ use super::simd::Level;
 
 pub(super) fn run(level: Level, spec: &ConvSpec, grad_out: &[f32], w: &[f32], grad_x: &mut [f32]) {
     spec.check();
+    assert_eq!(
+        grad_out.len(),
+        spec.output_len(),
+        "gradient of another shape"
+    );
     assert_eq!(w.len(), spec.weights_len(), "weights of another shape");
     let kernel = [spec.kernel_depth, 3, 3];
     let axes = std::array::from_fn(|a| Axis::transpose(spec.input[a], kernel[a], spec.stride[a]));

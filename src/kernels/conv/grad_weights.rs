@@ -13,7 +13,7 @@ use super::buffer::Buffers;
 use super::correlate::{Operands, correlate, taps_together};
 use super::forward::axes;
 use super::plan::{Job, blocks, jobs, product};
-use super::simd::{Level, MAX_LANES, Simd, Task, copy};
+use super::simd::{Level, MAX_LANES, Simd, Task, copy, prefetch};
 use super::slab::{Fill, Layout};
 
 /// Largest number of groups of jobs, each with its own sums.
@@ -43,11 +43,9 @@ pub(super) fn run(
     assert_eq!(grad_w.len(), spec.weights_len(), "weights of another shape");
     let axes = axes(spec);
     let [d, h, w] = [0, 1, 2].map(|axis| &axes[axis].phases[0]);
-    let wanted = (SUMS / spec.weights_len().max(1)).clamp(8, GROUPS);
-    let list = jobs(&axes, spec.batch, spec.in_channels, wanted);
-    let groups: Vec<Vec<f32>> = list
-        .par_chunks(list.len().div_ceil(wanted).max(1))
-        .with_max_len(1)
+    let (jobs, together) = cut(spec, &axes);
+    let groups = jobs.par_chunks(together).with_max_len(1);
+    let groups: Vec<Vec<f32>> = groups
         .map(|group| {
             let mut gradient = Gradient {
                 level,
@@ -70,6 +68,17 @@ pub(super) fn run(
     if let Some(grad_bias) = grad_bias {
         grad_bias.copy_from_slice(&sums[spec.weights_len()..]);
     }
+}
+
+/// The jobs, and how many of them make a group.
+fn cut(spec: &ConvSpec, axes: &[Axis; 3]) -> (Vec<Job>, usize) {
+    let groups = (SUMS / spec.weights_len().max(1)).clamp(8, GROUPS);
+    // The slab shares its cache with one plane of the gradient.
+    let planes = axes[0].window() * axes[1].step * axes[2].step;
+    let channels = spec.in_channels + spec.out_channels.div_ceil(planes);
+    let jobs = jobs(axes, spec.batch, channels, groups);
+    let together = jobs.len().div_ceil(groups).max(1);
+    (jobs, together)
 }
 
 /// The sum of all groups, each element in the order of the groups.
@@ -160,11 +169,7 @@ impl Gradient<'_> {
         tile: &[f32],
         pitch: usize,
     ) {
-        let taps = self
-            .taps
-            .iter()
-            .map(|tap| layout.tap(self.axes, plane, tap));
-        let taps: Vec<usize> = taps.collect();
+        let taps = layout.taps(self.axes, plane, &self.taps);
         let vectors = pitch / MAX_LANES;
         let parts = pitch.div_ceil(POSITIONS);
         for part in 0..parts {
@@ -212,6 +217,7 @@ impl Task for CopyGradient<'_> {
             let rows = tile[..end].chunks_exact_mut(self.row_pitch);
             for (row, target) in self.job.rows.clone().zip(rows) {
                 let source = &self.grad_out[(first + row) * width..][..width];
+                prefetch(simd, source, depth * height * width);
                 copy(simd, source, &mut target[..width]);
                 for zero in &mut target[width..] {
                     *zero = 0.0;

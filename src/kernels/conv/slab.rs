@@ -8,7 +8,7 @@
 //! the next one where both are needed.
 
 use super::axis::{Axis, Tap};
-use super::simd::{MAX_LANES, Simd, Task, copy, deinterleave};
+use super::simd::{MAX_LANES, Simd, Task, copy, deinterleave, prefetch};
 
 /// Numbers after the last row: vectors of positions may end late, and taps move them further.
 const END: usize = 2 * MAX_LANES;
@@ -64,15 +64,16 @@ impl Layout {
         (rows * self.pitch).next_multiple_of(MAX_LANES)
     }
 
-    /// Offset of a tap from the position, for the plane of positions `plane`.
-    pub(super) fn tap(&self, axes: &[Axis; 3], plane: usize, taps: &[Tap; 3]) -> usize {
+    /// Offsets of the taps from the position, for the plane of positions `plane`.
+    pub(super) fn taps(&self, axes: &[Axis; 3], plane: usize, taps: &[[Tap; 3]]) -> Vec<usize> {
         let [depth, height, width] = axes;
-        let slot = (depth.step * plane + taps[0].offset) % self.slots;
-        let (row, column) = (taps[1].offset, taps[2].offset);
-        let parity = (row % height.step) * width.step + column % width.step;
-        slot * self.plane
-            + (parity * self.rows + row / height.step) * self.pitch
-            + column / width.step
+        let offset = |[d, h, w]: &[Tap; 3]| {
+            let slot = (depth.step * plane + d.offset) % self.slots;
+            let parity = (h.offset % height.step) * width.step + w.offset % width.step;
+            let row = parity * self.rows + h.offset / height.step;
+            slot * self.plane + row * self.pitch + w.offset / width.step
+        };
+        taps.iter().map(offset).collect()
     }
 }
 
@@ -124,15 +125,6 @@ impl Task for Fill<'_> {
                 }
             }
         }
-    }
-}
-
-/// Asks for the same row of the next channel, `ahead` numbers further: too far for the processor
-/// to guess.
-#[inline(always)]
-fn prefetch<S: Simd>(simd: S, row: &[f32], ahead: usize) {
-    for at in (0..row.len()).step_by(16) {
-        simd.prefetch(row.as_ptr().wrapping_add(ahead + at));
     }
 }
 

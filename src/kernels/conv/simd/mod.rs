@@ -14,7 +14,7 @@ mod rows;
 pub(super) use {avx2::Avx2, avx512::Avx512};
 
 pub(super) use portable::Portable;
-pub(super) use rows::{copy, deinterleave, interleave};
+pub(super) use rows::{copy, deinterleave, interleave, prefetch};
 
 /// Largest [`Simd::LANES`] of all sets.
 pub(super) const MAX_LANES: usize = 16;

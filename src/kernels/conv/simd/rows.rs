@@ -11,6 +11,15 @@ fn vectors<S: Simd>(_: S, len: usize) -> Option<impl Iterator<Item = usize>> {
     Some((0..last).step_by(S::LANES).chain([last]))
 }
 
+/// Asks for the same row of the next channel, `ahead` numbers further: too far for the processor
+/// to guess.
+#[inline(always)]
+pub(in super::super) fn prefetch<S: Simd>(simd: S, row: &[f32], ahead: usize) {
+    for at in (0..row.len()).step_by(16) {
+        simd.prefetch(row.as_ptr().wrapping_add(ahead + at));
+    }
+}
+
 /// `target = source`.
 #[inline(always)]
 pub(in super::super) fn copy<S: Simd>(simd: S, source: &[f32], target: &mut [f32]) {
@@ -92,5 +101,44 @@ pub(in super::super) fn interleave<S: Simd>(
     }
     if even.len() > pairs {
         target[2 * pairs] = even[pairs];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Level, Task};
+    use super::*;
+
+    /// Splits and joins rows of every length up to some vectors.
+    struct Rows;
+
+    impl Task for Rows {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            for len in 0..5 * S::LANES {
+                let source: Vec<f32> = (0..len).map(|i| i as f32).collect();
+                let (mut even, mut odd) = (vec![-1.0; len.div_ceil(2)], vec![-1.0; len / 2]);
+                deinterleave(simd, &source, &mut even, &mut odd);
+                assert!(even.iter().enumerate().all(|(i, &v)| v == (2 * i) as f32));
+                assert!(
+                    odd.iter()
+                        .enumerate()
+                        .all(|(i, &v)| v == (2 * i + 1) as f32)
+                );
+                let mut joined = vec![-1.0; len];
+                interleave(simd, &even, &odd, &mut joined);
+                assert_eq!(joined, source);
+                let mut copied = vec![-1.0; len];
+                copy(simd, &source, &mut copied);
+                assert_eq!(copied, source);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_every_length_are_split_and_joined() {
+        for level in Level::available() {
+            level.run(Rows);
+        }
     }
 }
