@@ -1,10 +1,24 @@
 //! The presets inside the program, and the settings a run folder keeps.
 
+#[path = "support/studies.rs"]
+mod studies;
+
+use burn::tensor::Device;
 use hmorph::config::{PRESETS, RunConfig, load, summary};
-use hmorph::dataset::Mode;
+use hmorph::dataset::{Alpha, Mode, Split};
 use hmorph::error::Result;
+use hmorph::loss::NccForm;
 use hmorph::model::TransformKind;
 use hmorph::nn::Encoder;
+use hmorph::synth::{ShapesConfig, Sharing, SynthConfig};
+use hmorph::train::Session;
+use hmorph::volume::Dimension;
+
+const HYBRIDMORPH: [&str; 3] = [
+    "hybridmorph-fewshot",
+    "hybridmorph-transfer",
+    "hybridmorph-weighted",
+];
 
 /// The settings of a preset or file, checked.
 fn settings(name: &str, overrides: &[String]) -> Result<RunConfig> {
@@ -40,45 +54,152 @@ fn every_line_of_a_preset_is_commented() {
     }
 }
 
+/// The network of a preset in one line: encoder, features, transform, squarings, coarsening.
+fn network(config: &RunConfig) -> (Encoder, &[usize], &[usize], TransformKind) {
+    let model = &config.model;
+    (
+        model.encoder,
+        &model.encoder_features,
+        &model.decoder_features,
+        model.transform,
+    )
+}
+
+/// Names and weights of the loss.
+fn terms(config: &RunConfig) -> Vec<(&str, f64)> {
+    let terms = config.loss.terms().into_iter();
+    terms.map(|(name, term)| (name, term.weight())).collect()
+}
+
 #[test]
-fn hybridmorph_is_the_published_network_and_training() {
-    for name in [
-        "hybridmorph-fewshot",
-        "hybridmorph-transfer",
-        "hybridmorph-weighted",
+fn voxelmorph_has_the_published_numbers() {
+    for (name, dimension) in [
+        ("voxelmorph-2d", Dimension::Two),
+        ("voxelmorph-3d", Dimension::Three),
     ] {
         let config = preset(name);
-        assert_eq!(config.model.encoder, Encoder::Strided);
-        assert_eq!(config.model.encoder_features, [32; 4]);
-        assert_eq!(config.model.decoder_features, [32, 32, 32, 32, 32, 16]);
-        assert_eq!(config.model.transform, TransformKind::Displacement);
+        assert_eq!(config.model.dimension, dimension);
         assert_eq!(
+            network(&config),
             (
-                config.train.lr,
-                config.train.steps_per_epoch,
-                config.train.epochs
-            ),
-            (1e-4, 100, 1000)
+                Encoder::MaxPool,
+                &[16, 32, 32, 32][..],
+                &[32, 32, 32, 32, 32, 16, 16][..],
+                TransformKind::Velocity
+            )
         );
-        assert!(config.loss.mse.is_some() && config.loss.ncc.is_none());
+        assert_eq!((config.model.int_steps, config.model.int_downsize), (7, 2));
+        assert_eq!(terms(&config), [("ncc", 1.0), ("diffusion", 1.0)]);
+        let ncc = config.loss.ncc.as_ref().unwrap();
+        assert_eq!((ncc.window, ncc.form), (9, NccForm::Clamped));
+        assert_eq!(config.train.lr, 1e-4);
+        assert_eq!(config.mixture.alpha, Alpha::Constant(1.0));
+    }
+}
+
+#[test]
+fn synthmorph_has_the_published_numbers() {
+    for name in ["synthmorph-shapes-2d", "synthmorph-shapes-3d"] {
+        let config = preset(name);
+        assert_eq!(
+            network(&config),
+            (
+                Encoder::MaxPool,
+                &[64; 4][..],
+                &[64; 6][..],
+                TransformKind::Velocity
+            )
+        );
+        assert_eq!((config.model.int_steps, config.model.int_downsize), (5, 2));
+        assert_eq!(terms(&config), [("dice", 1.0), ("diffusion", 1.0)]);
+        assert_eq!(config.loss.dice.as_ref().unwrap().offset, 1.0);
+        assert_eq!(config.mixture.alpha, Alpha::Constant(0.0));
+        // The intensities, scales and strengths written out are those the synthesis has anyway; only the
+        // contrast differs from its default, which is HybridMorph's.
+        let mut synth = config.synth.unwrap();
+        assert_eq!(synth.contrast.pair, Sharing::Independent);
+        synth.contrast.pair = Sharing::Shared;
+        let published = SynthConfig {
+            reference_size: synth.reference_size,
+            shapes: ShapesConfig {
+                labels: synth.shapes.labels,
+                ..ShapesConfig::default()
+            },
+            ..SynthConfig::default()
+        };
+        assert_eq!(synth, published, "{name}");
+    }
+}
+
+#[test]
+fn hybridmorph_has_the_published_numbers() {
+    for name in HYBRIDMORPH {
+        let config = preset(name);
+        assert_eq!(
+            network(&config),
+            (
+                Encoder::Strided,
+                &[32; 4][..],
+                &[32, 32, 32, 32, 32, 16][..],
+                TransformKind::Displacement
+            )
+        );
+        assert_eq!(terms(&config), [("mse", 1.0), ("diffusion", 0.01)]);
+        let train = &config.train;
+        assert_eq!(
+            (train.batch, train.steps_per_epoch, train.epochs),
+            (8, 100, 1000)
+        );
+        assert_eq!(train.lr, 1e-4);
+        if let Some(synth) = &config.synth {
+            assert_eq!(synth.contrast.pair, Sharing::Shared);
+        }
     }
     // 900 epochs of 100 steps are synthetic.
     let alpha = |name, step| preset(name).mixture.alpha.at(step);
-    assert_eq!(
-        [0, 89_999, 90_000].map(|s| alpha("hybridmorph-transfer", s)),
-        [0.0, 0.0, 1.0]
-    );
-    assert_eq!(alpha("hybridmorph-weighted", 90_000), 0.7);
+    for (name, afterwards) in [("hybridmorph-transfer", 1.0), ("hybridmorph-weighted", 0.9)] {
+        assert_eq!(
+            [0, 89_999, 90_000, 99_999].map(|step| alpha(name, step)),
+            [0.0, 0.0, afterwards, afterwards]
+        );
+    }
     assert_eq!(alpha("hybridmorph-fewshot", 0), 1.0);
 }
 
 #[test]
-fn voxelmorph_is_the_default_network() {
-    for name in ["voxelmorph-2d", "voxelmorph-3d"] {
-        let config = preset(name);
-        assert_eq!(config.model.encoder_features, [16, 32, 32, 32]);
-        assert_eq!(config.model.decoder_features, [32, 32, 32, 32, 32, 16, 16]);
-        assert_eq!((config.model.int_steps, config.model.int_downsize), (7, 2));
+fn presets_without_data_are_ready_to_run() {
+    for name in ["quickstart", "synthmorph-shapes-2d", "synthmorph-shapes-3d"] {
+        let session = Session::prepare(preset(name), None, Device::flex());
+        assert!(
+            session.unwrap().validates(),
+            "{name} has nothing to measure on"
+        );
+    }
+}
+
+#[test]
+fn presets_with_data_need_nothing_but_the_images() {
+    let folder = tempfile::tempdir().unwrap();
+    // 60 % of 25 subjects are the 15 of `n_train`.
+    studies::small_study(folder.path(), 25);
+    let images = format!(
+        "data.images={}/{{subject}}/t1.nii.gz",
+        folder.path().display()
+    );
+    for name in HYBRIDMORPH.into_iter().chain(["voxelmorph-2d"]) {
+        let without = Session::prepare(preset(name), None, Device::flex());
+        let problem = without.err().unwrap().to_string();
+        assert!(
+            problem.contains("no images: set manifest"),
+            "{name}: {problem}"
+        );
+        let config = settings(name, std::slice::from_ref(&images)).unwrap();
+        let session = Session::prepare(config, None, Device::flex()).unwrap();
+        assert_eq!(
+            session.dataset.unwrap().subjects(Split::Train),
+            15,
+            "{name}"
+        );
     }
 }
 
