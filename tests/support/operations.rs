@@ -1,0 +1,198 @@
+//! Every operation of `ops` as cases: inputs, and the operation in both of its forms.
+#![allow(dead_code)] // Each test program uses a part.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use hmorph::kernels::oracle::random::uniform;
+use hmorph::ops::{self, Border, ConvOptions, reference};
+
+type Operation = Box<dyn Fn(&[Tensor<5>]) -> Tensor<5>>;
+
+/// One operation on given inputs.
+pub struct Case {
+    pub name: String,
+    pub inputs: Vec<Input>,
+    /// What the networks call: kernels on the CPU, elsewhere the same as `composed`.
+    pub public: Operation,
+    /// The form made of burn's operations.
+    pub composed: Operation,
+}
+
+pub struct Input {
+    shape: [usize; 5],
+    values: Vec<f32>,
+}
+
+/// What an operation gives: its value, and the gradient of a weighted sum of it with respect to each input.
+pub struct Outcome {
+    pub value: Vec<f32>,
+    pub gradients: Vec<Vec<f32>>,
+}
+
+impl Case {
+    fn new(
+        name: impl Into<String>,
+        inputs: Vec<Input>,
+        public: impl Fn(&[Tensor<5>]) -> Tensor<5> + 'static,
+        composed: impl Fn(&[Tensor<5>]) -> Tensor<5> + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            inputs,
+            public: Box::new(public),
+            composed: Box::new(composed),
+        }
+    }
+
+    /// Value and gradients of one of the forms on `device`.
+    pub fn run(&self, operation: &Operation, device: &Device) -> Outcome {
+        let device = device.clone().autodiff();
+        let inputs: Vec<Tensor<5>> = self
+            .inputs
+            .iter()
+            .map(|input| tensor(&input.values, input.shape, &device).require_grad())
+            .collect();
+        let out = operation(&inputs);
+        // Random weights, so that no gradient is the same everywhere.
+        let shape = out.dims();
+        let weights = uniform(99, shape.iter().product(), 1.0);
+        let weights = tensor(&weights, shape, &device.clone().inner());
+        let value = values(out.clone());
+        let gradients = (out * weights).sum().backward();
+        let gradients = inputs
+            .iter()
+            .map(|input| values(input.grad(&gradients).expect("every input was used")))
+            .collect();
+        Outcome { value, gradients }
+    }
+}
+
+fn tensor(values: &[f32], shape: [usize; 5], device: &Device) -> Tensor<5> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+/// Read back at once: on a GPU later operations could change what has not been read.
+fn values(tensor: Tensor<5>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+/// Uniform between -1 and 1.
+fn random(seed: u64, shape: [usize; 5]) -> Input {
+    let values = uniform(seed, shape.iter().product(), 1.0);
+    Input { shape, values }
+}
+
+/// Displacements of up to 3 voxels, at least 0.1 from a whole number: there the gradient jumps, and rounding
+/// would decide on which side a device falls.
+fn flow(seed: u64, shape: [usize; 5]) -> Input {
+    let mut field = random(seed, shape);
+    for value in &mut field.values {
+        let whole = (*value * 3.0).floor();
+        let fraction = *value * 3.0 - whole;
+        *value = whole + 0.1 + 0.8 * fraction;
+    }
+    field
+}
+
+/// All operations in 2-D and 3-D, in sizes that a software GPU can manage.
+pub fn cases() -> Vec<Case> {
+    let mut all = convolutions();
+    all.extend(warps());
+    all.extend(resizing());
+    all.extend(pooling());
+    all
+}
+
+fn convolutions() -> Vec<Case> {
+    let case = |stride: [usize; 3], slope, depth: usize, extent: [usize; 3]| {
+        let options = ConvOptions { stride, slope };
+        let [d, h, w] = extent;
+        let inputs = vec![
+            random(1, [2, 3, d, h, w]),
+            random(2, [4, 3, depth, 3, 3]),
+            random(3, [4, 1, 1, 1, 1]),
+        ];
+        let bias = |inputs: &[Tensor<5>]| inputs[2].clone().reshape([4]);
+        Case::new(
+            format!("conv of {extent:?}, stride {stride:?}, slope {slope:?}"),
+            inputs,
+            move |x| ops::conv(x[0].clone(), x[1].clone(), bias(x), options),
+            move |x| reference::conv(x[0].clone(), x[1].clone(), bias(x), options),
+        )
+    };
+    vec![
+        case([1, 1, 1], Some(0.2), 1, [1, 16, 12]),
+        case([1, 2, 2], Some(0.2), 1, [1, 15, 12]),
+        case([1, 1, 1], None, 3, [8, 9, 10]),
+        case([2, 2, 2], Some(0.2), 3, [8, 9, 10]),
+    ]
+}
+
+fn warps() -> Vec<Case> {
+    let case = |border: Border, image: [usize; 5], field: [usize; 5]| {
+        Case::new(
+            format!("warp of {image:?} by {field:?}, {border:?}"),
+            vec![random(4, image), flow(5, field)],
+            move |x| ops::warp(x[0].clone(), x[1].clone(), border),
+            move |x| reference::warp(x[0].clone(), x[1].clone(), border),
+        )
+    };
+    let mut all = Vec::new();
+    for border in [Border::Zeros, Border::Edge] {
+        all.push(case(border, [2, 2, 1, 16, 12], [2, 2, 1, 16, 12]));
+        all.push(case(border, [2, 2, 8, 9, 10], [2, 3, 8, 9, 10]));
+    }
+    // The grid of the result is the field's, not the image's.
+    all.push(case(Border::Zeros, [1, 1, 8, 9, 10], [1, 3, 5, 12, 7]));
+    all
+}
+
+fn resizing() -> Vec<Case> {
+    let resize = |shape: [usize; 5], to: [usize; 3], scale: f32| {
+        Case::new(
+            format!("resize of {shape:?} to {to:?}"),
+            vec![random(6, shape)],
+            move |x| ops::resize_scaled(x[0].clone(), to, scale),
+            move |x| reference::resize(x[0].clone(), to, scale),
+        )
+    };
+    let box_sum = |shape: [usize; 5], window: [usize; 3]| {
+        Case::new(
+            format!("box sum of {shape:?} over {window:?}"),
+            vec![random(7, shape)],
+            move |x| ops::box_sum(x[0].clone(), window),
+            move |x| reference::box_sum(x[0].clone(), window),
+        )
+    };
+    vec![
+        resize([2, 2, 1, 8, 6], [1, 16, 12], 2.0),
+        resize([2, 3, 4, 5, 6], [8, 9, 10], 2.0),
+        resize([2, 3, 8, 9, 10], [4, 4, 5], 0.5),
+        box_sum([2, 1, 1, 16, 12], [1, 9, 9]),
+        box_sum([2, 1, 8, 9, 10], [5, 5, 5]),
+    ]
+}
+
+fn pooling() -> Vec<Case> {
+    let pool = |shape: [usize; 5], factor: [usize; 3]| {
+        Case::new(
+            format!("max-pool of {shape:?} by {factor:?}"),
+            vec![random(8, shape)],
+            move |x| ops::max_pool2(x[0].clone(), factor),
+            move |x| reference::max_pool2(x[0].clone(), factor),
+        )
+    };
+    let upsample = |low: [usize; 5], skip: [usize; 5]| {
+        Case::new(
+            format!("upsample of {low:?} to {skip:?}"),
+            vec![random(9, low), random(10, skip)],
+            |x| ops::upsample_concat(x[0].clone(), x[1].clone()),
+            |x| reference::upsample_concat(x[0].clone(), x[1].clone()),
+        )
+    };
+    vec![
+        pool([2, 2, 1, 16, 12], [1, 2, 2]),
+        pool([2, 2, 8, 9, 10], [2, 2, 2]),
+        upsample([2, 2, 1, 8, 6], [2, 3, 1, 16, 12]),
+        upsample([2, 2, 4, 4, 5], [2, 3, 8, 9, 10]),
+    ]
+}

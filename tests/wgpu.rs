@@ -1,0 +1,150 @@
+//! On a GPU, real or in software: every operation and a training step give what the CPU gives.
+//!
+//! Small on purpose. Software adapters compile each kernel for seconds, and sum wrongly over more than about
+//! 65,000 values.
+#![cfg(feature = "wgpu")]
+
+mod common;
+#[path = "support/operations.rs"]
+mod operations;
+
+use std::time::Instant;
+
+use burn::tensor::Device;
+use common::{assert_close, values};
+use hmorph::dataset::{Batch, Kind, Sample};
+use hmorph::device;
+use hmorph::loss::{Diffusion, LossConfig, Ncc};
+use hmorph::model::{Model, ModelConfig};
+use hmorph::synth::{LabelSource, SynthConfig, make_pair};
+use hmorph::train::{Adam, BatchTensors, objective};
+use hmorph::volume::Dimension;
+use operations::cases;
+
+/// Relative to the largest value: other orders of float32 sums, and a GPU's fused multiplications.
+const OPERATIONS: f32 = 1e-4;
+
+/// The first adapter, or `None` with a message.
+fn adapter() -> Option<Device> {
+    let found = device::resolve("wgpu");
+    if let Err(problem) = &found {
+        eprintln!("skipped: {problem}");
+    }
+    found.ok()
+}
+
+#[test]
+fn operations_agree_with_the_cpu() {
+    let Some(gpu) = adapter() else { return };
+    for case in cases() {
+        let started = Instant::now();
+        let found = case.run(&case.public, &gpu);
+        println!("{:5.1} s  {}", started.elapsed().as_secs_f32(), case.name);
+        let expected = case.run(&case.public, &Device::flex());
+        assert_close(&case.name, &found.value, &expected.value, OPERATIONS);
+        for (n, gradient) in found.gradients.iter().enumerate() {
+            let what = format!("{}: gradient of input {n}", case.name);
+            assert_close(&what, gradient, &expected.gradients[n], OPERATIONS);
+        }
+    }
+}
+
+#[test]
+fn a_training_step_agrees_with_the_cpu() {
+    let Some(gpu) = adapter() else { return };
+    let batch = batch();
+    let found = Step::on(&gpu, &batch);
+    let expected = Step::on(&Device::flex(), &batch);
+    // Through ten convolutions and the integration errors grow; a gradient crosses LeakyReLU's kink.
+    assert_close(
+        "displacement",
+        &found.displacement,
+        &expected.displacement,
+        1e-3,
+    );
+    assert_close("moved", &found.moved, &expected.moved, 1e-3);
+    let scalars = |step: &Step| [step.loss, step.gradient_norm, step.next_loss];
+    for (n, what) in ["loss", "gradient norm", "loss after the step"]
+        .into_iter()
+        .enumerate()
+    {
+        assert_close(what, &[scalars(&found)[n]], &[scalars(&expected)[n]], 1e-3);
+    }
+    assert!(expected.next_loss < expected.loss, "the step did not help");
+}
+
+/// A synthetic pair of 16 x 16 x 16 voxels.
+fn batch() -> Batch {
+    let shape = [16; 3];
+    let pair = make_pair(
+        &SynthConfig::default(),
+        &LabelSource::Shapes,
+        Dimension::Three,
+        shape,
+        5,
+        0,
+    )
+    .unwrap();
+    let sample = Sample {
+        kind: Kind::Synthetic,
+        fixed_id: "fixed".into(),
+        moving_id: "moving".into(),
+        fixed: pair.fixed,
+        moving: pair.moving,
+        fixed_labels: None,
+        moving_labels: None,
+        field: None,
+    };
+    Batch::from_samples(0, Dimension::Three, &[sample]).unwrap()
+}
+
+/// What one training step of a small model gives.
+struct Step {
+    displacement: Vec<f32>,
+    moved: Vec<f32>,
+    loss: f32,
+    gradient_norm: f32,
+    /// Of the same pair after the step.
+    next_loss: f32,
+}
+
+impl Step {
+    fn on(device: &Device, batch: &Batch) -> Self {
+        let config = ModelConfig {
+            encoder_features: vec![4, 4],
+            decoder_features: vec![4, 4, 4],
+            int_steps: 4,
+            // Large enough that no gradient drowns in rounding, which Adam would magnify.
+            flow_std: 0.1,
+            ..ModelConfig::default()
+        };
+        let model = Model::new(&config, 3, &device.clone().autodiff()).unwrap();
+        let mut adam = Adam::new(&model, 0.0, 0.0, &[]).unwrap();
+        let loss = LossConfig {
+            ncc: Some(Ncc {
+                window: 5,
+                ..Ncc::default()
+            }),
+            diffusion: Some(Diffusion::default()),
+            ..LossConfig::default()
+        };
+        let images = BatchTensors::new(batch, device);
+        let judge = |model: &Model| {
+            let prediction = model.forward(images.moving.clone(), images.fixed.clone());
+            let judged = objective(&loss, model, batch, &images, &prediction, None).unwrap();
+            (prediction, judged.total)
+        };
+        let (prediction, total) = judge(&model);
+        let (displacement, moved) = (values(prediction.displacement), values(prediction.moved));
+        let before = total.clone().into_scalar::<f32>();
+        let (model, report) = adam.step(model, total.backward(), 1e-3);
+        let after = judge(&model).1.into_scalar::<f32>();
+        Self {
+            displacement,
+            moved,
+            loss: before,
+            gradient_norm: report.gradient_norm,
+            next_loss: after,
+        }
+    }
+}
