@@ -48,13 +48,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// Uses against the direction, each with its reason: `(file, what it uses)`.
+/// Uses against the direction, each with its reason: `(file or folder, what it uses)`.
 const EXCEPTIONS: &[(&str, &str)] = &[
     // Weights say how the images of their training met, so that `register` does the same; the choice is
     // a setting of `[data]` and stays with the others.
     ("model/weights.rs", "dataset::Align"),
-    // A session is made of the settings of a whole run, which hold those of the trainer.
-    ("train/session.rs", "config"),
+    // The trainer follows, keeps and compares the settings of a whole run, which hold its own.
+    ("train/", "config"),
 ];
 
 /// Modules that compute on plain memory: they must not know burn.
@@ -122,8 +122,8 @@ fn first(path: &str) -> &str {
 }
 
 fn excepted(source: &Source, path: &str) -> bool {
-    EXCEPTIONS.iter().any(|(file, used)| {
-        *file == source.file
+    EXCEPTIONS.iter().any(|(place, used)| {
+        source.file.starts_with(place)
             && path
                 .strip_prefix(used)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -134,7 +134,8 @@ fn excepted(source: &Source, path: &str) -> bool {
 fn dependencies_point_down() {
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
-    for source in sources().iter().filter(|s| s.module != "lib") {
+    let sources = sources();
+    for source in sources.iter().filter(|s| s.module != "lib") {
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == source.module) else {
             problems.push(format!(
                 "{}: a new module; place it in ALLOWED",
@@ -184,13 +185,13 @@ fn the_table_has_no_cycle() {
 #[test]
 fn exceptions_are_still_needed() {
     let sources = sources();
-    for (file, used) in EXCEPTIONS {
-        let source = sources.iter().find(|s| s.file == *file);
-        let source = source.unwrap_or_else(|| panic!("{file} is gone; remove its exception"));
-        let needed = paths_after(&source.code, "crate::")
+    for (place, used) in EXCEPTIONS {
+        let needed = sources
             .iter()
+            .filter(|source| source.file.starts_with(place))
+            .flat_map(|source| paths_after(&source.code, "crate::"))
             .any(|path| path.starts_with(used));
-        assert!(needed, "{file} no longer uses {used}; remove the exception");
+        assert!(needed, "{place} does not use {used}; remove the exception");
     }
 }
 
