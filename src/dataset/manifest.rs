@@ -138,7 +138,7 @@ pub(super) fn shorten_ids(entries: &mut [Entry]) {
 }
 
 /// File name without the endings of image files, which may be double (`.nii.gz`).
-fn stem(path: &Path) -> String {
+pub fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     match name.rsplit_once('.') {

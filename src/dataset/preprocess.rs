@@ -130,7 +130,7 @@ pub(super) fn image_on(image: &Image, target: &Geometry) -> Result<Image> {
     image_to(image, target, Interpolation::Linear, Outside::Value(0.0))
 }
 
-fn check_labels(path: &Path, labels: &Geometry, image: &Geometry) -> Result<()> {
+pub fn check_labels(path: &Path, labels: &Geometry, image: &Geometry) -> Result<()> {
     if labels.shape != image.shape {
         return Err(Error::file(
             path,

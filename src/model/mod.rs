@@ -1,9 +1,11 @@
 //! A registration model: a network, its settings, and how its output becomes a transform.
 
+mod builtin;
 mod config;
 mod network;
 mod weights;
 
+pub use builtin::builtin;
 pub use config::{ModelConfig, TransformKind};
 pub use network::{Model, Prediction};
 pub use weights::{ModelCard, WeightsFile};

@@ -181,7 +181,11 @@ impl WeightsFile {
     fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
         let (shape, values) = &self.tensors[name];
         let tensor = Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device);
-        tensor.require_grad()
+        if device.is_autodiff() {
+            tensor.require_grad()
+        } else {
+            tensor
+        }
     }
 }
 

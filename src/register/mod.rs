@@ -1,1 +1,162 @@
+//! Registers a pair of scans: the network's view of them, its transform, and the way back to the scans' own grids.
 //!
+//! ```text
+//! fixed grid --A_F--> fixed world --linear--> moving world --A_M^-1--> moving grid
+//!                        |  A_N^-1                ^ A_N
+//!                        v                        |
+//!                     network grid: x -> x + u(x)
+//! ```
+//!
+//! The complete forward transform takes a fixed voxel to the network grid, adds the network's displacement, and goes
+//! on through `linear` to the moving scan; the inverse runs back. Both are kept as displacements on the scans' own
+//! grids, so that one interpolation makes the moved image.
+
+mod field;
+mod fill;
+mod network;
+mod prepare;
+mod quality;
+mod result_folder;
+mod transform;
+
+pub use fill::Fill;
+pub use network::{NetworkFields, predict};
+pub use prepare::{NetworkPair, Scan, prepare};
+pub use quality::{Assessed, Assessment, Measures, Quality, assess};
+pub use result_folder::{RECORD, ResultFolder};
+pub use transform::{Transform, map_point, pull_image, pull_labels};
+
+use burn::tensor::Device;
+use nalgebra::Matrix4;
+
+use crate::dataset::{Align, Preprocessing};
+use crate::error::Result;
+use crate::metric::{InverseConsistency, inverse_consistency};
+use crate::model::{Model, ModelCard};
+use crate::volume::intensity::Normalisation;
+use crate::volume::resample::{Interpolation, voxel_map};
+use crate::volume::{Affine, DisplacementField, Geometry, Image, LabelMap};
+
+/// The transform between two scans.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The grid that the network worked on.
+    pub network_grid: Geometry,
+    /// Fixed world to moving world (RAS mm), before the network.
+    pub linear: Matrix4<f64>,
+    /// Complete pull on the fixed scan's grid, its voxels: places in the fixed world to the moving world.
+    pub forward: DisplacementField,
+    /// The network's part of `forward`, on the same grid: without `linear`.
+    pub deformation: DisplacementField,
+    /// Complete pull on the moving scan's grid, its voxels: it brings the fixed scan there.
+    pub inverse: DisplacementField,
+    /// How far the network's forward and inverse transforms undo each other.
+    pub inverse_error: InverseConsistency,
+}
+
+/// How scans are brought to the images a model was trained on; `normalize` replaces the model's own normalisation.
+///
+/// # Errors
+/// Normalisation settings out of order, an unreadable reference image.
+pub fn preprocessing(card: &ModelCard, normalize: Option<&Normalisation>) -> Result<Preprocessing> {
+    let axes = card.config.dimension.axes();
+    Ok(Preprocessing {
+        slice: None,
+        orientation: card.orientation.clone(),
+        spacing: card.spacing.map(|spacing| spacing[..axes].to_vec()),
+        crop_foreground: None,
+        normaliser: normalize.unwrap_or(&card.normalize).prepare()?,
+    })
+}
+
+/// Registers `moving` to `fixed`.
+///
+/// # Errors
+/// Those of [`prepare`] and [`predict`].
+pub fn register(
+    fixed: Scan,
+    moving: Scan,
+    model: &Model,
+    preprocessing: &Preprocessing,
+    align: Align,
+    device: &Device,
+) -> Result<Registration> {
+    let factor = model.config().size_factor();
+    let pair = prepare(fixed, moving, preprocessing, align, factor)?;
+    let fields = predict(model, &pair, device)?;
+    back_to_scans(
+        &pair,
+        &fields,
+        &fixed.image.geometry,
+        &moving.image.geometry,
+    )
+}
+
+/// The transform on the scans' own grids.
+///
+/// # Errors
+/// 2-D scans whose planes are not parallel.
+pub fn back_to_scans(
+    pair: &NetworkPair,
+    fields: &NetworkFields,
+    fixed: &Geometry,
+    moving: &Geometry,
+) -> Result<Registration> {
+    let grid = pair.grid();
+    // The network's grid as the moving world sees it.
+    let beside_moving = Geometry::new(
+        grid.shape,
+        grid.dimension,
+        Affine(pair.linear * grid.affine.0),
+    );
+    let to_network = voxel_map(grid, fixed)?;
+    let lift = |field, onto, before, after: &Geometry| -> Result<DisplacementField> {
+        Ok(field::lift(field, onto, before, &voxel_map(onto, after)?))
+    };
+    Ok(Registration {
+        network_grid: grid.clone(),
+        linear: pair.linear,
+        forward: lift(&fields.forward, fixed, &to_network, &beside_moving)?,
+        deformation: lift(&fields.forward, fixed, &to_network, grid)?,
+        inverse: lift(
+            &fields.inverse,
+            moving,
+            &voxel_map(&beside_moving, moving)?,
+            grid,
+        )?,
+        inverse_error: inverse_consistency(&fields.forward, &fields.inverse)?,
+    })
+}
+
+impl Registration {
+    /// The moving scan on the fixed grid, in one interpolation.
+    ///
+    /// # Errors
+    /// Those of [`pull_image`].
+    pub fn moved(&self, moving: &Image, fill: Fill) -> Result<Image> {
+        let outside = fill.outside(moving);
+        let grid = &self.forward.geometry;
+        pull_image(moving, grid, &self.end()?, Interpolation::Linear, outside)
+    }
+
+    /// Labels of the moving scan on the fixed grid, by the nearest voxel.
+    ///
+    /// # Errors
+    /// Those of [`pull_labels`].
+    pub fn moved_labels(&self, labels: &LabelMap) -> Result<LabelMap> {
+        pull_labels(labels, &self.forward.geometry, &self.end()?)
+    }
+
+    /// The transform without the network's part: what comparisons call "before".
+    pub fn start(&self) -> [Transform; 1] {
+        [Transform::Affine(self.linear)]
+    }
+
+    /// The complete transform.
+    ///
+    /// # Errors
+    /// A grid whose affine has no inverse.
+    pub fn end(&self) -> Result<[Transform; 1]> {
+        Ok([Transform::field(self.forward.clone())?])
+    }
+}

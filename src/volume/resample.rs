@@ -37,14 +37,32 @@ pub fn image_to(
     interpolation: Interpolation,
     outside: Outside,
 ) -> Result<Image> {
+    let map = voxel_map(&image.geometry, target)?;
+    Ok(image_at(
+        image,
+        target,
+        |voxel| place(&map, voxel),
+        interpolation,
+        outside,
+    ))
+}
+
+/// The image whose voxel `x` on the grid `target` takes the value at `position(x)`, in voxels of `image`.
+pub fn image_at(
+    image: &Image,
+    target: &Geometry,
+    position: impl Fn(Vector3<f64>) -> Vector3<f64> + Sync,
+    interpolation: Interpolation,
+    outside: Outside,
+) -> Image {
     let fill = match outside {
         Outside::Value(value) => Some(value),
         Outside::Edge => None,
     };
     let view = image.data.view();
     match interpolation {
-        Interpolation::Linear => on_grid(image, target, fill, |p| linear(&view, p)),
-        Interpolation::Nearest => on_grid(image, target, fill, |p| nearest(&view, p)),
+        Interpolation::Linear => on_grid(image, target, fill, position, |p| linear(&view, p)),
+        Interpolation::Nearest => on_grid(image, target, fill, position, |p| nearest(&view, p)),
     }
 }
 
@@ -53,8 +71,18 @@ pub fn image_to(
 /// # Errors
 /// As [`image_to`].
 pub fn labels_to(labels: &LabelMap, target: &Geometry) -> Result<LabelMap> {
+    let map = voxel_map(&labels.geometry, target)?;
+    Ok(labels_at(labels, target, |voxel| place(&map, voxel)))
+}
+
+/// As [`image_at`] for labels: nearest voxel, 0 outside.
+pub fn labels_at(
+    labels: &LabelMap,
+    target: &Geometry,
+    position: impl Fn(Vector3<f64>) -> Vector3<f64> + Sync,
+) -> LabelMap {
     let view = labels.data.view();
-    on_grid(labels, target, Some(0), |p| nearest(&view, p))
+    on_grid(labels, target, Some(0), position, |p| nearest(&view, p))
 }
 
 /// Brings a field onto another grid: linear between voxels, edge values outside, vectors turned into voxels of
@@ -90,8 +118,11 @@ pub fn field_to(field: &DisplacementField, target: &Geometry) -> Result<Displace
     })
 }
 
-/// Maps voxel positions of `from` to voxel positions of `to`.
-fn voxel_map(to: &Geometry, from: &Geometry) -> Result<Matrix4<f64>> {
+/// Maps voxel positions of `from` to voxel positions of `to`; between 2-D grids to `k = 0`.
+///
+/// # Errors
+/// As [`image_to`].
+pub fn voxel_map(to: &Geometry, from: &Geometry) -> Result<Matrix4<f64>> {
     let inverse = to
         .affine
         .inverse()
@@ -118,23 +149,26 @@ fn check_parallel(map: &Matrix4<f64>, to: &Affine, from: &Affine) -> Result<()> 
     ))
 }
 
+/// `map` applied to a position.
+pub(crate) fn place(map: &Matrix4<f64>, position: Vector3<f64>) -> Vector3<f64> {
+    (map * position.push(1.0)).xyz()
+}
+
 /// Evaluates `value` at the source position of every target voxel; `fill` is for positions outside.
 fn on_grid<T: Copy + Default + Send + Sync>(
     source: &Volume<T>,
     target: &Geometry,
     fill: Option<T>,
+    position: impl Fn(Vector3<f64>) -> Vector3<f64> + Sync,
     value: impl Fn(Vector3<f64>) -> T + Sync,
-) -> Result<Volume<T>> {
-    let map = voxel_map(&source.geometry, target)?;
+) -> Volume<T> {
     let highest = Vector3::from(source.geometry.shape.map(|n| n as f64 - 1.0));
     let [_, nj, nk] = target.shape;
     let mut data = vec![T::default(); target.voxels()];
-    let step = map.fixed_view::<3, 1>(0, 2).into_owned();
     data.par_chunks_mut(nk).enumerate().for_each(|(row, out)| {
         let (i, j) = ((row / nj) as f64, (row % nj) as f64);
-        let start = (map * nalgebra::Vector4::new(i, j, 0.0, 1.0)).xyz();
         for (k, out) in out.iter_mut().enumerate() {
-            let position = (start + step * k as f64).map(snapped);
+            let position = position(Vector3::new(i, j, k as f64)).map(snapped);
             let inside = (0..3).all(|a| position[a] >= -0.5 && position[a] <= highest[a] + 0.5);
             *out = match fill {
                 Some(fill) if !inside => fill,
@@ -143,16 +177,16 @@ fn on_grid<T: Copy + Default + Send + Sync>(
         }
     });
     let data = Array3::from_shape_vec(target.shape, data).expect("one value per voxel");
-    Ok(Volume {
+    Volume {
         data,
         geometry: target.clone(),
-    })
+    }
 }
 
-/// Rounding in the affines must not make a voxel centre a mixture of voxels.
-fn snapped(position: f64) -> f64 {
+/// Rounding, in affines and in fields of float32, must not make a voxel centre a mixture of voxels.
+pub(crate) fn snapped(position: f64) -> f64 {
     let whole = position.round();
-    if (position - whole).abs() < 1e-6 {
+    if (position - whole).abs() < 1e-5 {
         whole
     } else {
         position

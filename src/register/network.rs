@@ -1,0 +1,72 @@
+//! What the model says about a prepared pair.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::Array4;
+
+use super::prepare::NetworkPair;
+use crate::error::{Error, Result};
+use crate::kernels::field;
+use crate::model::{Model, TransformKind};
+use crate::volume::{DisplacementField, Geometry, Image};
+
+/// Updates of the fixed-point inversion at most, and the residual in voxels that ends it.
+const INVERSION: (usize, f32) = (100, 0.01);
+
+/// The transform on the network's grid, in its voxels.
+#[derive(Debug, Clone)]
+pub struct NetworkFields {
+    /// The pull that makes the moved image.
+    pub forward: DisplacementField,
+    /// The pull that undoes it: the negated velocity integrated, or the displacement inverted by a fixed point.
+    pub inverse: DisplacementField,
+}
+
+/// Runs the model on `device`.
+///
+/// # Errors
+/// A model that predicts numbers that are not finite.
+pub fn predict(model: &Model, pair: &NetworkPair, device: &Device) -> Result<NetworkFields> {
+    let grid = pair.grid();
+    let extent = grid.tensor_shape();
+    let prediction = model.forward(tensor(&pair.moving, device), tensor(&pair.fixed, device));
+    let forward = values(prediction.displacement)?;
+    let inverse = match model.config().transform {
+        TransformKind::Velocity => values(model.transform(prediction.regularised.neg(), extent))?,
+        TransformKind::Displacement => {
+            let (updates, tolerance) = INVERSION;
+            field::invert(&forward, grid.dimension.axes(), extent, updates, tolerance).0
+        }
+    };
+    Ok(NetworkFields {
+        forward: on_grid(forward, grid),
+        inverse: on_grid(inverse, grid),
+    })
+}
+
+fn tensor(image: &Image, device: &Device) -> Tensor<5> {
+    let [d, h, w] = image.geometry.tensor_shape();
+    let voxels: Vec<f32> = image.data.iter().copied().collect();
+    Tensor::from_data(TensorData::new(voxels, [1, 1, d, h, w]), device)
+}
+
+fn values(field: Tensor<5>) -> Result<Vec<f32>> {
+    let values: Vec<f32> = field
+        .into_data()
+        .try_to_vec()
+        .expect("displacements are 32-bit floats");
+    if values.iter().all(|u| u.is_finite()) {
+        return Ok(values);
+    }
+    Err(Error::invalid(
+        "the model predicts displacements that are not finite; its weights, or the normalisation, do not fit these images",
+    ))
+}
+
+fn on_grid(values: Vec<f32>, grid: &Geometry) -> DisplacementField {
+    let [i, j, k] = grid.shape;
+    let shape = (grid.dimension.axes(), i, j, k);
+    DisplacementField {
+        data: Array4::from_shape_vec(shape, values).expect("a vector per voxel of the grid"),
+        geometry: grid.clone(),
+    }
+}

@@ -1,0 +1,159 @@
+//! A folder of results that appears whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+
+/// The file that marks a folder as a result that `--force` may replace.
+pub const RECORD: &str = "run.json";
+
+/// Results in a temporary folder beside their place, until [`ResultFolder::finish`] renames it.
+#[derive(Debug)]
+pub struct ResultFolder {
+    temporary: TempDir,
+    target: PathBuf,
+}
+
+impl ResultFolder {
+    /// Whether results may go to `target`; call it before the work.
+    ///
+    /// # Errors
+    /// Something is there and `force` is not set, or it is not a folder with a result of hmorph.
+    pub fn check(target: &Path, force: bool) -> Result<()> {
+        if !target.try_exists().map_err(|e| Error::io(target, e))? {
+            return Ok(());
+        }
+        let empty = || std::fs::read_dir(target).is_ok_and(|mut files| files.next().is_none());
+        let problem = if !target.is_dir() {
+            "is a file; name a folder for the results"
+        } else if empty() || (force && target.join(RECORD).is_file()) {
+            return Ok(());
+        } else if force {
+            "holds something else than results of hmorph (no run.json), which --force does not replace; choose \
+             another folder with -o"
+        } else {
+            "exists; choose another folder with -o, or replace the results with --force"
+        };
+        Err(Error::file(target, problem))
+    }
+
+    /// Makes the temporary folder, and the folders above `target` where they are missing.
+    ///
+    /// # Errors
+    /// Those of [`ResultFolder::check`], and refusals of the operating system.
+    pub fn new(target: &Path, force: bool) -> Result<Self> {
+        Self::check(target, force)?;
+        let parent = parent(target);
+        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        let temporary = builder()
+            .tempdir_in(parent)
+            .map_err(|e| Error::io(parent, e))?;
+        Ok(Self {
+            temporary,
+            target: target.to_path_buf(),
+        })
+    }
+
+    /// Where to write the file `name`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.temporary.path().join(name)
+    }
+
+    /// Gives the folder its name; results that were there before are removed.
+    ///
+    /// # Errors
+    /// Refusals of the operating system; what was there before is kept then.
+    pub fn finish(self) -> Result<()> {
+        let target = &self.target;
+        let at = |e| Error::io(target, e);
+        let old = match target.is_dir() {
+            false => None,
+            true => {
+                let aside = builder().tempdir_in(parent(target)).map_err(at)?;
+                std::fs::rename(target, aside.path().join("old")).map_err(at)?;
+                Some(aside)
+            }
+        };
+        if let Err(error) = std::fs::rename(self.temporary.path(), target) {
+            if let Some(aside) = &old {
+                std::fs::rename(aside.path().join("old"), target).map_err(at)?;
+            }
+            return Err(at(error));
+        }
+        // The folder has gone to its place: there is nothing left to remove.
+        let _ = self.temporary.keep();
+        Ok(())
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".hmorph-");
+    #[cfg(unix)]
+    {
+        // The usual mode of a new folder; tempfile's own is private to the user.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o777));
+    }
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_result_appears_at_the_end_and_a_failure_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("deep/out");
+        let folder = ResultFolder::new(&target, false).unwrap();
+        std::fs::write(folder.path(RECORD), "{}").unwrap();
+        assert!(!target.exists());
+        folder.finish().unwrap();
+        assert_eq!(files(&target), [RECORD]);
+
+        drop(ResultFolder::new(&target, true).unwrap());
+        assert_eq!(files(&home.path().join("deep")), ["out"]);
+    }
+
+    #[test]
+    fn only_results_are_replaced_and_only_with_force() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("out");
+        std::fs::create_dir(&target).unwrap();
+        assert!(
+            ResultFolder::check(&target, false).is_ok(),
+            "an empty folder is free"
+        );
+        std::fs::write(target.join("thesis.txt"), "years of work").unwrap();
+        for force in [false, true] {
+            assert!(ResultFolder::check(&target, force).is_err());
+        }
+        std::fs::write(target.join(RECORD), "{}").unwrap();
+        let error = ResultFolder::new(&target, false).unwrap_err().to_string();
+        assert!(error.contains("--force"), "{error}");
+        let folder = ResultFolder::new(&target, true).unwrap();
+        std::fs::write(folder.path("new.txt"), "new").unwrap();
+        folder.finish().unwrap();
+        assert_eq!(files(&target), ["new.txt"]);
+        assert_eq!(files(home.path()), ["out"]);
+    }
+}
