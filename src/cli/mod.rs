@@ -1,8 +1,16 @@
 //! The command line: one file a subcommand, each parse -> plan -> run.
 
+mod apply;
 mod common;
+mod info;
+mod points;
 mod progress;
+mod record;
+mod register;
+mod registrar;
+mod scan;
 mod train;
+mod transforms;
 
 pub use common::Common;
 
@@ -22,6 +30,9 @@ pub struct Cli {
 enum Command {
     Train(train::TrainArgs),
     Finetune(train::FinetuneArgs),
+    Register(register::RegisterArgs),
+    Apply(apply::ApplyArgs),
+    Info(info::InfoArgs),
 }
 
 impl Cli {
@@ -34,6 +45,9 @@ impl Cli {
         match &self.command {
             Command::Train(args) => train::run(args, &self.common),
             Command::Finetune(args) => train::run_finetune(args, &self.common),
+            Command::Register(args) => register::run(args, &self.common),
+            Command::Apply(args) => apply::run(args, &self.common),
+            Command::Info(args) => info::run(args, &self.common),
         }
     }
 }

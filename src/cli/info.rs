@@ -1,0 +1,186 @@
+//! `hmorph info`: what a file or folder holds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use serde_json::{Value, json};
+
+use super::Common;
+use crate::error::{Error, Result};
+use crate::metric::folding;
+use crate::model::WeightsFile;
+use crate::register::RECORD;
+use crate::volume::{FileInfo, Kind, probe, read_affine, read_field};
+
+/// Describe images, transforms, weights files and run folders
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hmorph info scan.nii.gz
+  hmorph info --json scan.nii.gz | jq .spacing
+  hmorph info runs/brains runs/brains/best.safetensors patient_to_atlas/forward.nii.gz
+
+Images: shape, voxel type, voxel size (mm), orientation, voxel-to-world matrix (RAS mm), and minimum, maximum and sum of
+the finite voxels after the file's intensity scaling. Displacement fields: lengths in mm and folds. With --json one
+line per file, each a JSON object.")]
+pub struct InfoArgs {
+    /// Files and run folders
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// One JSON object per line and file
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs `hmorph info`; prints also with `--quiet`, since printing is the work.
+///
+/// # Errors
+/// Names the files that cannot be read, after the others have been described.
+pub fn run(args: &InfoArgs, _common: &Common) -> anyhow::Result<()> {
+    let mut problems = Vec::new();
+    for path in &args.files {
+        match describe(path) {
+            Ok(facts) if args.json => println!("{facts}"),
+            Ok(facts) => println!("{}", text(path, &facts)),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => bail!(problems.join("\n")),
+    }
+}
+
+fn describe(path: &Path) -> Result<Value> {
+    if path.is_dir() {
+        return folder(path);
+    }
+    let suffix = path
+        .extension()
+        .and_then(|s| s.to_str())
+        .unwrap_or_default()
+        .to_lowercase();
+    match suffix.as_str() {
+        "safetensors" => weights(path),
+        "mat" | "tfm" | "txt" | "lta" => affine(path),
+        _ => image(path),
+    }
+}
+
+fn image(path: &Path) -> Result<Value> {
+    let info: FileInfo = probe(path)?;
+    let kind = info.kind;
+    let mut facts = serde_json::to_value(info).map_err(|e| Error::file(path, e.to_string()))?;
+    if let (Kind::DisplacementField, Value::Object(facts)) = (kind, &mut facts) {
+        facts.extend(field(path)?);
+    }
+    Ok(facts)
+}
+
+/// Lengths in millimetres, and folds.
+fn field(path: &Path) -> Result<serde_json::Map<String, Value>> {
+    let field = read_field(path)?;
+    let linear = field.geometry.affine.linear();
+    let (mut longest, mut sum) = (0.0_f64, 0.0);
+    for vector in field.data.lanes(ndarray::Axis(0)) {
+        let mut u = nalgebra::Vector3::zeros();
+        for (component, &value) in vector.iter().enumerate() {
+            u[component] = f64::from(value);
+        }
+        let length = (linear * u).norm();
+        longest = longest.max(length);
+        sum += length;
+    }
+    let folds = folding(&field, None)?;
+    let facts = json!({
+        "longest_mm": longest, "mean_length_mm": sum / field.geometry.voxels() as f64,
+        "folded_voxels": folds.folded, "folded_percent": folds.percent(),
+        "least_jacobian": folds.least,
+    });
+    match facts {
+        Value::Object(facts) => Ok(facts),
+        _ => unreachable!("the macro makes an object"),
+    }
+}
+
+fn affine(path: &Path) -> Result<Value> {
+    let matrix = read_affine(path)?.0;
+    let rows: Vec<Vec<f64>> = matrix
+        .row_iter()
+        .map(|row| row.iter().copied().collect())
+        .collect();
+    Ok(json!({
+        "path": path, "kind": "affine", "direction": "fixed to moving, RAS mm", "matrix": rows,
+        "determinant": matrix.determinant(),
+    }))
+}
+
+fn weights(path: &Path) -> Result<Value> {
+    let file = WeightsFile::read(path)?;
+    let parameters: usize = file.tensors.values().map(|(_, values)| values.len()).sum();
+    let mut facts = json!({
+        "path": path, "kind": "weights", "parameters": parameters, "tensors": file.tensors.len(),
+    });
+    let card = serde_json::to_value(&file.card).map_err(|e| Error::file(path, e.to_string()))?;
+    if let (Value::Object(facts), Value::Object(card)) = (&mut facts, card) {
+        facts.extend(card);
+    }
+    Ok(facts)
+}
+
+fn folder(path: &Path) -> Result<Value> {
+    let record = path.join(RECORD);
+    if !record.is_file() {
+        return Err(Error::file(
+            path,
+            format!("a folder without {RECORD}: no run of hmorph"),
+        ));
+    }
+    let text = std::fs::read(&record).map_err(|e| Error::io(&record, e))?;
+    let run: Value =
+        serde_json::from_slice(&text).map_err(|e| Error::file(&record, e.to_string()))?;
+    let entries = std::fs::read_dir(path).map_err(|e| Error::io(path, e))?;
+    let mut files: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    Ok(json!({ "path": path, "kind": "run", "files": files, "run": run }))
+}
+
+/// The same facts to read: one a line, matrices by rows.
+fn text(path: &Path, facts: &Value) -> String {
+    let mut lines = vec![path.display().to_string()];
+    lines_of(facts, 1, &mut lines);
+    lines.join("\n")
+}
+
+fn lines_of(facts: &Value, depth: usize, lines: &mut Vec<String>) {
+    let Value::Object(facts) = facts else { return };
+    let indent = "  ".repeat(depth);
+    for (key, value) in facts
+        .iter()
+        .filter(|(key, value)| *key != "path" && !value.is_null())
+    {
+        match value {
+            Value::Object(_) => {
+                lines.push(format!("{indent}{key}"));
+                lines_of(value, depth + 1, lines);
+            }
+            Value::Array(rows) if rows.iter().any(Value::is_array) => {
+                lines.push(format!("{indent}{key}"));
+                lines.extend(rows.iter().map(|row| format!("{indent}  {}", plain(row))));
+            }
+            _ => lines.push(format!("{indent}{key:<14} {}", plain(value))),
+        }
+    }
+}
+
+/// A value without quotes and brackets.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
+        _ => value.to_string(),
+    }
+}
