@@ -6,7 +6,7 @@ mod operations;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{assert_close, values};
-use hmorph::ops::{self, Border, reference};
+use hmorph::ops::{self, Border};
 use operations::cases;
 
 /// Relative to the largest value: float32 sums of at most some 2,000 products, in another order.
@@ -30,7 +30,7 @@ fn kernels_agree_with_the_composed_forms() {
 }
 
 #[test]
-fn a_position_that_is_not_a_number_gives_zero_in_both_forms() {
+fn a_position_that_is_not_a_number_gives_zero() {
     let device = Device::flex();
     let image = Tensor::<5>::ones([1, 1, 1, 2, 2], &device);
     let mut field = vec![0.0; 8];
@@ -38,10 +38,7 @@ fn a_position_that_is_not_a_number_gives_zero_in_both_forms() {
     let field = TensorData::new(field, [1, 2, 1, 2, 2]);
     let field = Tensor::<5>::from_data(field, &device);
     for border in [Border::Zeros, Border::Edge] {
-        let expected = [1.0, 0.0, 1.0, 1.0];
-        let fast = ops::warp(image.clone(), field.clone(), border);
-        assert_eq!(values(fast), expected, "{border:?}");
-        let composed = reference::warp(image.clone(), field.clone(), border);
-        assert_eq!(values(composed), expected, "composed, {border:?}");
+        let moved = ops::warp(image.clone(), field.clone(), border);
+        assert_eq!(values(moved), [1.0, 0.0, 1.0, 1.0], "{border:?}");
     }
 }
