@@ -183,16 +183,28 @@ fn folds_and_log_jacobian_equal_numpy() {
     // Determinants are made in float32: 1e-6 of their terms.
     close(found.least, -7.351500101387502, 1e-5);
     close(found.percent(), 13700.0 / 504.0, 1e-12);
-    close(sd_log_jacobian(&volume(1.0)), 9.25368364839107, 1e-5);
+    close(
+        sd_log_jacobian(&volume(1.0), None).unwrap(),
+        9.25368364839107,
+        1e-5,
+    );
     // d = det(u / 8); d = det(u2); d = det(u2 / 4)
     let small = folding(&volume(0.125), None).unwrap();
     assert_eq!(small.folded, 0);
     close(small.least, 0.5436949479626492, 1e-5);
-    close(sd_log_jacobian(&volume(0.125)), 0.15720949588177402, 1e-5);
+    close(
+        sd_log_jacobian(&volume(0.125), None).unwrap(),
+        0.15720949588177402,
+        1e-5,
+    );
     let plane = folding(&slice(1.0), None).unwrap();
     assert_eq!((plane.folded, plane.voxels), (17, 72));
     close(plane.least, -1.1640001252889647, 1e-5);
-    close(sd_log_jacobian(&slice(0.25)), 0.26640719474268626, 1e-5);
+    close(
+        sd_log_jacobian(&slice(0.25), None).unwrap(),
+        0.26640719474268626,
+        1e-5,
+    );
 }
 
 #[test]
@@ -211,15 +223,27 @@ fn learn2reg_spread_equals_its_formula() {
     // J = np.stack([[nd.correlate(c, a, mode='constant') for c in u] for a in g])
     // J = (J + np.eye(3).reshape(3, 3, 1, 1, 1))[:, :, 2:-2, 2:-2, 2:-2].transpose(2, 3, 4, 0, 1)
     // np.log((np.linalg.det(J) + 3).clip(1e-9, 1e9)).std()
-    close(sd_log_jacobian_l2r(&volume(1.0)), 0.2330285504446304, 1e-6);
+    close(
+        sd_log_jacobian_l2r(&volume(1.0), None).unwrap(),
+        0.2330285504446304,
+        1e-6,
+    );
     // The same of u / 8.
     close(
-        sd_log_jacobian_l2r(&volume(0.125)),
+        sd_log_jacobian_l2r(&volume(0.125), None).unwrap(),
         0.025553241631780278,
         1e-6,
     );
+    // m = np.indices((7, 8, 9)).sum(0) % 3 > 0; the same, but .. .clip(1e-9, 1e9))[m[2:-2, 2:-2, 2:-2]].std()
+    let mask = Array3::from_shape_fn((7, 8, 9), |(i, j, k)| (i + j + k) % 3 > 0);
+    close(
+        sd_log_jacobian_l2r(&volume(1.0), Some(&mask)).unwrap(),
+        0.22059979823013423,
+        1e-6,
+    );
     // Too small to crop two voxels from each side.
-    assert!(sd_log_jacobian_l2r(&field([7, 4, 9], Dimension::Three, 1.0)).is_nan());
+    let thin = field([7, 4, 9], Dimension::Three, 1.0);
+    assert!(sd_log_jacobian_l2r(&thin, None).unwrap().is_nan());
 }
 
 #[test]
@@ -268,8 +292,8 @@ fn fields_that_are_not_numbers_are_reported() {
     // Central differences at its six neighbours.
     assert_eq!(found.folded, 6);
     assert!(found.least.is_nan());
-    assert!(sd_log_jacobian(&broken).is_nan());
-    assert!(sd_log_jacobian_l2r(&broken).is_nan());
+    assert!(sd_log_jacobian(&broken, None).unwrap().is_nan());
+    assert!(sd_log_jacobian_l2r(&broken, None).unwrap().is_nan());
     assert!(
         non_diffeomorphic_volume(&broken, None)
             .unwrap()

@@ -1,7 +1,11 @@
 //! Regularity of a displacement from its Jacobian determinant: folds and spread of the log.
+//!
+//! Determinants are those of [`crate::kernels::jacobian`] (float32); counts and sums are exact and
+//! float64.
 
 use super::labels::same_shape;
 use crate::error::Result;
+use crate::kernels::jacobian;
 use crate::volume::DisplacementField;
 use ndarray::Array3;
 
@@ -30,22 +34,12 @@ impl Folding {
 /// # Errors
 /// The mask is not of the field's shape.
 pub fn folding(field: &DisplacementField, mask: Option<&Array3<bool>>) -> Result<Folding> {
-    if let Some(mask) = mask {
-        same_shape("field and mask", &field.data.shape()[1..], mask.shape())?;
-    }
     let mut result = Folding {
         folded: 0,
         voxels: 0,
         least: f64::INFINITY,
     };
-    let mut inside = mask.map(|mask| mask.iter());
-    for determinant in determinants(field) {
-        if inside
-            .as_mut()
-            .is_some_and(|mask| mask.next() == Some(&false))
-        {
-            continue;
-        }
+    for determinant in counted(field, mask, 0)? {
         result.voxels += 1;
         // Not `<= 0`: a determinant that is no number is no proof of a one-to-one map.
         result.folded += usize::from(!matches!(
@@ -59,12 +53,16 @@ pub fn folding(field: &DisplacementField, mask: Option<&Array3<bool>>) -> Result
     Ok(result)
 }
 
-/// Standard deviation (population) of `log(max(det, 1e-9))` over the grid; `NaN` when a determinant is
-/// not a number.
-pub fn sd_log_jacobian(field: &DisplacementField) -> f64 {
-    sd(determinants(field)
-        .into_iter()
-        .map(|d| log_clipped(d, f64::INFINITY)))
+/// Standard deviation (population) of `log(max(det, 1e-9))` over the voxels of `mask` (all, without
+/// one); `NaN` when a determinant there is not a number.
+///
+/// # Errors
+/// The mask is not of the field's shape.
+pub fn sd_log_jacobian(field: &DisplacementField, mask: Option<&Array3<bool>>) -> Result<f64> {
+    let counted = counted(field, mask, 0)?;
+    Ok(sd(counted.map(|determinant| {
+        log_clipped(determinant, f64::INFINITY)
+    })))
 }
 
 /// The same as the Learn2Reg evaluation computes it: `log(clip(det + 3, 1e-9, 1e9))` over the grid less
@@ -72,20 +70,37 @@ pub fn sd_log_jacobian(field: &DisplacementField) -> f64 {
 ///
 /// The 3 is in their code (evaluation.py, 2022 to 2025); values are comparable to published Learn2Reg
 /// results only. `NaN` when an axis has fewer than five voxels.
-pub fn sd_log_jacobian_l2r(field: &DisplacementField) -> f64 {
-    const CROP: usize = 2;
+///
+/// # Errors
+/// The mask is not of the field's shape.
+pub fn sd_log_jacobian_l2r(field: &DisplacementField, mask: Option<&Array3<bool>>) -> Result<f64> {
+    let counted = counted(field, mask, 2)?;
+    Ok(sd(
+        counted.map(|determinant| log_clipped(determinant + 3.0, 1e9))
+    ))
+}
+
+/// Determinants inside the mask, less `crop` voxels on each side of the grid.
+fn counted<'a>(
+    field: &'a DisplacementField,
+    mask: Option<&'a Array3<bool>>,
+    crop: usize,
+) -> Result<impl Iterator<Item = f64> + use<'a>> {
+    if let Some(mask) = mask {
+        same_shape("field and mask", &field.data.shape()[1..], mask.shape())?;
+    }
     let shape = field.geometry.shape;
     let axes = field.geometry.dimension.axes();
-    let kept = |index: usize| {
+    let kept = move |index: usize| {
         let [_, n1, n2] = shape;
         let place = [index / (n1 * n2), index / n2 % n1, index % n2];
-        (0..axes).all(|axis| place[axis] >= CROP && place[axis] + CROP < shape[axis])
+        (0..axes).all(|axis| place[axis] >= crop && place[axis] + crop < shape[axis])
+            && mask.is_none_or(|mask| mask[place])
     };
-    sd(determinants(field)
-        .into_iter()
-        .enumerate()
-        .filter(|(index, _)| kept(*index))
-        .map(|(_, determinant)| log_clipped(determinant + 3.0, 1e9)))
+    let determinants = determinants(field).into_iter().enumerate();
+    Ok(determinants
+        .filter(move |(index, _)| kept(*index))
+        .map(|(_, determinant)| determinant))
 }
 
 /// `clamp` would do, but for `NaN`, which must survive.
@@ -110,27 +125,11 @@ fn sd(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Jacobian determinant of `x + u(x)` at every voxel, row-major.
 fn determinants(field: &DisplacementField) -> Vec<f64> {
-    let shape = field.geometry.shape;
+    let u = field.data.as_standard_layout();
+    let values = u.as_slice().expect("standard layout is contiguous");
     let axes = field.geometry.dimension.axes();
-    let slope = |component: usize, axis: usize, voxel: [usize; 3]| {
-        let n = shape[axis];
-        let (mut low, mut high) = (voxel, voxel);
-        low[axis] = voxel[axis].saturating_sub(1);
-        high[axis] = (voxel[axis] + 1).min(n - 1);
-        let at = |v: [usize; 3]| f64::from(field.data[[component, v[0], v[1], v[2]]]);
-        let width = (high[axis] - low[axis]).max(1) as f64;
-        (at(high) - at(low)) / width
-    };
-    ndarray::indices(shape)
+    jacobian::determinant(values, axes, field.geometry.tensor_shape())
         .into_iter()
-        .map(|(i, j, k)| {
-            let mut jacobian = nalgebra::Matrix3::identity();
-            for component in 0..axes {
-                for axis in 0..axes {
-                    jacobian[(component, axis)] += slope(component, axis, [i, j, k]);
-                }
-            }
-            jacobian.determinant()
-        })
+        .map(f64::from)
         .collect()
 }

@@ -6,8 +6,8 @@
 //!
 //! * a voxel that is not finite in either image is left out of every intensity measure; `NaN` is
 //!   returned when no voxel is left;
-//! * a displacement that is not finite counts as a fold and makes the spread of the log Jacobian, the
-//!   non-diffeomorphic volume, landmark and inverse-consistency errors `NaN`.
+//! * a displacement that is not finite folds its neighbours and makes the spread of the log Jacobian,
+//!   the non-diffeomorphic volume, landmark and inverse-consistency errors `NaN`.
 
 pub mod edt;
 pub mod folding;
@@ -33,7 +33,7 @@ pub use intensity_variance::IntensityVariance;
 pub use inverse_consistency::{InverseConsistency, inverse_consistency};
 pub use landmarks::{Interpolation, target_registration_errors};
 pub use local_ncc::{WINDOW, local_ncc, window};
-pub use mse::mse;
+pub use mse::{average_ssd, mse};
 pub use mutual_information::{BINS, mutual_information};
 pub use ncc::ncc;
 pub use ndv::{NonDiffeomorphic, non_diffeomorphic_volume};

@@ -1,0 +1,113 @@
+//! What is known of one registered pair.
+
+use crate::error::{Error, Result};
+use crate::eval::Protocol;
+use crate::volume::{DisplacementField, Image, LabelMap, VoxelPoint};
+use ndarray::Array3;
+use std::collections::BTreeMap;
+
+/// How to evaluate, the same for all pairs.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub protocol: Protocol,
+    /// Structures to measure, in this order; without a list, every label of the fixed map but 0.
+    pub labels: Option<Vec<i32>>,
+    /// Names that stand for label numbers in the results.
+    pub names: BTreeMap<i32, String>,
+}
+
+/// One registered pair. Everything lies on the grid of the field (the fixed grid).
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    pub id: &'a str,
+    pub fixed: &'a str,
+    pub moving: &'a str,
+    /// The pull that makes the moved image, in voxels.
+    pub field: &'a DisplacementField,
+    /// The pull on the moving grid that undoes it.
+    pub inverse: Option<&'a DisplacementField>,
+    /// Fixed and moving labels.
+    pub labels: Option<(&'a LabelMap, &'a LabelMap)>,
+    /// Fixed and moving image, on one intensity scale (0..1 for local NCC).
+    pub images: Option<(&'a Image, &'a Image)>,
+    pub landmarks: Option<Landmarks<'a>>,
+    /// Where intensities and the field count; everywhere without it.
+    pub mask: Option<&'a Array3<bool>>,
+    /// Wall-clock time of the registration.
+    pub seconds: Option<f64>,
+    /// Largest resident memory, in bytes.
+    pub peak_memory: Option<u64>,
+}
+
+/// Corresponding places in the fixed and the moving image.
+#[derive(Debug, Clone, Copy)]
+pub enum Landmarks<'a> {
+    /// Positions in voxels of the field's grid, one to one.
+    Points {
+        fixed: &'a [VoxelPoint],
+        moving: &'a [VoxelPoint],
+    },
+    /// Drawn into label maps, landmark `n` as voxels of value `n`; they move as labels do.
+    Volumes {
+        fixed: &'a LabelMap,
+        moving: &'a LabelMap,
+    },
+}
+
+impl<'a> Pair<'a> {
+    /// A pair of which only the transform is known.
+    pub fn new(id: &'a str, fixed: &'a str, moving: &'a str, field: &'a DisplacementField) -> Self {
+        Self {
+            id,
+            fixed,
+            moving,
+            field,
+            inverse: None,
+            labels: None,
+            images: None,
+            landmarks: None,
+            mask: None,
+            seconds: None,
+            peak_memory: None,
+        }
+    }
+
+    /// Everything must have the field's shape.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut given: Vec<(&str, &[usize])> = Vec::new();
+        if let Some((fixed, moving)) = self.labels {
+            given.push(("fixed labels", fixed.data.shape()));
+            given.push(("moving labels", moving.data.shape()));
+        }
+        if let Some((fixed, moving)) = self.images {
+            given.push(("fixed image", fixed.data.shape()));
+            given.push(("moving image", moving.data.shape()));
+        }
+        if let Some(Landmarks::Volumes { fixed, moving }) = self.landmarks {
+            given.push(("fixed landmarks", fixed.data.shape()));
+            given.push(("moving landmarks", moving.data.shape()));
+        }
+        if let Some(inverse) = self.inverse {
+            given.push(("inverse field", &inverse.data.shape()[1..]));
+        }
+        if let Some(mask) = self.mask {
+            given.push(("mask", mask.shape()));
+        }
+        let grid = &self.field.data.shape()[1..];
+        match given.into_iter().find(|(_, shape)| *shape != grid) {
+            None => Ok(()),
+            Some((what, shape)) => Err(Error::invalid(format!(
+                "pair {}: {what} {shape:?} and field {grid:?} differ in shape; \
+                 resample to the fixed grid first",
+                self.id
+            ))),
+        }
+    }
+
+    /// Voxel size of the moving image; of the field where no moving image or label map is given.
+    pub(super) fn moving_spacing(&self) -> [f64; 3] {
+        let image = self.images.map(|(_, moving)| &moving.geometry);
+        let labels = self.labels.map(|(_, moving)| &moving.geometry);
+        image.or(labels).unwrap_or(&self.field.geometry).spacing()
+    }
+}

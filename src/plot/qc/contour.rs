@@ -1,0 +1,103 @@
+//! Outlines of labels, smooth at any magnification.
+
+use super::view::View;
+use crate::plot::Picture;
+use crate::plot::colour::{Rgb, structure};
+use ndarray::Array3;
+use std::collections::BTreeMap;
+
+/// One colour per label, the same in every panel.
+pub(super) struct Palette {
+    colours: BTreeMap<i32, Rgb>,
+}
+
+impl Palette {
+    /// Colours in ascending order of the labels that occur in any of the maps.
+    pub fn of(maps: &[&Array3<i32>]) -> Self {
+        let mut colours = BTreeMap::new();
+        for &label in maps.iter().flat_map(|map| map.iter()) {
+            colours.entry(label).or_insert([0; 3]);
+        }
+        colours.remove(&0);
+        for (index, colour) in colours.values_mut().enumerate() {
+            *colour = structure(index);
+        }
+        Self { colours }
+    }
+}
+
+/// Draws the inner rim of every label; `only` overrides the colours of the palette.
+pub(super) fn draw(
+    panel: &mut Picture,
+    view: &View,
+    labels: &Array3<i32>,
+    palette: &Palette,
+    only: Option<Rgb>,
+) {
+    let (w, h) = (panel.width, panel.height);
+    let at: Vec<i32> = (0..w * h)
+        .map(|pixel| {
+            let (x, y) = ((pixel % w) as f64 + 0.5, (pixel / w) as f64 + 0.5);
+            label_at(labels, view, view.place(x / w as f64, y / h as f64))
+        })
+        .collect();
+    for y in 0..h {
+        for x in 0..w {
+            let here = at[y * w + x];
+            let Some(&colour) = palette.colours.get(&here) else {
+                continue;
+            };
+            // Two pixels wide: the nearest neighbours whole, the diagonal ones as a soft edge.
+            let differs = |dx: isize, dy: isize| {
+                let (Some(x), Some(y)) = (x.checked_add_signed(dx), y.checked_add_signed(dy))
+                else {
+                    return false;
+                };
+                x < w && y < h && at[y * w + x] != here
+            };
+            let beside = [(1, 0), (-1, 0), (0, 1), (0, -1)]
+                .iter()
+                .any(|d| differs(d.0, d.1));
+            let near = [(1, 1), (-1, 1), (1, -1), (-1, -1)]
+                .iter()
+                .any(|d| differs(d.0, d.1));
+            let alpha = if beside {
+                0.95
+            } else if near {
+                0.5
+            } else {
+                continue;
+            };
+            panel.blend(x as isize, y as isize, only.unwrap_or(colour), alpha);
+        }
+    }
+}
+
+/// The label with the largest share of the four voxels around a place in the slice.
+fn label_at(labels: &Array3<i32>, view: &View, place: [f64; 3]) -> i32 {
+    let around = |axis: usize| {
+        let last = labels.shape()[axis] - 1;
+        let x = place[axis].clamp(0.0, last as f64);
+        let low = x as usize;
+        [(low, 1.0 - x.fract()), ((low + 1).min(last), x.fract())]
+    };
+    let mut shares: [(i32, f64); 4] = [(0, 0.0); 4];
+    let mut used = 0;
+    let mut voxel = [view.slice; 3];
+    for (a, wa) in around(view.right.axis) {
+        for (b, wb) in around(view.down.axis) {
+            voxel[view.right.axis] = a;
+            voxel[view.down.axis] = b;
+            let label = labels[voxel];
+            let slot = shares[..used].iter().position(|share| share.0 == label);
+            let slot = slot.unwrap_or(used);
+            shares[slot] = (label, shares[slot].1 + wa * wb);
+            used = used.max(slot + 1);
+        }
+    }
+    let best = shares[..used]
+        .iter()
+        .copied()
+        .reduce(|a, b| if b.1 > a.1 { b } else { a });
+    best.map_or(0, |share| share.0)
+}

@@ -1,0 +1,80 @@
+//! The page by which a registration is judged.
+//!
+//! Rows are the axial, coronal and sagittal slice (2-D: the one plane there is); columns the fixed,
+//! moving and moved image, the difference before and after on one scale, the deformed grid over the
+//! moved image, and the Jacobian determinant with folds marked. Letters at the fixed image say which
+//! side is the patient's.
+
+mod bars;
+mod contour;
+mod grid;
+mod layout;
+mod maps;
+mod page;
+mod panel;
+mod view;
+
+pub use page::qc_page;
+
+use crate::volume::{DisplacementField, Image, LabelMap};
+
+/// Which side of the patient is drawn on the left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Convention {
+    /// The patient's right is on the left, as if seen from the feet; anterior is left in sagittal
+    /// slices.
+    #[default]
+    Radiological,
+    /// The patient's left is on the left; anterior is right in sagittal slices.
+    Neurological,
+}
+
+/// Fixed, moving and moved labels; contours of all are drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct QcLabels<'a> {
+    pub fixed: &'a LabelMap,
+    pub moving: &'a LabelMap,
+    pub moved: &'a LabelMap,
+}
+
+/// What the page shows. All on the grid of the field.
+#[derive(Debug, Clone, Copy)]
+pub struct QcInput<'a> {
+    pub fixed: &'a Image,
+    pub moving: &'a Image,
+    pub moved: &'a Image,
+    /// The pull that made `moved`.
+    pub field: &'a DisplacementField,
+    pub labels: Option<QcLabels<'a>>,
+}
+
+/// What is written on the page, and how it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QcOptions {
+    pub fixed_name: String,
+    pub moving_name: String,
+    /// Mean Dice before and after.
+    pub dice: Option<(f64, f64)>,
+    /// Correlation of intensities before and after.
+    pub ncc: Option<(f64, f64)>,
+    pub convention: Convention,
+    /// Voxel through which the slices run; without it the middle of the fixed labels, or of the grid.
+    pub slices: Option<[usize; 3]>,
+    /// Pixels along the longest side of a panel.
+    pub panel: usize,
+}
+
+impl Default for QcOptions {
+    fn default() -> Self {
+        Self {
+            fixed_name: "fixed".into(),
+            moving_name: "moving".into(),
+            dice: None,
+            ncc: None,
+            convention: Convention::default(),
+            slices: None,
+            panel: 280,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The seven panels of one slice.
+
+use super::maps::{Maps, over_pixel};
+use super::view::View;
+use super::{contour, grid};
+use crate::plot::Picture;
+use crate::plot::colour::{FOLD, Rgb, diverging, grey, mix};
+
+/// Titles of the panels, left to right.
+pub(super) const TITLES: [&str; 7] = [
+    "fixed",
+    "moving",
+    "moved",
+    "difference before",
+    "difference after",
+    "deformed grid",
+    "Jacobian determinant",
+];
+
+/// Draws the panels of a slice, `size` pixels each; returns them with the distance of grid lines in mm.
+pub(super) fn panels(maps: &Maps, view: &View, size: [usize; 2]) -> ([Picture; 7], f64) {
+    let paint = |colour: &dyn Fn([usize; 2]) -> Rgb| {
+        let mut panel = Picture::new(size[0], size[1], [0; 3]);
+        for y in 0..size[1] {
+            for x in 0..size[0] {
+                panel.set(x, y, colour([x, y]));
+            }
+        }
+        panel
+    };
+    let over = |pixel, value: &dyn Fn([f64; 3]) -> f64| over_pixel(view, size, pixel, value);
+    let range = maps.difference_range;
+    let difference =
+        |moving: &dyn Fn([f64; 3]) -> f64, place| (moving(place) - maps.fixed_at(place)) / range;
+    let mut fixed = paint(&|p| grey(over(p, &|at| maps.fixed_at(at))));
+    let mut moving = paint(&|p| grey(over(p, &|at| maps.moving_at(at))));
+    let mut moved = paint(&|p| grey(over(p, &|at| maps.moved_at(at))));
+    let before = paint(&|p| diverging(over(p, &|at| difference(&|at| maps.moving_at(at), at))));
+    let after = paint(&|p| diverging(over(p, &|at| difference(&|at| maps.moved_at(at), at))));
+    let mut bent = paint(&|p| mix([0; 3], grey(over(p, &|at| maps.moved_at(at))), 0.7));
+    let spacing = grid::draw(&mut bent, view, maps.input.field);
+    let volume = paint(&|p| determinant_colour(maps, view, size, p));
+    if let Some(labels) = maps.input.labels {
+        let all = [&labels.fixed.data, &labels.moving.data, &labels.moved.data];
+        let palette = contour::Palette::of(&all);
+        contour::draw(&mut fixed, view, all[0], &palette, None);
+        contour::draw(&mut moving, view, all[1], &palette, None);
+        contour::draw(&mut moved, view, all[0], &palette, Some([255; 3]));
+        contour::draw(&mut moved, view, all[2], &palette, None);
+    }
+    ([fixed, moving, moved, before, after, bent, volume], spacing)
+}
+
+/// Colour of the volume change over a pixel; a fold anywhere in it wins.
+fn determinant_colour(maps: &Maps, view: &View, size: [usize; 2], pixel: [usize; 2]) -> Rgb {
+    let folded = over_pixel(view, size, pixel, |at| {
+        f64::from(u8::from(maps.volume_change_at(at).is_none()))
+    });
+    if folded > 0.0 {
+        return FOLD;
+    }
+    diverging(over_pixel(view, size, pixel, |at| {
+        maps.volume_change_at(at).unwrap_or(0.0)
+    }))
+}
