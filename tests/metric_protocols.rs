@@ -431,6 +431,6 @@ fn tables_hold_what_was_measured() {
     assert!(text.contains("seconds,,s,after,2,0,2.5,0.5,2.25,2.5,2.75,3.0,2.3"));
 
     let table = summary_markdown(&summary, false);
-    assert!(table.contains("| time | s |  | 2.500 ± 0.5000 | 2.500 [2.250, 2.750] | 3.000 | 2 |"));
+    assert!(table.contains("| time | s |  | 2.500 ± 0.5000 | 2.500 [2.250, 2.750] | 3 | 2 |"));
     assert!(!table.contains("Dice: 2") && summary_markdown(&summary, true).contains("Dice: 2"));
 }

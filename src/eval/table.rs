@@ -139,8 +139,9 @@ pub fn summary_markdown(summary: &[SummaryRow], structures: bool) -> String {
             structure => format!("{}: {structure}", row.metric.title()),
         };
         let spread = |side: &Option<Statistics>| {
-            side.map_or_else(String::new, |s| {
-                format!("{} ± {}", short(s.mean), short(s.sd))
+            side.map_or_else(String::new, |s| match s.n {
+                1 => short(s.mean),
+                _ => format!("{} ± {}", short(s.mean), short(s.sd)),
             })
         };
         let quartiles = row.after.map_or_else(String::new, |s| {
@@ -184,7 +185,7 @@ fn short(value: f64) -> String {
         };
     }
     match size {
-        _ if size == 0.0 => "0".into(),
+        _ if value.fract() == 0.0 && size < 1e9 => format!("{value:.0}"),
         _ if size < 0.001 || size >= 1e6 => format!("{value:.2e}"),
         _ if size < 1.0 => format!("{value:.4}"),
         _ if size < 100.0 => format!("{value:.3}"),

@@ -1,23 +1,62 @@
 //! Box plots of a measure before and after registration, one pair of boxes per structure.
 
 use super::chart::{
-    Area, FAINT, INK, SCALE, failed, ink, page, px, stroke, style, tick_label, ticks,
+    Area, FAINT, INK, Label, bar, failed, ink, line, page, px, step_of, stroke, tick_label, ticks,
 };
 use super::colour::{DISTINCT, Rgb};
 use super::picture::Picture;
-use super::text::Text;
+use super::text::{Align, Text};
 use crate::error::{Error, Result};
-use crate::eval::quantile;
-use plotters::element::{Circle, PathElement, Rectangle};
+use crate::eval::{PairResult, Protocol, per_pair, quantile};
+use crate::metric::Metric;
+use plotters::element::{Circle, Polygon};
 use plotters::style::Color;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Values of one structure over all pairs; what is not finite is left out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct BoxGroup {
     pub label: String,
     pub before: Vec<f64>,
     pub after: Vec<f64>,
+}
+
+/// The values of one measure, ready for a box plot: first the means of the pairs over all structures,
+/// then, where there are several, each structure.
+pub fn box_groups(rows: &[PairResult], metric: Metric, protocol: Protocol) -> Vec<BoxGroup> {
+    let mut groups: Vec<BoxGroup> = Vec::new();
+    for row in rows.iter().filter(|row| row.metric == metric) {
+        match groups.iter_mut().find(|group| group.label == row.structure) {
+            Some(group) => group.add(row),
+            None => groups.push(BoxGroup::of(&row.structure, row)),
+        }
+    }
+    if groups.len() > 1 {
+        let mut all = BoxGroup::default();
+        let means = per_pair(rows, protocol);
+        means
+            .iter()
+            .filter(|row| row.metric == metric)
+            .for_each(|row| all.add(row));
+        all.label = "all structures".into();
+        groups.insert(0, all);
+    }
+    groups
+}
+
+impl BoxGroup {
+    fn of(label: &str, row: &PairResult) -> Self {
+        let mut group = Self {
+            label: label.to_owned(),
+            ..Self::default()
+        };
+        group.add(row);
+        group
+    }
+
+    fn add(&mut self, row: &PairResult) {
+        self.before.extend(row.before);
+        self.after.extend(row.after);
+    }
 }
 
 const WIDTH: usize = 960;
@@ -34,9 +73,9 @@ const AFTER: Rgb = DISTINCT[0];
 /// # Errors
 /// No group, or no finite value in any.
 pub fn box_plot(title: &str, axis: &str, groups: &[BoxGroup]) -> Result<Picture> {
-    let all = || groups.iter().flat_map(|g| g.before.iter().chain(&g.after));
-    let finite = || all().copied().filter(|value| value.is_finite());
-    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+    let all = groups.iter().flat_map(|g| g.before.iter().chain(&g.after));
+    let finite = all.filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
         (low.min(value), high.max(value))
     });
     if low > high {
@@ -45,21 +84,25 @@ pub fn box_plot(title: &str, axis: &str, groups: &[BoxGroup]) -> Result<Picture>
         )));
     }
     let margin = (0.04 * (high - low)).max(1e-9 * high.abs().max(1.0));
-    let names = Text::new(16.0, INK);
     let mut widest = 0;
     for group in groups {
-        widest = widest.max(names.width(&group.label)?);
+        widest = widest.max(Text::new(16.0, INK).width(&group.label)?);
     }
     let frame = Frame {
-        left: (widest as f64 + 34.0).min(0.45 * WIDTH as f64),
+        left: (widest as f64 + 42.0).min(0.45 * WIDTH as f64),
         low: low - margin,
         high: high + margin,
         rows: groups.len(),
     };
-    page(WIDTH, frame.height(), |area| {
-        frame.draw(area, title, axis)?;
+    let labels = frame.labels(title, axis, groups);
+    page(WIDTH, frame.height(), &labels, |area| {
+        frame.lines(area)?;
         for (row, group) in groups.iter().enumerate() {
-            frame.group(area, row, group)?;
+            for (values, colour, shift) in
+                [(&group.before, BEFORE, -9.5), (&group.after, AFTER, 9.5)]
+            {
+                frame.one_box(area, values, colour, frame.middle(row) + shift)?;
+            }
         }
         Ok(())
     })
@@ -78,112 +121,91 @@ impl Frame {
         (TOP + BOTTOM + ROW * self.rows as f64) as usize
     }
 
-    fn x(&self, value: f64) -> i32 {
-        let share = (value - self.low) / (self.high - self.low);
-        px(self.left + share * (WIDTH as f64 - RIGHT - self.left))
+    fn middle(&self, row: usize) -> f64 {
+        TOP + ROW * (row as f64 + 0.5)
     }
 
-    fn draw(&self, area: &Area, title: &str, axis: &str) -> Result<()> {
+    fn x(&self, value: f64) -> f64 {
+        let share = (value - self.low) / (self.high - self.low);
+        self.left + share * (WIDTH as f64 - RIGHT - self.left)
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        ticks(self.low, self.high, 7)
+    }
+
+    fn labels(&self, title: &str, axis: &str, groups: &[BoxGroup]) -> Vec<Label> {
         let bottom = self.height() as f64 - BOTTOM;
-        let left = Pos::new(HPos::Left, VPos::Center);
-        let put = |text: &str, size, x: f64, y: f64, pos: Pos| {
-            let at = (px(x), px(y));
-            area.draw_text(text, &style(size, INK).pos(pos), at)
-                .map_err(failed)
-        };
-        put(title, 22.0, 24.0, 30.0, left)?;
-        for (name, colour, x) in [("before", BEFORE, 24.0), ("after", AFTER, 124.0)] {
-            let corners = [(px(x), px(56.0)), (px(x + 22.0), px(70.0))];
-            area.draw(&Rectangle::new(corners, ink(colour).filled()))
-                .map_err(failed)?;
-            put(name, 16.0, x + 30.0, 63.0, left)?;
-        }
-        let marks = ticks(self.low, self.high, 7);
-        let step = marks
-            .windows(2)
-            .next()
-            .map_or(1.0, |pair| pair[1] - pair[0]);
-        let centre = Pos::new(HPos::Center, VPos::Center);
-        for mark in marks {
-            let line = vec![
-                (self.x(mark), px(TOP - 4.0)),
-                (self.x(mark), px(bottom + 4.0)),
-            ];
-            area.draw(&PathElement::new(line, stroke(FAINT, 1.0, 1.0)))
-                .map_err(failed)?;
-            let x = f64::from(self.x(mark)) / SCALE as f64;
-            put(&tick_label(mark, step), 15.0, x, bottom + 16.0, centre)?;
+        let mut labels = vec![
+            Label::new(title, 22.0, 24.0, 30.0),
+            Label::new("before", 16.0, 54.0, 63.0),
+            Label::new("after", 16.0, 154.0, 63.0),
+        ];
+        let marks = self.ticks();
+        for &mark in &marks {
+            let text = tick_label(mark, step_of(&marks));
+            let label = Label::new(text, 15.0, self.x(mark), bottom + 18.0);
+            labels.push(label.align(Align::Centre));
         }
         let middle = (self.left + WIDTH as f64 - RIGHT) / 2.0;
-        put(axis, 16.0, middle, bottom + 42.0, centre)
+        labels.push(Label::new(axis, 16.0, middle, bottom + 44.0).align(Align::Centre));
+        for (row, group) in groups.iter().enumerate() {
+            let label = Label::new(&group.label, 16.0, self.left - 18.0, self.middle(row));
+            labels.push(label.align(Align::Right));
+        }
+        labels
     }
 
-    fn group(&self, area: &Area, row: usize, group: &BoxGroup) -> Result<()> {
-        let middle = TOP + ROW * (row as f64 + 0.5);
-        let right = Pos::new(HPos::Right, VPos::Center);
-        let at = (px(self.left - 14.0), px(middle));
-        area.draw_text(&group.label, &style(16.0, INK).pos(right), at)
-            .map_err(failed)?;
-        let sides = [(&group.before, BEFORE, -9.5), (&group.after, AFTER, 9.5)];
-        for (values, colour, shift) in sides {
-            let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-            if !finite.is_empty() {
-                self.one_box(area, &finite, colour, middle + shift)?;
-            }
+    fn lines(&self, area: &Area) -> Result<()> {
+        for (colour, x) in [(BEFORE, 24.0), (AFTER, 124.0)] {
+            bar(area, [(px(x), px(56.0)), (px(x + 22.0), px(70.0))], colour)?;
+        }
+        let bottom = self.height() as f64 - BOTTOM;
+        for mark in self.ticks() {
+            let x = px(self.x(mark));
+            let path = vec![(x, px(TOP - 4.0)), (x, px(bottom + 4.0))];
+            line(area, path, stroke(FAINT, 1.0, 1.0))?;
         }
         Ok(())
     }
 
+    /// One box at height `y`; nothing for no finite value.
     fn one_box(&self, area: &Area, values: &[f64], colour: Rgb, y: f64) -> Result<()> {
         const HALF: f64 = 7.0;
-        let [q1, median, q3] = [0.25, 0.5, 0.75].map(|q| quantile(values, q));
-        let reach = 1.5 * (q3 - q1);
-        let within = |v: &&f64| (q1 - reach..=q3 + reach).contains(*v);
-        let inner: Vec<f64> = values.iter().filter(within).copied().collect();
-        let (low, high) = (quantile(&inner, 0.0), quantile(&inner, 1.0));
-        let line = |from: (i32, i32), to: (i32, i32), colour, width| {
-            let path = PathElement::new(vec![from, to], stroke(colour, 1.0, width));
-            area.draw(&path).map_err(failed)
-        };
-        line((self.x(low), px(y)), (self.x(high), px(y)), colour, 1.6)?;
-        for end in [low, high] {
-            line(
-                (self.x(end), px(y - 4.0)),
-                (self.x(end), px(y + 4.0)),
-                colour,
-                1.6,
-            )?;
+        let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+        if finite.is_empty() {
+            return Ok(());
         }
-        let corners = [(self.x(q1), px(y - HALF)), (self.x(q3), px(y + HALF))];
-        area.draw(&Rectangle::new(corners, ink(colour).filled()))
-            .map_err(failed)?;
-        line(
-            (self.x(median), px(y - HALF)),
-            (self.x(median), px(y + HALF)),
-            [255; 3],
-            2.4,
-        )?;
-        for &value in values.iter().filter(|v| !within(v)) {
+        let [q1, median, q3] = [0.25, 0.5, 0.75].map(|q| quantile(&finite, q));
+        let reach = 1.5 * (q3 - q1);
+        let (inner, outer): (Vec<f64>, Vec<f64>) = finite
+            .iter()
+            .partition(|v| (q1 - reach..=q3 + reach).contains(*v));
+        let ends = [quantile(&inner, 0.0), quantile(&inner, 1.0)];
+        let at = |value: f64, shift: f64| (px(self.x(value)), px(y + shift));
+        let thin = stroke(colour, 1.0, 1.6);
+        line(area, vec![at(ends[0], 0.0), at(ends[1], 0.0)], thin)?;
+        for end in ends {
+            line(area, vec![at(end, -4.0), at(end, 4.0)], thin)?;
+        }
+        bar(area, [at(q1, -HALF), at(q3, HALF)], colour)?;
+        let white = stroke([255; 3], 1.0, 2.4);
+        line(area, vec![at(median, -HALF), at(median, HALF)], white)?;
+        for value in outer {
             let dot = ink(colour).mix(0.75).filled();
-            area.draw(&Circle::new((self.x(value), px(y)), px(2.6), dot))
+            area.draw(&Circle::new(at(value, 0.0), px(2.6), dot))
                 .map_err(failed)?;
         }
-        let mean = self.x(values.iter().sum::<f64>() / values.len() as f64);
-        diamond(area, (mean, px(y)), px(4.0))
+        let mean = finite.iter().sum::<f64>() / finite.len() as f64;
+        diamond(area, at(mean, 0.0), px(4.0))
     }
 }
 
 fn diamond(area: &Area, (x, y): (i32, i32), r: i32) -> Result<()> {
-    let corners = vec![(x - r, y), (x, y - r), (x + r, y), (x, y + r)];
-    let polygon = plotters::element::Polygon::new(corners.clone(), ink([255; 3]).filled());
+    let corners = vec![(x - r, y), (x, y - r), (x + r, y), (x, y + r), (x - r, y)];
+    let polygon = Polygon::new(corners.clone(), ink([255; 3]).filled());
     area.draw(&polygon).map_err(failed)?;
-    let outline = corners
-        .iter()
-        .chain(&corners[..1])
-        .copied()
-        .collect::<Vec<_>>();
-    area.draw(&PathElement::new(outline, stroke(INK, 1.0, 1.0)))
-        .map_err(failed)
+    line(area, corners, stroke(INK, 1.0, 1.0))
 }
 
 #[cfg(test)]
@@ -200,9 +222,8 @@ mod tests {
 
     /// Columns of a row of pixels that have exactly this colour.
     fn columns(picture: &Picture, y: usize, colour: Rgb) -> Vec<usize> {
-        (0..picture.width)
-            .filter(|&x| picture.pixel(x, y) == colour)
-            .collect()
+        let same = |&x: &usize| picture.pixel(x, y) == colour;
+        (0..picture.width).filter(same).collect()
     }
 
     #[test]
@@ -216,15 +237,40 @@ mod tests {
         let picture = box_plot("t", "Dice", &groups).unwrap();
         let y = (TOP + ROW / 2.0 - 9.5 - 5.0) as usize;
         let found = columns(&picture, y, BEFORE);
-        let left = Text::new(16.0, INK).width("one").unwrap() as f64 + 34.0;
+        let left = Text::new(16.0, INK).width("one").unwrap() as f64 + 42.0;
         let x = |value: f64| left + (value + 0.16) / 4.32 * (WIDTH as f64 - RIGHT - left);
-        assert!(
-            (found[0] as f64 - x(1.0)).abs() <= 2.0,
-            "{} {}",
-            found[0],
-            x(1.0)
-        );
-        assert!((*found.last().unwrap() as f64 - x(3.0)).abs() <= 2.0);
+        let ends = [found[0], *found.last().unwrap()].map(|x| x as f64);
+        // The edges of a box fall between pixels.
+        assert!((ends[0] - x(1.0)).abs() <= 2.0, "{ends:?} {}", x(1.0));
+        assert!((ends[1] - x(3.0)).abs() <= 2.0, "{ends:?} {}", x(3.0));
+    }
+
+    #[test]
+    fn groups_follow_the_rows_after_the_mean_of_each_pair() {
+        let row = |pair: &str, structure: &str, metric, before, after| PairResult {
+            pair: pair.into(),
+            fixed: "f".into(),
+            moving: "m".into(),
+            structure: structure.into(),
+            metric,
+            before,
+            after: Some(after),
+        };
+        let rows = [
+            row("a", "left", Metric::Dice, Some(0.25), 0.5),
+            row("a", "right", Metric::Dice, Some(0.75), 1.0),
+            row("a", "", Metric::FoldedPercent, None, 0.1),
+            row("b", "left", Metric::Dice, Some(0.5), 0.5),
+        ];
+        let groups = box_groups(&rows, Metric::Dice, Protocol::Hmorph);
+        let expected = [
+            group("all structures", &[0.5, 0.5], &[0.75, 0.5]),
+            group("left", &[0.25, 0.5], &[0.5, 0.5]),
+            group("right", &[0.75], &[1.0]),
+        ];
+        assert_eq!(groups, expected);
+        let folds = box_groups(&rows, Metric::FoldedPercent, Protocol::Hmorph);
+        assert_eq!(folds, [group("", &[], &[0.1])]);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use super::colour::Rgb;
 use super::picture::Picture;
-use super::text;
+use super::text::{Align, Text};
 use crate::error::{Error, Result};
 use plotters::backend::BitMapBackend;
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::style::{Color, FontFamily, FontStyle, IntoFont, RGBColor, ShapeStyle, TextStyle};
+use plotters::element::{PathElement, Rectangle};
+use plotters::style::{Color, RGBColor, ShapeStyle};
 
 /// How much larger a chart is drawn than it is kept.
 pub(super) const SCALE: usize = 3;
@@ -17,13 +18,42 @@ pub(super) const FAINT: Rgb = [222, 224, 228];
 
 pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-/// Draws on a white page of the given size in final pixels.
+/// A line of text on a chart, in final pixels.
+pub(super) struct Label {
+    pub text: String,
+    pub look: Text,
+    pub x: f64,
+    pub y: f64,
+}
+
+impl Label {
+    pub fn new(text: impl Into<String>, size: f64, x: f64, y: f64) -> Self {
+        Self {
+            text: text.into(),
+            look: Text::new(size, INK),
+            x,
+            y,
+        }
+    }
+
+    pub fn align(mut self, align: Align) -> Self {
+        self.look = self.look.align(align);
+        self
+    }
+
+    pub fn upright(mut self) -> Self {
+        self.look = self.look.upright();
+        self
+    }
+}
+
+/// Draws on a white page of the given size in final pixels; the labels go on top.
 pub(super) fn page(
     width: usize,
     height: usize,
+    labels: &[Label],
     draw: impl FnOnce(&Area) -> Result<()>,
 ) -> Result<Picture> {
-    text::ready()?;
     let mut large = Picture::new(width * SCALE, height * SCALE, [255; 3]);
     let size = [large.width, large.height].map(u32::try_from);
     let [Ok(w), Ok(h)] = size else {
@@ -34,18 +64,22 @@ pub(super) fn page(
         draw(&area)?;
         area.present().map_err(failed)?;
     }
-    Ok(large.reduced(SCALE))
+    let mut page = large.reduced(SCALE);
+    for label in labels {
+        label.look.draw(&mut page, &label.text, label.x, label.y)?;
+    }
+    Ok(page)
 }
 
-/// Text of `size` final pixels.
-pub(super) fn style(size: f64, colour: Rgb) -> TextStyle<'static> {
-    let font = (
-        FontFamily::Name(text::FONT),
-        size * SCALE as f64,
-        FontStyle::Normal,
-    )
-        .into_font();
-    font.color(&ink(colour))
+/// An open path.
+pub(super) fn line(area: &Area, path: Vec<(i32, i32)>, style: ShapeStyle) -> Result<()> {
+    area.draw(&PathElement::new(path, style)).map_err(failed)
+}
+
+/// A filled rectangle between two corners.
+pub(super) fn bar(area: &Area, corners: [(i32, i32); 2], colour: Rgb) -> Result<()> {
+    area.draw(&Rectangle::new(corners, ink(colour).filled()))
+        .map_err(failed)
 }
 
 pub(super) fn ink(colour: Rgb) -> RGBColor {
@@ -81,6 +115,14 @@ pub(super) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
         .unwrap_or(10.0 * power);
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
     (first..=last).map(|n| n as f64 * step).collect()
+}
+
+/// Distance of evenly spaced ticks.
+pub(super) fn step_of(ticks: &[f64]) -> f64 {
+    ticks
+        .windows(2)
+        .next()
+        .map_or(1.0, |pair| pair[1] - pair[0])
 }
 
 /// A tick in as few digits as its step needs.

@@ -1,12 +1,14 @@
 //! Training curves: named series over steps.
 
-use super::chart::{Area, FAINT, INK, failed, page, px, stroke, style, tick_label, ticks};
+use super::chart::{
+    Area, FAINT, INK, Label, SCALE, failed, line, page, px, step_of, stroke, tick_label, ticks,
+};
 use super::colour::{DISTINCT, Rgb};
 use super::picture::Picture;
+use super::text::{Align, Text};
 use crate::error::{Error, Result};
-use plotters::element::{Circle, PathElement};
-use plotters::style::Color;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::element::Circle;
+use plotters::style::{Color, ShapeStyle};
 
 /// A named curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,10 +42,19 @@ const BOTTOM: f64 = 74.0;
 /// No point can be drawn.
 pub fn curves(look: &CurveStyle, series: &[Series]) -> Result<Picture> {
     let axes = Axes::around(look, series)?;
-    page(WIDTH, HEIGHT, |area| {
-        axes.draw(area, look)?;
-        legend(area, series)?;
+    let mut labels = axes.labels(look);
+    let places = legend_places(series)?;
+    for (one, x) in series.iter().zip(&places) {
+        labels.push(Label::new(&one.name, 16.0, x + 32.0, 63.0));
+    }
+    page(WIDTH, HEIGHT, &labels, |area| {
+        axes.lines(area)?;
         for (index, one) in series.iter().enumerate() {
+            let path = vec![
+                (px(places[index]), px(63.0)),
+                (px(places[index] + 24.0), px(63.0)),
+            ];
+            line(area, path, stroke(colour(index), 1.0, 3.0))?;
             axes.curve(area, &one.points, colour(index), look.smoothing)?;
         }
         Ok(())
@@ -54,23 +65,15 @@ fn colour(index: usize) -> Rgb {
     DISTINCT[index % DISTINCT.len()]
 }
 
-fn legend(area: &Area, series: &[Series]) -> Result<()> {
-    let text = super::text::Text::new(16.0, INK);
+/// Left ends of the entries of the legend.
+fn legend_places(series: &[Series]) -> Result<Vec<f64>> {
+    let mut places = Vec::new();
     let mut x = 24.0;
-    for (index, one) in series.iter().enumerate() {
-        let line = vec![(px(x), px(63.0)), (px(x + 24.0), px(63.0))];
-        area.draw(&PathElement::new(line, stroke(colour(index), 1.0, 3.0)))
-            .map_err(failed)?;
-        let pos = Pos::new(HPos::Left, VPos::Center);
-        area.draw_text(
-            &one.name,
-            &style(16.0, INK).pos(pos),
-            (px(x + 32.0), px(63.0)),
-        )
-        .map_err(failed)?;
-        x += 32.0 + text.width(&one.name)? as f64 + 28.0;
+    for one in series {
+        places.push(x);
+        x += 60.0 + Text::new(16.0, INK).width(&one.name)? as f64;
     }
-    Ok(())
+    Ok(places)
 }
 
 /// The ranges shown; `y` in powers of ten when logarithmic.
@@ -128,60 +131,59 @@ impl Axes {
         )
     }
 
-    fn draw(&self, area: &Area, look: &CurveStyle) -> Result<()> {
-        let put = |text: &str, size, at: (i32, i32), pos: Pos| {
-            area.draw_text(text, &style(size, INK).pos(pos), at)
-                .map_err(failed)
-        };
-        let left = Pos::new(HPos::Left, VPos::Center);
-        let centre = Pos::new(HPos::Center, VPos::Center);
-        put(&look.title, 22.0, (px(24.0), px(30.0)), left)?;
-        for (mark, label) in self.marks() {
-            let (from, to) = (self.at(self.x.0, mark), self.at(self.x.1, mark));
-            area.draw(&PathElement::new(vec![from, to], stroke(FAINT, 1.0, 1.0)))
-                .map_err(failed)?;
-            let at = (from.0 - px(10.0), from.1);
-            put(&label, 15.0, at, Pos::new(HPos::Right, VPos::Center))?;
+    fn labels(&self, look: &CurveStyle) -> Vec<Label> {
+        let floor = HEIGHT as f64 - BOTTOM;
+        let mut labels = vec![Label::new(&look.title, 22.0, 24.0, 30.0)];
+        for (mark, text) in self.marks() {
+            let y = f64::from(self.at(self.x.0, mark).1) / SCALE as f64;
+            labels.push(Label::new(text, 15.0, LEFT - 10.0, y).align(Align::Right));
         }
-        let marks = ticks(self.x.0, self.x.1, 8);
-        let step = marks
-            .windows(2)
-            .next()
-            .map_or(1.0, |pair| pair[1] - pair[0]);
-        let floor = px(HEIGHT as f64 - BOTTOM);
-        for mark in marks {
-            let x = self.at(mark, self.y.0).0;
-            let line = vec![(x, floor), (x, floor + px(5.0))];
-            area.draw(&PathElement::new(line, stroke(INK, 1.0, 1.0)))
-                .map_err(failed)?;
-            put(&tick_label(mark, step), 15.0, (x, floor + px(16.0)), centre)?;
+        let marks = self.steps();
+        for &mark in &marks {
+            let x = f64::from(self.at(mark, self.y.0).0) / SCALE as f64;
+            let text = tick_label(mark, step_of(&marks));
+            labels.push(Label::new(text, 15.0, x, floor + 18.0).align(Align::Centre));
         }
-        let line = vec![self.at(self.x.0, self.y.0), self.at(self.x.1, self.y.0)];
-        area.draw(&PathElement::new(line, stroke(INK, 1.0, 1.0)))
-            .map_err(failed)?;
-        let middle = (LEFT + WIDTH as f64 - RIGHT) / 2.0;
-        put(&look.x_label, 16.0, (px(middle), floor + px(46.0)), centre)?;
-        self.name_y(area, &look.y_label)
+        let (across, down) = ((LEFT + WIDTH as f64 - RIGHT) / 2.0, (TOP + floor) / 2.0);
+        labels.push(Label::new(&look.x_label, 16.0, across, floor + 48.0).align(Align::Centre));
+        let upright = Label::new(&look.y_label, 16.0, 22.0, down);
+        labels.push(upright.align(Align::Centre).upright());
+        labels
     }
 
-    fn name_y(&self, area: &Area, label: &str) -> Result<()> {
-        use plotters::style::FontTransform;
-        let upright = style(16.0, INK)
-            .transform(FontTransform::Rotate270)
-            .pos(Pos::new(HPos::Center, VPos::Center));
-        let at = (px(22.0), px((TOP + HEIGHT as f64 - BOTTOM) / 2.0));
-        area.draw_text(label, &upright, at).map_err(failed)
+    /// Ticks of the x axis.
+    fn steps(&self) -> Vec<f64> {
+        ticks(self.x.0, self.x.1, 8)
+    }
+
+    fn lines(&self, area: &Area) -> Result<()> {
+        let faint = stroke(FAINT, 1.0, 1.0);
+        for (mark, _) in self.marks() {
+            line(
+                area,
+                vec![self.at(self.x.0, mark), self.at(self.x.1, mark)],
+                faint,
+            )?;
+        }
+        let floor = px(HEIGHT as f64 - BOTTOM);
+        let dark = stroke(INK, 1.0, 1.0);
+        for mark in self.steps() {
+            let x = self.at(mark, self.y.0).0;
+            line(area, vec![(x, floor), (x, floor + px(5.0))], dark)?;
+        }
+        line(
+            area,
+            vec![self.at(self.x.0, self.y.0), self.at(self.x.1, self.y.0)],
+            dark,
+        )
     }
 
     /// Positions and labels of the y ticks.
     fn marks(&self) -> Vec<(f64, String)> {
         if !self.log {
             let marks = ticks(self.y.0, self.y.1, 6);
-            let step = marks
-                .windows(2)
-                .next()
-                .map_or(1.0, |pair| pair[1] - pair[0]);
-            return marks.iter().map(|&m| (m, tick_label(m, step))).collect();
+            let label = |&mark: &f64| (mark, tick_label(mark, step_of(&marks)));
+            return marks.iter().map(label).collect();
         }
         let decades = self.y.0.floor() as i32..=self.y.1.ceil() as i32;
         // Within few decades 1, 2, 5; over many, every decade or every few.
@@ -205,10 +207,10 @@ impl Axes {
         smoothing: usize,
     ) -> Result<()> {
         if smoothing < 2 {
-            return self.line(area, points, stroke(colour, 1.0, 2.0));
+            return self.path(area, points, stroke(colour, 1.0, 2.0));
         }
-        self.line(area, points, stroke(colour, 0.28, 1.2))?;
-        self.line(
+        self.path(area, points, stroke(colour, 0.28, 1.2))?;
+        self.path(
             area,
             &running_mean(points, smoothing),
             stroke(colour, 1.0, 2.4),
@@ -216,12 +218,7 @@ impl Axes {
     }
 
     /// Unbroken stretches as paths, lone points as dots.
-    fn line(
-        &self,
-        area: &Area,
-        points: &[(f64, f64)],
-        stroke: plotters::style::ShapeStyle,
-    ) -> Result<()> {
+    fn path(&self, area: &Area, points: &[(f64, f64)], stroke: ShapeStyle) -> Result<()> {
         let places: Vec<Option<(i32, i32)>> = points
             .iter()
             .map(|&(x, y)| self.shown(x, y).map(|(x, y)| self.at(x, y)))
@@ -234,7 +231,7 @@ impl Axes {
                     let dot = Circle::new(path[0], px(2.5), stroke.color.filled());
                     area.draw(&dot).map_err(failed)?;
                 }
-                _ => area.draw(&PathElement::new(path, stroke)).map_err(failed)?,
+                _ => line(area, path, stroke)?,
             }
         }
         Ok(())

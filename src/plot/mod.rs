@@ -12,7 +12,7 @@ mod picture;
 pub mod qc;
 mod text;
 
-pub use boxplot::{BoxGroup, box_plot};
+pub use boxplot::{BoxGroup, box_groups, box_plot};
 pub use colour::Rgb;
 pub use curves::{CurveStyle, Series, curves};
 pub use picture::Picture;

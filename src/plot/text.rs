@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::OnceLock;
 
 /// Name under which the embedded font is known to plotters.
-pub(super) const FONT: &str = "hmorph";
+const FONT: &str = "hmorph";
 
 /// How much larger text is rendered before averaging.
 const OVERSAMPLING: usize = 4;
@@ -54,8 +54,12 @@ impl Text {
 
     /// Width in pixels.
     pub fn width(&self, text: &str) -> Result<usize> {
-        let (width, _) = large(self.size)?.box_size(text).map_err(unusable)?;
-        Ok((width as usize).div_ceil(OVERSAMPLING))
+        let font = large(self.size)?;
+        let mut width = 0;
+        for letter in text.chars() {
+            width += advance(&font, letter)?;
+        }
+        Ok(width.div_ceil(OVERSAMPLING))
     }
 
     /// Draws at `(x, y)`; what falls outside the picture is lost.
@@ -102,18 +106,43 @@ impl Text {
         let (columns, rows) = ((w * OVERSAMPLING) as i32, (h * OVERSAMPLING) as i32);
         // plotters puts the baseline half a size below the position; capitals are 0.6 sizes high.
         let top = rows / 2 - (0.2 * self.size * OVERSAMPLING as f64) as i32;
-        large(self.size)?
-            .draw(text, (0, top), |x, y, alpha| {
+        let font = large(self.size)?;
+        let mut pen = 0;
+        for letter in text.chars() {
+            let ink = ink(&font, letter)?;
+            let width = ink.iter().map(|(x, ..)| x + 1).max().unwrap_or(0);
+            let advance = advance(&font, letter)? as i32;
+            // plotters drops the space before a letter: half of what its ink leaves of the advance.
+            let left = pen + (advance - width) / 2;
+            for (x, y, alpha) in ink {
+                let (x, y) = (left + x, top + y);
                 if (0..columns).contains(&x) && (0..rows).contains(&y) {
                     let (x, y) = (x as usize / OVERSAMPLING, y as usize / OVERSAMPLING);
                     coverage[y * w + x] += share * f64::from(alpha);
                 }
-                Ok::<(), Infallible>(())
-            })
-            .map_err(unusable)?
-            .unwrap_or_else(|never| match never {});
+            }
+            pen += advance;
+        }
         Ok(coverage)
     }
+}
+
+/// Width a letter takes in a line, in oversampled pixels.
+fn advance(font: &FontDesc, letter: char) -> Result<usize> {
+    let (width, _) = font.box_size(&letter.to_string()).map_err(unusable)?;
+    Ok(width as usize)
+}
+
+/// Covered pixels of a letter, from its leftmost one on.
+fn ink(font: &FontDesc, letter: char) -> Result<Vec<(i32, i32, f32)>> {
+    let mut ink = Vec::new();
+    font.draw(&letter.to_string(), (0, 0), |x, y, alpha| {
+        ink.push((x, y, alpha));
+        Ok::<(), Infallible>(())
+    })
+    .map_err(unusable)?
+    .unwrap_or_else(|never| match never {});
+    Ok(ink)
 }
 
 /// The embedded font at `size` pixels, oversampled.
@@ -128,7 +157,7 @@ fn large(size: f64) -> Result<FontDesc<'static>> {
 }
 
 /// Makes the font known to plotters, once.
-pub(super) fn ready() -> Result<()> {
+fn ready() -> Result<()> {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
     let registered = REGISTERED.get_or_init(|| {
         register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).is_ok()

@@ -24,19 +24,18 @@ pub(super) fn draw(
     let both = layout.column(4) + layout.column_width - layout.column(3);
     let range = maps.difference_range;
     let ticks = [
-        (-1.0, format!("-{range:.1}")),
+        (-1.0, format!("−{range:.1}")),
         (0.0, "0".into()),
         (1.0, format!("+{range:.1}")),
     ];
     bar(page, [layout.column(3), top], both, &ticks)?;
-    let caption = "moved - fixed, each image scaled to 0..1";
+    let scale = "moving or moved − fixed, each image scaled to 0..1";
     let centred = Text::new(SIZE, FAINT).align(Align::Centre);
     let middle = layout.column(3) as f64 + both as f64 / 2.0;
-    centred.draw(page, caption, middle, top as f64 + 50.0)?;
+    centred.draw(page, scale, middle, top as f64 + 50.0)?;
 
-    let under_grid = layout.column(5) as f64 + layout.column_width as f64 / 2.0;
-    let caption = format!("a line every {} mm", short(grid_spacing));
-    centred.draw(page, &caption, under_grid, top as f64 + 5.0)?;
+    let every = format!("a line every {} mm", short(grid_spacing));
+    caption(page, layout, 5, &every)?;
 
     let range = maps.determinant_range;
     let ticks = [
@@ -46,6 +45,18 @@ pub(super) fn draw(
     ];
     bar(page, [layout.column(6), top], layout.column_width, &ticks)?;
     legend(page, layout, folds, top)
+}
+
+/// A line of text under a column.
+pub(super) fn caption(
+    page: &mut Picture,
+    layout: &Layout,
+    column: usize,
+    text: &str,
+) -> Result<()> {
+    let middle = layout.column(column) as f64 + layout.column_width as f64 / 2.0;
+    let centred = Text::new(SIZE, FAINT).align(Align::Centre);
+    centred.draw(page, text, middle, layout.bars() as f64 + 5.0)
 }
 
 /// The colour of folds and how many there are.
@@ -81,7 +92,7 @@ fn bar(
 }
 
 /// Up to two decimals, none where not needed.
-pub(super) fn short(value: f64) -> String {
+fn short(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -24,6 +24,11 @@ impl Palette {
         }
         Self { colours }
     }
+
+    /// How many structures there are.
+    pub fn len(&self) -> usize {
+        self.colours.len()
+    }
 }
 
 /// Draws the inner rim of every label; `only` overrides the colours of the palette.

@@ -68,17 +68,17 @@ impl<'a> Maps<'a> {
             .iter()
             .filter(|d| **d > 0.0)
             .map(|d| f64::from(d.log2().abs()));
-        let reach = quantile(&spread(logs, determinant.len()), 0.995);
+        let reach = quantile(&spread(logs, determinant.len()), 0.98);
         let mut maps = Self {
             input,
             fixed,
             moving,
             difference_range: 1.0,
             determinant,
-            determinant_range: [1.25_f64, 1.5, 2.0, 3.0, 4.0]
+            determinant_range: [1.25_f64, 1.5, 2.0, 3.0]
                 .into_iter()
                 .find(|range| range.log2() >= reach)
-                .unwrap_or(8.0),
+                .unwrap_or(4.0),
         };
         maps.difference_range = maps.largest_difference();
         maps

@@ -14,6 +14,9 @@ mod page;
 mod panel;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use page::qc_page;
 
 use crate::volume::{DisplacementField, Image, LabelMap};

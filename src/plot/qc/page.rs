@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, MARGIN};
 use super::maps::{Maps, middle};
-use super::panel::{TITLES, panels};
+use super::panel::{Outlines, TITLES, panels};
 use super::view::{View, views};
 use super::{Convention, QcInput, QcOptions, bars};
 use crate::error::{Error, Result};
@@ -10,7 +10,6 @@ use crate::metric::{Folding, folding};
 use crate::plot::Picture;
 use crate::plot::colour::Rgb;
 use crate::plot::text::{Align, Text};
-use crate::volume::Dimension;
 
 /// Near black, so that the images, their differences and the folds stand out.
 const GROUND: Rgb = [16, 17, 20];
@@ -31,12 +30,13 @@ pub fn qc_page(input: &QcInput, options: &QcOptions) -> Result<Picture> {
     let views = views(&input.field.geometry, through, options.convention);
     let layout = Layout::new(&views, options.panel.max(1));
     let maps = Maps::new(input);
+    let outlines = input.labels.map(Outlines::new);
     let folds = folding(input.field, None)?;
     let mut page = Picture::new(layout.width, layout.height, GROUND);
-    header(&mut page, &layout, input, options, &folds)?;
+    header(&mut page, &layout, options, &folds)?;
     let mut grid_spacing = 0.0;
     for (row, view) in views.iter().enumerate() {
-        let (pictures, spacing) = panels(&maps, view, layout.panels[row]);
+        let (pictures, spacing) = panels(&maps, outlines.as_ref(), view, layout.panels[row]);
         for (column, picture) in pictures.iter().enumerate() {
             let [x, y] = layout.panel(row, column);
             page.paste(picture, x, y);
@@ -47,6 +47,9 @@ pub fn qc_page(input: &QcInput, options: &QcOptions) -> Result<Picture> {
         }
     }
     bars::draw(&mut page, &layout, &maps, &folds, grid_spacing)?;
+    if let Some(outlines) = outlines {
+        bars::caption(&mut page, &layout, 2, outlines.caption())?;
+    }
     Ok(page)
 }
 
@@ -74,13 +77,7 @@ fn check(input: &QcInput) -> Result<()> {
 }
 
 /// Names, scores, convention, and the titles of the columns.
-fn header(
-    page: &mut Picture,
-    layout: &Layout,
-    input: &QcInput,
-    options: &QcOptions,
-    folds: &Folding,
-) -> Result<()> {
+fn header(page: &mut Picture, layout: &Layout, options: &QcOptions, folds: &Folding) -> Result<()> {
     let (left, right) = (MARGIN as f64, (layout.width - MARGIN) as f64);
     let (quiet, loud) = (Text::new(20.0, FAINT), Text::new(20.0, INK));
     let mut x = left;
@@ -95,7 +92,7 @@ fn header(
     }
     Text::new(17.0, INK).draw(page, &scores(options, folds), left, 64.0)?;
     let note = Text::new(16.0, FAINT).align(Align::Right);
-    note.draw(page, convention(input, options.convention), right, 34.0)?;
+    note.draw(page, convention(options.convention), right, 34.0)?;
     let title = Text::new(17.0, INK).align(Align::Centre);
     for (column, name) in TITLES.iter().enumerate() {
         let middle = layout.column(column) as f64 + layout.column_width as f64 / 2.0;
@@ -104,26 +101,40 @@ fn header(
     Ok(())
 }
 
-fn convention(input: &QcInput, convention: Convention) -> &'static str {
-    match (convention, input.field.geometry.dimension) {
-        (Convention::Radiological, _) => "radiological display: patient's right on the left",
-        (Convention::Neurological, Dimension::Two | Dimension::Three) => {
-            "neurological display: patient's left on the left"
-        }
+fn convention(convention: Convention) -> &'static str {
+    match convention {
+        Convention::Radiological => "radiological display: patient's right on the left",
+        Convention::Neurological => "neurological display: patient's left on the left",
     }
 }
 
 fn scores(options: &QcOptions, folds: &Folding) -> String {
     let mut parts = Vec::new();
     for (name, score) in [("Dice", options.dice), ("NCC", options.ncc)] {
-        parts.extend(score.map(|(before, after)| format!("{name} {before:.3} → {after:.3}")));
+        parts.extend(
+            score.map(|(before, after)| format!("{name} {before:.3} before, {after:.3} after")),
+        );
     }
     parts.push(format!(
         "folded voxels {} of {}",
-        folds.folded, folds.voxels
+        thousands(folds.folded),
+        thousands(folds.voxels)
     ));
-    parts.push(format!("least determinant {}", bars::short(folds.least)));
+    parts.push(format!("least determinant {:.2}", folds.least));
     parts.join("     ")
+}
+
+/// A whole number with commas between thousands.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Name of the slice in the margin, and what lies at the sides of the fixed image.

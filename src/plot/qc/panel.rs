@@ -1,8 +1,9 @@
 //! The seven panels of one slice.
 
+use super::contour::{self, Palette};
 use super::maps::{Maps, over_pixel};
 use super::view::View;
-use super::{contour, grid};
+use super::{QcLabels, grid};
 use crate::plot::Picture;
 use crate::plot::colour::{FOLD, Rgb, diverging, grey, mix};
 
@@ -17,8 +18,57 @@ pub(super) const TITLES: [&str; 7] = [
     "Jacobian determinant",
 ];
 
+/// Up to how many structures the fixed contours are drawn, in white, under the moved ones.
+const FEW: usize = 8;
+
+/// What the page shows of labels, and says about it.
+pub(super) struct Outlines<'a> {
+    labels: QcLabels<'a>,
+    palette: Palette,
+}
+
+impl<'a> Outlines<'a> {
+    pub fn new(labels: QcLabels<'a>) -> Self {
+        let maps = [&labels.fixed.data, &labels.moving.data, &labels.moved.data];
+        Self {
+            labels,
+            palette: Palette::of(&maps),
+        }
+    }
+
+    /// The caption under the moved image.
+    pub fn caption(&self) -> &'static str {
+        if self.few() {
+            "coloured: moved labels, white: fixed"
+        } else {
+            "coloured: moved labels"
+        }
+    }
+
+    /// Among many structures nothing could be told apart.
+    fn few(&self) -> bool {
+        self.palette.len() <= FEW
+    }
+
+    fn draw(&self, [fixed, moving, moved]: [&mut Picture; 3], view: &View) {
+        let (labels, palette) = (&self.labels, &self.palette);
+        contour::draw(fixed, view, &labels.fixed.data, palette, None);
+        contour::draw(moving, view, &labels.moving.data, palette, None);
+        if self.few() {
+            // Where the moved ones should be.
+            contour::draw(moved, view, &labels.fixed.data, palette, Some([255; 3]));
+        }
+        contour::draw(moved, view, &labels.moved.data, palette, None);
+    }
+}
+
 /// Draws the panels of a slice, `size` pixels each; returns them with the distance of grid lines in mm.
-pub(super) fn panels(maps: &Maps, view: &View, size: [usize; 2]) -> ([Picture; 7], f64) {
+pub(super) fn panels(
+    maps: &Maps,
+    outlines: Option<&Outlines>,
+    view: &View,
+    size: [usize; 2],
+) -> ([Picture; 7], f64) {
     let paint = |colour: &dyn Fn([usize; 2]) -> Rgb| {
         let mut panel = Picture::new(size[0], size[1], [0; 3]);
         for y in 0..size[1] {
@@ -40,13 +90,8 @@ pub(super) fn panels(maps: &Maps, view: &View, size: [usize; 2]) -> ([Picture; 7
     let mut bent = paint(&|p| mix([0; 3], grey(over(p, &|at| maps.moved_at(at))), 0.7));
     let spacing = grid::draw(&mut bent, view, maps.input.field);
     let volume = paint(&|p| determinant_colour(maps, view, size, p));
-    if let Some(labels) = maps.input.labels {
-        let all = [&labels.fixed.data, &labels.moving.data, &labels.moved.data];
-        let palette = contour::Palette::of(&all);
-        contour::draw(&mut fixed, view, all[0], &palette, None);
-        contour::draw(&mut moving, view, all[1], &palette, None);
-        contour::draw(&mut moved, view, all[0], &palette, Some([255; 3]));
-        contour::draw(&mut moved, view, all[2], &palette, None);
+    if let Some(outlines) = outlines {
+        outlines.draw([&mut fixed, &mut moving, &mut moved], view);
     }
     ([fixed, moving, moved, before, after, bent, volume], spacing)
 }
