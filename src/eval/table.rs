@@ -186,7 +186,7 @@ fn short(value: f64) -> String {
     }
     match size {
         _ if value.fract() == 0.0 && size < 1e9 => format!("{value:.0}"),
-        _ if size < 0.001 || size >= 1e6 => format!("{value:.2e}"),
+        _ if !(0.001..1e6).contains(&size) => format!("{value:.2e}"),
         _ if size < 1.0 => format!("{value:.4}"),
         _ if size < 100.0 => format!("{value:.3}"),
         _ => format!("{value:.1}"),

@@ -59,14 +59,14 @@ fn nearest_as_scipy(labels: &Array3<i32>, field: &DisplacementField) -> Array3<i
     let axes = field.geometry.dimension.axes();
     Array3::from_shape_fn(field.geometry.shape, |(i, j, k)| {
         let mut voxel = [i, j, k];
-        for axis in 0..axes {
-            let place = voxel[axis] as f64 + f64::from(field.data[[axis, i, j, k]]);
+        for (axis, index) in voxel.iter_mut().enumerate().take(axes) {
+            let place = *index as f64 + f64::from(field.data[[axis, i, j, k]]);
             let last = labels.shape()[axis] as f64 - 1.0;
             // Not `place < 0.0 || place > last`: a position that is no number is outside too.
             if !(0.0..=last).contains(&place) {
                 return 0;
             }
-            voxel[axis] = (place + 0.5) as usize;
+            *index = (place + 0.5) as usize;
         }
         labels[voxel]
     })

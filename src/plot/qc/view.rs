@@ -90,7 +90,11 @@ fn world_axes(affine: &Affine) -> [(usize, bool); 3] {
     ];
     let linear = affine.linear();
     let spacing = affine.spacing();
-    let cosine = |axis: usize, world: usize| linear[(world, axis)] / spacing[axis];
+    // An axis of no length runs nowhere.
+    let cosine = |axis: usize, world: usize| match spacing[axis] {
+        length if length > 0.0 => linear[(world, axis)] / length,
+        _ => 0.0,
+    };
     let agreement =
         |order: &[usize; 3]| -> f64 { (0..3).map(|axis| cosine(axis, order[axis]).abs()).sum() };
     // The first of equals: with an affine that says nothing, the axes as they are.
@@ -100,7 +104,7 @@ fn world_axes(affine: &Affine) -> [(usize, bool); 3] {
             best = order;
         }
     }
-    [0, 1, 2].map(|axis| (best[axis], !(cosine(axis, best[axis]) < 0.0)))
+    [0, 1, 2].map(|axis| (best[axis], cosine(axis, best[axis]) >= 0.0))
 }
 
 fn voxel_axis(axes: &[(usize, bool); 3], world: usize) -> usize {
