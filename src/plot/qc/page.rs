@@ -142,11 +142,10 @@ fn letters(page: &mut Picture, layout: &Layout, row: usize, view: &View) -> Resu
     let [x, y] = layout.panel(row, 0).map(|v| v as f64);
     let [w, h] = layout.panels[row].map(|v| v as f64);
     let axis = ["i", "j", "k"][view.across];
-    let name = format!("{} {axis} = {}", view.name, view.slice);
-    let name = if h < 110.0 {
+    let name = if view.slices == 1 || h < 110.0 {
         view.name.to_owned()
     } else {
-        name
+        format!("{} {axis} = {}", view.name, view.slice)
     };
     let margin = Text::new(16.0, FAINT).align(Align::Centre).upright();
     margin.draw(page, &name, layout.column(0) as f64 - 16.0, y + h / 2.0)?;

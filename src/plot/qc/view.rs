@@ -1,7 +1,7 @@
 //! Which way the voxel axes of a grid point in the patient, and how a slice is laid on the page.
 
 use super::Convention;
-use crate::volume::{Affine, Dimension, Geometry};
+use crate::volume::{Affine, Dimension, Geometry, axis_codes};
 
 /// A voxel axis as it runs on the page.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,9 +34,10 @@ pub(super) struct View {
     pub name: &'static str,
     pub right: Along,
     pub down: Along,
-    /// Voxel axis across the slice and the index on it.
+    /// Voxel axis across the slice, the index on it, and how many slices there are.
     pub across: usize,
     pub slice: usize,
+    pub slices: usize,
 }
 
 impl View {
@@ -73,6 +74,7 @@ pub(super) fn views(geometry: &Geometry, through: [usize; 3], convention: Conven
                 down: along(geometry, &axes, down, false),
                 across,
                 slice: through[across].min(geometry.shape[across] - 1),
+                slices: geometry.shape[across],
             }
         })
         .collect()
@@ -80,31 +82,17 @@ pub(super) fn views(geometry: &Geometry, through: [usize; 3], convention: Conven
 
 /// For each voxel axis the world axis nearest to it and whether it runs that way.
 fn world_axes(affine: &Affine) -> [(usize, bool); 3] {
-    const ORDERS: [[usize; 3]; 6] = [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ];
-    let linear = affine.linear();
-    let spacing = affine.spacing();
-    // An axis of no length runs nowhere.
-    let cosine = |axis: usize, world: usize| match spacing[axis] {
-        length if length > 0.0 => linear[(world, axis)] / length,
-        _ => 0.0,
-    };
-    let agreement =
-        |order: &[usize; 3]| -> f64 { (0..3).map(|axis| cosine(axis, order[axis]).abs()).sum() };
-    // The first of equals: with an affine that says nothing, the axes as they are.
-    let mut best = ORDERS[0];
-    for order in ORDERS {
-        if agreement(&order) > agreement(&best) + 1e-9 {
-            best = order;
+    let mut axes = [(0, true), (1, true), (2, true)];
+    // With an affine that says nothing, the axes as they are.
+    if affine.spacing().iter().all(|size| size.is_normal()) {
+        for (axis, code) in axes.iter_mut().zip(axis_codes(affine).chars()) {
+            let world = ["RL", "AP", "SI"]
+                .iter()
+                .position(|ends| ends.contains(code));
+            *axis = (world.unwrap_or(axis.0), "RAS".contains(code));
         }
     }
-    [0, 1, 2].map(|axis| (best[axis], cosine(axis, best[axis]) >= 0.0))
+    axes
 }
 
 fn voxel_axis(axes: &[(usize, bool); 3], world: usize) -> usize {
