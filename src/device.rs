@@ -22,6 +22,14 @@ pub fn resolve(name: &str) -> Result<Device> {
     }
 }
 
+/// What a device is called in records.
+pub fn name(device: &Device) -> String {
+    match *device == Device::flex() {
+        true => "cpu".into(),
+        false => format!("{device:?}"),
+    }
+}
+
 /// Threads this process may use: what SLURM granted, otherwise what the operating system and cgroups allow.
 pub fn available_threads() -> usize {
     let granted = std::env::var("SLURM_CPUS_PER_TASK")

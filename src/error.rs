@@ -8,11 +8,12 @@ pub enum Error {
     /// A file the user named cannot be used.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
-    /// The operating system refused to read or write a file.
-    #[error("{}: {source}", path.display())]
+    /// The operating system refused to read or write a file. The cause is part of the message, so it is not also a
+    /// `source` that would be printed after it.
+    #[error("{}: {cause}", path.display())]
     Io {
         path: PathBuf,
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Inputs or settings that do not fit together.
     #[error("{0}")]
@@ -32,10 +33,10 @@ impl Error {
     }
 
     /// An operating-system error on the file at `path`.
-    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+    pub fn io(path: impl AsRef<Path>, cause: std::io::Error) -> Self {
         Self::Io {
             path: path.as_ref().to_path_buf(),
-            source,
+            cause,
         }
     }
 

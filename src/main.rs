@@ -1,5 +1,6 @@
 //! The `hmorph` program: exit code 0 done, 1 failed, 2 wrong usage.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,7 +14,8 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hmorph: {error:#}");
+            // Standard error may be a file on the disk that is full.
+            let _ = writeln!(std::io::stderr(), "hmorph: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -251,8 +251,13 @@ fn settings_that_contradict_are_refused() {
         assert!(error.contains(reason), "{text}: {error}");
     }
     // What follows from a missing manifest is not reported beside it.
-    let error = load(folder.path(), "manifest = '@/gone.csv'\n").unwrap_err().to_string();
-    assert!(error.contains("gone.csv") && error.lines().count() == 1, "{error}");
+    let error = load(folder.path(), "manifest = '@/gone.csv'\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("gone.csv") && error.lines().count() == 1,
+        "{error}"
+    );
 }
 
 #[test]

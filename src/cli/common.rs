@@ -1,5 +1,7 @@
 //! Options that every subcommand shares.
 
+use std::io::{Write, stdout};
+
 use burn::tensor::Device;
 
 use crate::device;
@@ -44,7 +46,12 @@ impl Common {
     /// Prints a line about the progress of the work, unless `--quiet`.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            println!("{}", line.as_ref());
+            print(line);
         }
     }
+}
+
+/// Prints a line of results. A closed pipe or a full disk behind standard output does not end the work.
+pub fn print(line: impl AsRef<str>) {
+    let _ = writeln!(stdout(), "{}", line.as_ref());
 }

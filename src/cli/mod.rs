@@ -2,6 +2,8 @@
 
 mod apply;
 mod common;
+mod config;
+mod dry_run;
 mod info;
 mod points;
 mod progress;
@@ -9,6 +11,8 @@ mod record;
 mod register;
 mod registrar;
 mod scan;
+mod signals;
+mod synth;
 mod train;
 mod transforms;
 
@@ -28,11 +32,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Synth(synth::SynthArgs),
     Train(train::TrainArgs),
     Finetune(train::FinetuneArgs),
     Register(register::RegisterArgs),
     Apply(apply::ApplyArgs),
     Info(info::InfoArgs),
+    Config(config::ConfigArgs),
 }
 
 impl Cli {
@@ -43,11 +49,13 @@ impl Cli {
     pub fn run(&self) -> anyhow::Result<()> {
         self.common.start_threads()?;
         match &self.command {
+            Command::Synth(args) => synth::run(args, &self.common),
             Command::Train(args) => train::run(args, &self.common),
             Command::Finetune(args) => train::run_finetune(args, &self.common),
             Command::Register(args) => register::run(args, &self.common),
             Command::Apply(args) => apply::run(args, &self.common),
             Command::Info(args) => info::run(args, &self.common),
+            Command::Config(args) => config::run(args),
         }
     }
 }

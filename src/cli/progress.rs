@@ -1,43 +1,70 @@
-//! Shows a training run: a bar on a terminal, plain lines elsewhere.
+//! Shows how far long work is: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::train::{Means, Session, Validation, Watch};
+use super::Common;
+use crate::error::Error;
+use crate::train::{Means, Validation, Watch};
 
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
-/// The progress of one run.
-pub struct Progress {
+/// The progress of `total` equal parts of work.
+pub struct Progress<'a> {
+    common: &'a Common,
+    /// What a part is called.
+    unit: &'static str,
     bar: Option<ProgressBar>,
-    quiet: bool,
-    steps: u64,
+    total: u64,
+    first: u64,
     started: Instant,
-    first_step: u64,
     last_line: Instant,
 }
 
-impl Progress {
-    /// Progress from step `resumed` on.
-    pub fn new(session: &Session, quiet: bool, resumed: Option<u64>) -> Self {
-        let steps = session.config.train.steps();
-        let first_step = resumed.unwrap_or(0);
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(steps).with_position(first_step);
+impl<'a> Progress<'a> {
+    /// Progress of work of which `done` parts are already there.
+    pub fn new(common: &'a Common, unit: &'static str, total: u64, done: u64) -> Self {
+        let bar = (!common.quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(total).with_position(done);
             let template = "{bar:30} {pos}/{len}  {msg}  left {eta}";
             bar.set_style(ProgressStyle::with_template(template).expect("a fixed template"));
             bar
         });
         Self {
+            common,
+            unit,
             bar,
-            quiet,
-            steps,
+            total,
+            first: done,
             started: Instant::now(),
-            first_step,
             last_line: Instant::now(),
+        }
+    }
+
+    /// Says that `done` parts are there, with what else is to be said.
+    pub fn advance(&mut self, done: u64, detail: impl std::fmt::Display) {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let each = elapsed / (done - self.first).max(1) as f64;
+        let text = format!("{detail}{each:.3} s/{}", self.unit);
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            bar.set_message(text);
+        } else if self.last_line.elapsed() >= LINE_EVERY || done == self.total {
+            let left = each * (self.total - done) as f64;
+            let (unit, total) = (self.unit, self.total);
+            self.line(format!("{unit} {done}/{total}  {text}  left {left:.0} s"));
+            self.last_line = Instant::now();
+        }
+    }
+
+    /// A line above the bar.
+    pub fn line(&self, text: String) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => self.common.say(text),
         }
     }
 
@@ -47,35 +74,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-
-    fn seconds_per_step(&self, step: u64) -> f64 {
-        self.started.elapsed().as_secs_f64() / (step - self.first_step).max(1) as f64
-    }
-
-    fn line(&self, text: String) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None if !self.quiet => println!("{text}"),
-            None => {}
-        }
-    }
 }
 
-impl Watch for Progress {
+impl Watch for Progress<'_> {
     fn step(&mut self, step: u64, means: &Means) {
-        let per_step = self.seconds_per_step(step);
-        let text = format!("{means}  {per_step:.3} s/step");
-        if let Some(bar) = &self.bar {
-            bar.set_position(step);
-            bar.set_message(text);
-        } else if self.last_line.elapsed() >= LINE_EVERY || step == self.steps {
-            let left = per_step * (self.steps - step) as f64;
-            self.line(format!(
-                "step {step}/{}  {text}  left {left:.0} s",
-                self.steps
-            ));
-            self.last_line = Instant::now();
-        }
+        self.advance(step, format_args!("{means}  "));
     }
 
     fn validated(&mut self, step: u64, validation: &Validation, best: bool) {
@@ -89,5 +92,9 @@ impl Watch for Progress {
             validation.folded_percent,
             if best { "  best" } else { "" }
         ));
+    }
+
+    fn warn(&mut self, problem: &Error) {
+        self.line(format!("warning: {problem}"));
     }
 }

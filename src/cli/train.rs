@@ -1,19 +1,16 @@
 //! `hmorph train` and `hmorph finetune`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
 
-use super::Common;
 use super::progress::Progress;
+use super::{Common, dry_run, record, signals};
 use crate::config::{self, RunConfig};
-use crate::dataset::{Loader, Split};
-use crate::eval::peak_memory_bytes;
+use crate::dataset::Split;
 use crate::model::WeightsFile;
-use crate::train::{Checkpoint, Ending, RunState, Session, load_last, time_steps, train};
+use crate::train::{Checkpoint, Ending, RunFolder, RunState, Session, train};
 
 /// Train a registration network from scratch
 #[derive(Debug, clap::Args)]
@@ -24,8 +21,20 @@ Examples:
   hmorph train --config my.toml -o runs/mine --dry-run     the plan, the memory and the time, nothing written
   hmorph train --config my.toml -o runs/mine               the same command continues an interrupted run
 
-The run folder holds config.toml, run.json, metrics.csv, validation.csv, split.csv, checkpoints/,
-best.safetensors (by validation Dice where labels exist, else by loss), last.safetensors and plots/.")]
+The run folder:
+  config.toml           the settings in full
+  split.csv             which image trains, validates and tests, by subject
+  metrics.csv           every few steps: each term of the loss by kind (unweighted), learning rate, time, memory
+  validation.csv        Dice before and after, loss and folded voxels of held-out pairs
+  checkpoints/          the last two and the best: weights, optimiser and state, to continue from
+  best.safetensors      the best weights: by validation Dice where labels exist, else by validation loss
+  last.safetensors      the newest weights
+  plots/                curves of both logs
+  run.json              command, version, seed, device, how it ended, time, memory
+
+Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end the program with exit code 1; the same command continues, and the
+result is the same as without the interruption (bit for bit on the CPU). Under SLURM, ask for the signal ahead of the
+time limit, and requeue the job: #SBATCH --signal=TERM@120 --requeue")]
 pub struct TrainArgs {
     /// Preset name (see `hmorph config`) or TOML file
     #[arg(long, value_name = "NAME|FILE")]
@@ -66,94 +75,119 @@ pub fn run(args: &TrainArgs, common: &Common) -> anyhow::Result<()> {
 /// Runs `hmorph finetune`.
 pub fn run_finetune(args: &FinetuneArgs, common: &Common) -> anyhow::Result<()> {
     let weights = WeightsFile::read(&args.weights)?;
+    let file = args.weights.display();
+    let on_cpu = burn::tensor::Device::flex();
+    // Found here, a misfit can be blamed on the file.
+    weights.model(&on_cpu).with_context(|| file.to_string())?;
     execute(&args.train, Some(weights), common)
 }
 
 fn execute(args: &TrainArgs, start: Option<WeightsFile>, common: &Common) -> anyhow::Result<()> {
+    let settings = settings(args, start.as_ref(), common)?;
+    let resume = RunFolder::find(&args.out, &settings, start.as_ref(), common.force)?;
+    let session = Session::prepare(settings, start, common.device()?)?;
+    describe(&session, common);
+    if let Some(checkpoint) = &resume {
+        common.say(format!("continuing at step {}", checkpoint.state.step));
+    }
+    if args.dry_run {
+        return dry_run::run(&session);
+    }
+    run_in_folder(&session, args, resume, common)
+}
+
+fn settings(
+    args: &TrainArgs,
+    start: Option<&WeightsFile>,
+    common: &Common,
+) -> anyhow::Result<RunConfig> {
     let mut settings: RunConfig = config::load(&args.config, &args.overrides)?;
     if let Some(seed) = common.seed {
         settings.seed = seed;
     }
-    if let Some(weights) = &start {
+    if let Some(weights) = start {
         settings.model = weights.card.config.clone();
     }
-    let resume = if args.dry_run {
-        None
-    } else {
-        continued(&args.out, &settings, common)?
-    };
-    let session = Session::prepare(settings, start, common.device()?)?;
-    describe(&session, common);
-    if args.dry_run {
-        return dry_run(&session);
-    }
-    write_plan(&session, &args.out)?;
-    let stop = stop_on_signals()?;
-    let mut progress = Progress::new(
-        &session,
-        common.quiet,
-        resume.as_ref().map(|c| c.state.step),
-    );
-    let outcome = train(&session, &args.out, resume, &stop, &mut progress);
+    settings.validate()?;
+    Ok(settings)
+}
+
+fn run_in_folder(
+    session: &Session,
+    args: &TrainArgs,
+    resume: Option<Checkpoint>,
+    common: &Common,
+) -> anyhow::Result<()> {
+    let stop = signals::stop_flag()?;
+    let folder = RunFolder::open(&args.out, session, resume.is_some(), common.force)?;
+    let done = resume.as_ref().map_or(0, |c| c.state.step);
+    let path = folder.path();
+    write_record(session, args, path, json!({ "ending": "running" }), common)?;
+    let mut progress = Progress::new(common, "step", session.config.train.steps(), done);
+    let outcome = train(session, path, resume, &stop, &mut progress);
     progress.finish();
-    let (ending, state) = outcome?;
-    write_run_json(&session, &args.out, ending, &state)?;
-    report(&args.out, ending, &state, common);
+    let (ending, state) = outcome.inspect_err(|error| {
+        let facts = json!({ "ending": "failed", "error": error.to_string() });
+        // The first error is the one to report.
+        let _ = write_record(session, args, path, facts, common);
+    })?;
+    write_record(session, args, path, facts(ending, &state), common)?;
+    report(path, ending, &state, common);
     if ending == Ending::Interrupted {
-        bail!("stopped at step {}; the same command continues", state.step);
+        bail!(
+            "stopped at step {} of {}; the same command continues",
+            state.step,
+            session.config.train.steps()
+        );
     }
     Ok(())
 }
 
-/// The checkpoint to continue from; refuses a folder that holds something else.
-fn continued(
+fn facts(ending: Ending, state: &RunState) -> Value {
+    let ending = match ending {
+        Ending::Complete => "complete",
+        Ending::EarlyStop => "early stop",
+        Ending::Interrupted => "interrupted",
+    };
+    json!({
+        "ending": ending, "steps": state.step, "seconds": state.seconds,
+        "best_score": state.best, "best_step": state.best.map(|_| state.best_step),
+    })
+}
+
+/// `run.json`; its settings are in `config.toml` beside it, and here once more for readers of one file.
+fn write_record(
+    session: &Session,
+    args: &TrainArgs,
     folder: &Path,
-    settings: &RunConfig,
+    ending: Value,
     common: &Common,
-) -> anyhow::Result<Option<Checkpoint>> {
-    if common.force && folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    let stored = folder.join("config.toml");
-    if !stored.exists() {
-        let empty = !folder.exists()
-            || std::fs::read_dir(folder)
-                .with_context(|| folder.display().to_string())?
-                .next()
-                .is_none();
-        ensure!(
-            empty,
-            "{}: the folder is not empty and holds no run; choose another, or --force to replace it",
-            folder.display()
-        );
-        return Ok(None);
-    }
-    let before: RunConfig = config::load(&stored.display().to_string(), &[])?;
-    let mut comparable = settings.clone();
-    // A run may be made longer.
-    comparable.train.epochs = before.train.epochs;
-    ensure!(
-        before == comparable,
-        "{}: this folder holds a run with other settings; choose another folder, or --force to start anew",
-        stored.display()
+) -> anyhow::Result<()> {
+    let config = &session.config;
+    let weights = session.start.as_ref().map(
+        |weights| json!({ "provenance": weights.card.provenance, "crc32": weights.checksum() }),
     );
-    let checkpoint = load_last(folder)?;
-    if let Some(checkpoint) = &checkpoint {
-        common.say(format!("continuing at step {}", checkpoint.state.step));
+    let mut facts = json!({
+        "inputs": { "config": args.config, "weights": weights },
+        "seed": config.seed,
+        "device": crate::device::name(&session.device),
+        "settings": config,
+    });
+    if let (Value::Object(facts), Value::Object(ending)) = (&mut facts, ending) {
+        facts.extend(ending);
     }
-    Ok(checkpoint)
+    Ok(record::write(&folder.join("run.json"), common, facts)?)
 }
 
 fn describe(session: &Session, common: &Common) {
     let config = &session.config;
     if let Some(dataset) = &session.dataset {
-        let count = |split| (dataset.subjects(split), dataset.members(split).len());
         for (name, split) in [
             ("training", Split::Train),
             ("validation", Split::Validation),
             ("test", Split::Test),
         ] {
-            let (subjects, images) = count(split);
+            let (subjects, images) = (dataset.subjects(split), dataset.members(split).len());
             common.say(format!("{name:<11}{images} images of {subjects} subjects"));
         }
         for note in dataset.notes() {
@@ -166,99 +200,10 @@ fn describe(session: &Session, common: &Common) {
         .iter()
         .map(|(name, term)| format!("{} x {name}", term.weight()))
         .collect();
+    let (steps, batch) = (config.train.steps(), config.train.batch);
     common.say(format!("grid       {:?} voxels", session.shape));
     common.say(format!("loss       {}", terms.join(" + ")));
-    common.say(format!(
-        "steps      {} of {} pairs",
-        config.train.steps(),
-        config.train.batch
-    ));
-}
-
-fn dry_run(session: &Session) -> anyhow::Result<()> {
-    let model = session.model(&session.device)?;
-    let parameters: usize = model
-        .blocks()
-        .map(|(_, b)| b.weight.shape().num_elements() + b.bias.shape().num_elements())
-        .sum();
-    println!("parameters {parameters}");
-    let mut loader = Loader::new(session.sampler.clone(), 0, 0)?;
-    let started = Instant::now();
-    loader.next_batch()?;
-    println!(
-        "batch      {:.3} s to prepare",
-        started.elapsed().as_secs_f64()
-    );
-    let seconds = time_steps(session, 3)?;
-    let total = seconds * session.config.train.steps() as f64;
-    println!("step       {seconds:.3} s (median of 3)");
-    println!("in all     {} without validation", duration(total));
-    if let Some(bytes) = peak_memory_bytes() {
-        println!("memory     {:.2} GB at most", bytes as f64 / 1e9);
-    }
-    Ok(())
-}
-
-fn duration(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round() as u64;
-    match minutes {
-        0 => format!("{seconds:.0} s"),
-        1..=119 => format!("{minutes} min"),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
-    }
-}
-
-fn write_plan(session: &Session, folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let text = toml::to_string(&session.config)?;
-    crate::volume::write_atomically(folder.join("config.toml"), |file| {
-        use std::io::Write;
-        file.write_all(text.as_bytes())
-    })?;
-    if let Some(dataset) = &session.dataset {
-        dataset.write_split(&folder.join("split.csv"))?;
-    }
-    Ok(())
-}
-
-fn write_run_json(
-    session: &Session,
-    folder: &Path,
-    ending: Ending,
-    state: &RunState,
-) -> anyhow::Result<()> {
-    let json = serde_json::json!({
-        "program": concat!("hmorph ", env!("CARGO_PKG_VERSION")),
-        "command": std::env::args().collect::<Vec<_>>(),
-        "ending": format!("{ending:?}"),
-        "seed": session.config.seed,
-        "device": format!("{:?}", session.device),
-        "threads": rayon::current_num_threads(),
-        "steps": state.step,
-        "seconds": state.seconds,
-        "best_score": state.best,
-        "best_step": state.best_step,
-        "peak_memory_bytes": peak_memory_bytes(),
-    });
-    let text = serde_json::to_string_pretty(&json)?;
-    crate::volume::write_atomically(folder.join("run.json"), |file| {
-        use std::io::Write;
-        file.write_all(text.as_bytes())
-    })?;
-    Ok(())
-}
-
-/// Ctrl-C and SIGTERM ask the loop to save and stop; a second one ends the program at once.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
-        }
-        eprintln!("\nstopping after this step; once more to stop at once");
-    })?;
-    Ok(stop)
+    common.say(format!("steps      {steps} of {batch} pairs"));
 }
 
 fn report(folder: &Path, ending: Ending, state: &RunState, common: &Common) {
@@ -274,9 +219,6 @@ fn report(folder: &Path, ending: Ending, state: &RunState, common: &Common) {
         Ending::EarlyStop => "stopped early: no better validation",
         Ending::Interrupted => "interrupted",
     };
-    common.say(format!(
-        "{what} after {} steps, {}",
-        state.step,
-        duration(state.seconds)
-    ));
+    let time = dry_run::duration(state.seconds);
+    common.say(format!("{what} after {} steps, {time}", state.step));
 }

@@ -115,6 +115,13 @@ impl Batch {
         self.kinds.is_empty()
     }
 
+    /// `MOVING to FIXED` of every item, for messages.
+    pub fn pair_names(&self) -> String {
+        let ids = self.moving_ids.iter().zip(&self.fixed_ids);
+        let names: Vec<String> = ids.map(|(m, f)| format!("{m} to {f}")).collect();
+        names.join(", ")
+    }
+
     /// Number of displacement components, 2 or 3.
     pub fn components(&self) -> usize {
         self.dimension.axes()

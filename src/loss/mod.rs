@@ -126,10 +126,7 @@ impl LossConfig {
     /// Refuses a loss without a similarity, and settings no term understands.
     pub fn validate(&self) -> Result<()> {
         let terms = self.terms();
-        if !terms
-            .iter()
-            .any(|(name, _)| !matches!(*name, "diffusion" | "bending"))
-        {
+        if !terms.iter().any(|(name, _)| compares(name)) {
             return Err(Error::invalid(
                 "[loss] no term compares the images: add one of mse, ncc, global_ncc, dice, field_mse",
             ));
@@ -148,6 +145,16 @@ impl LossConfig {
         Ok(())
     }
 
+    /// Whether a term compares the images of these items: all but the smoothness penalties do, where they have
+    /// the labels and true fields (`known`) that they need.
+    pub fn compares(&self, items: Items, known: bool) -> bool {
+        self.terms().iter().any(|(name, term)| {
+            compares(name)
+                && [Items::All, items].contains(&term.items())
+                && (known || !(term.needs_labels() || term.needs_field()))
+        })
+    }
+
     pub fn needs_labels(&self) -> bool {
         self.terms().iter().any(|(_, t)| t.needs_labels())
     }
@@ -155,6 +162,10 @@ impl LossConfig {
     pub fn needs_field(&self) -> bool {
         self.terms().iter().any(|(_, t)| t.needs_field())
     }
+}
+
+fn compares(name: &str) -> bool {
+    !matches!(name, "diffusion" | "bending")
 }
 
 /// Mean over channels and voxels, one value per item.

@@ -1,6 +1,6 @@
 //! Weights files: one safetensors file that holds a model and all that is needed to use it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -141,13 +141,28 @@ impl WeightsFile {
                 TensorView::new(Dtype::F32, shape, data).expect("as many bytes as the shape says");
             (name.as_str(), view)
         });
-        let metadata = HashMap::from([
-            ("format".to_string(), FORMAT.to_string()),
-            ("card".to_string(), self.card.to_json()),
-        ]);
-        let content =
-            serialize(views, Some(metadata)).map_err(|e| Error::file(path, e.to_string()))?;
+        let content = serialize(views, None).map_err(|e| Error::file(path, e.to_string()))?;
+        let content = with_metadata(&content, &self.card);
         write_atomically(path, |file| file.write_all(&content))
+    }
+
+    /// The first parameter with a value that is not finite.
+    pub fn not_finite(&self) -> Option<&str> {
+        let broken = |(_, values): &(Vec<usize>, Vec<f32>)| values.iter().any(|v| !v.is_finite());
+        let found = self.tensors.iter().find(|(_, tensor)| broken(tensor));
+        found.map(|(name, _)| name.as_str())
+    }
+
+    /// CRC-32 of names and values, to tell weights apart.
+    pub fn checksum(&self) -> u32 {
+        let mut crc = flate2::Crc::new();
+        for (name, (_, values)) in &self.tensors {
+            crc.update(name.as_bytes());
+            for value in values {
+                crc.update(&value.to_le_bytes());
+            }
+        }
+        crc.sum()
     }
 
     fn check(&self, model: &Model) -> Result<()> {
@@ -193,6 +208,27 @@ impl ModelCard {
     fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a card has no map with keys other than text")
     }
+}
+
+/// safetensors content with the card and the format's name in its header.
+///
+/// The library takes metadata as a hash map, which comes out in another order every time; equal weights must be equal
+/// files.
+fn with_metadata(content: &[u8], card: &ModelCard) -> Vec<u8> {
+    let (length, rest) = content.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("8 bytes"));
+    let (header, tensors) = rest.split_at(length as usize);
+    let header = std::str::from_utf8(header).expect("a header is JSON");
+    let metadata = serde_json::json!({ "card": card.to_json(), "format": FORMAT });
+    let tensor_list = header.trim_end().trim_start_matches('{');
+    let mut header = format!("{{\"__metadata__\":{metadata},{tensor_list}");
+    // Tensors begin at a multiple of 8 bytes.
+    let padded = header.len().next_multiple_of(8);
+    header.extend(std::iter::repeat_n(' ', padded - header.len()));
+    let mut out = (header.len() as u64).to_le_bytes().to_vec();
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(tensors);
+    out
 }
 
 /// The values of a tensor stored in single or half precision.

@@ -46,15 +46,15 @@ impl SynthSet<'_> {
     }
 
     /// Writes the set into `folder`, which is made if need be; existing files of the same names are
-    /// replaced. `report` is called with the number of pairs written so far.
+    /// replaced. `report` is called with the number of pairs written so far, and may end the work with an error.
     ///
     /// Each pair has a folder `pair-NNNN` with `fixed`, `moving`, `fixed_labels`, `moving_labels` and
     /// `true_field` (`.nii.gz`; the field as every field: LPS millimetres). Beside them: `pairs.csv`,
     /// whose paths are relative to `folder`; `preview.png`; `synth.toml`, the settings under `[synth]`.
     ///
     /// # Errors
-    /// As [`make_pair`], before anything is written, and refusals of the operating system.
-    pub fn write(&self, folder: &Path, mut report: impl FnMut(usize)) -> Result<()> {
+    /// As [`make_pair`], before anything is written, refusals of the operating system, and those of `report`.
+    pub fn write(&self, folder: &Path, mut report: impl FnMut(usize) -> Result<()>) -> Result<()> {
         if self.count == 0 {
             return Err(Error::invalid(
                 "synth: expected a count of at least 1 pair, found 0",
@@ -69,7 +69,7 @@ impl SynthSet<'_> {
             previews.extend((index < PREVIEWED).then(|| PreviewRow::new(&pair)));
             self.write_pair(&folder.join(&name), pair, index)?;
             rows.push(name);
-            report(index + 1);
+            report(index + 1)?;
         }
         self.write_settings(&folder.join("synth.toml"))?;
         write_preview(&folder.join("preview.png"), &previews)?;
@@ -176,7 +176,11 @@ mod tests {
                 count: 2,
             };
             let mut reported = Vec::new();
-            set.write(&out, |n| reported.push(n)).unwrap();
+            set.write(&out, |n| {
+                reported.push(n);
+                Ok(())
+            })
+            .unwrap();
             assert_eq!(reported, [1, 2]);
             let pair = set.pair(1).unwrap();
             let file = |name: &str| out.join(format!("pair-0001/{name}.nii.gz"));
@@ -211,7 +215,7 @@ mod tests {
             seed: 0,
             count: 1,
         };
-        set.write(folder.path(), |_| ()).unwrap();
+        set.write(folder.path(), |_| Ok(())).unwrap();
         let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(
             text("pairs.csv"),
@@ -241,7 +245,7 @@ mod tests {
                 seed: 0,
                 count,
             };
-            set.write(&out, |_| ()).unwrap_err().to_string()
+            set.write(&out, |_| Ok(())).unwrap_err().to_string()
         };
         assert!(write(&config, 0).contains("at least 1"));
         config.crop.prob = 7.0;

@@ -1,111 +1,131 @@
 //! Checkpoints: everything a run needs to continue as if it had never stopped.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use serde::{Deserialize, Serialize};
 
-use super::Adam;
+use super::folder::remove_leftovers;
+use super::{Adam, RunState};
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
+use crate::volume::write_atomically;
 
-/// Checkpoints that are kept beside the best weights.
+/// Checkpoints that are kept beside the one of the best weights.
 const KEPT: usize = 2;
+/// Start of the name of a checkpoint that is being written.
+const UNFINISHED: &str = ".writing-";
 
-/// Where a run stands. The sampler's whole state is the number of the next batch, which is the step.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunState {
-    /// Optimiser steps done.
-    pub step: u64,
-    /// Seconds of training so far.
-    pub seconds: f64,
-    /// Best validation score so far, larger is better.
-    pub best: Option<f64>,
-    pub best_step: u64,
-    /// Validations since then.
-    pub since_best: usize,
-}
-
-impl RunState {
-    /// Notes a validation score; whether it is the best so far.
-    pub fn record(&mut self, score: f64) -> bool {
-        let best = self.best.is_none_or(|b| score > b);
-        if best {
-            self.best = Some(score);
-            self.best_step = self.step;
-            self.since_best = 0;
-        } else {
-            self.since_best += 1;
-        }
-        best
-    }
-}
+const WEIGHTS: &str = "weights.safetensors";
+const MOMENTS: &str = "optimizer.safetensors";
+/// TOML, which gives back every bit of a number.
+const STATE: &str = "state.toml";
 
 /// A checkpoint read back.
 pub struct Checkpoint {
     pub weights: WeightsFile,
+    /// The optimiser's state by name.
     pub moments: BTreeMap<String, Vec<f32>>,
     pub state: RunState,
 }
 
-/// Writes `checkpoints/step-N` under a temporary name, renames it, and removes the ones before the last two.
-pub fn save(folder: &Path, weights: &WeightsFile, adam: &Adam, state: &RunState) -> Result<()> {
-    let parent = folder.join("checkpoints");
-    std::fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, e))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".writing-")
-        .tempdir_in(&parent)
-        .map_err(|e| Error::io(&parent, e))?;
-    weights.write(&temporary.path().join("weights.safetensors"))?;
-    write_moments(&temporary.path().join("optimizer.safetensors"), adam)?;
-    let json = serde_json::to_string_pretty(state).expect("plain numbers");
-    let state_path = temporary.path().join("state.json");
-    std::fs::write(&state_path, json).map_err(|e| Error::io(&state_path, e))?;
-
-    let target = parent.join(format!("step-{}", state.step));
-    if target.exists() {
-        std::fs::remove_dir_all(&target).map_err(|e| Error::io(&target, e))?;
-    }
-    let written = temporary.keep();
-    std::fs::rename(&written, &target).map_err(|e| Error::io(&target, e))?;
-    for old in steps(folder)?.into_iter().rev().skip(KEPT) {
-        let path = parent.join(format!("step-{old}"));
-        std::fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
-    }
-    Ok(())
+/// The checkpoints of a run, `step-N` each, in one folder.
+pub struct Checkpoints {
+    folder: PathBuf,
+    /// Step of the last one written or read.
+    saved: Option<u64>,
 }
 
-/// The last checkpoint of a run folder, if there is one.
-pub fn load_last(folder: &Path) -> Result<Option<Checkpoint>> {
-    let Some(step) = steps(folder)?.last().copied() else {
+impl Checkpoints {
+    /// The checkpoints of the run folder `run`, continuing from the one of step `saved`.
+    ///
+    /// Removes what a killed run left half-written.
+    pub fn open(run: &Path, saved: Option<u64>) -> Result<Self> {
+        let folder = run.join("checkpoints");
+        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+        remove_leftovers(&folder, UNFINISHED)?;
+        Ok(Self { folder, saved })
+    }
+
+    /// Writes `step-N` under a temporary name, renames it, and removes the older ones that are not kept.
+    pub fn save(&mut self, weights: &WeightsFile, adam: &Adam, state: &RunState) -> Result<()> {
+        let target = self.folder.join(format!("step-{}", state.step));
+        if self.saved == Some(state.step) {
+            // The same step of the same run: only what was measured since is new.
+            write_state(&target.join(STATE), state)?;
+            return self.prune(state);
+        }
+        let temporary = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempdir_in(&self.folder)
+            .map_err(|e| Error::io(&self.folder, e))?;
+        weights.write(&temporary.path().join(WEIGHTS))?;
+        write_moments(&temporary.path().join(MOMENTS), adam)?;
+        write_state(&temporary.path().join(STATE), state)?;
+        for name in [WEIGHTS, MOMENTS, STATE] {
+            reach_the_disk(&temporary.path().join(name))?;
+        }
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(|e| Error::io(&target, e))?;
+        }
+        fs::rename(temporary.path(), &target).map_err(|e| Error::io(&target, e))?;
+        // The folder has gone to its place: there is nothing left to remove.
+        let _ = temporary.keep();
+        self.saved = Some(state.step);
+        self.prune(state)
+    }
+
+    fn prune(&self, state: &RunState) -> Result<()> {
+        for old in steps(&self.folder)?.into_iter().rev().skip(KEPT) {
+            if state.best.is_none() || old != state.best_step {
+                let path = self.folder.join(format!("step-{old}"));
+                fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last checkpoint of the run folder `run`, if there is one.
+///
+/// # Errors
+/// A checkpoint that cannot be read.
+pub fn load_last(run: &Path) -> Result<Option<Checkpoint>> {
+    let folder = run.join("checkpoints");
+    let Some(step) = steps(&folder)?.last().copied() else {
         return Ok(None);
     };
-    let path = folder.join("checkpoints").join(format!("step-{step}"));
-    let state_path = path.join("state.json");
-    let json = std::fs::read_to_string(&state_path).map_err(|e| Error::io(&state_path, e))?;
-    Ok(Some(Checkpoint {
-        weights: WeightsFile::read(&path.join("weights.safetensors"))?,
-        moments: read_moments(&path.join("optimizer.safetensors"))?,
-        state: serde_json::from_str(&json).map_err(|e| Error::file(&state_path, e.to_string()))?,
-    }))
+    let path = folder.join(format!("step-{step}"));
+    let checkpoint = Checkpoint::read(&path).map_err(|e| {
+        let path = path.display();
+        Error::invalid(format!(
+            "{e}; remove {path} to continue from the checkpoint before it"
+        ))
+    })?;
+    Ok(Some(checkpoint))
 }
 
 impl Checkpoint {
-    /// Puts the optimiser where it was.
-    pub fn restore(&self, adam: &mut Adam, device: &Device) {
-        adam.restore(self.state.step, &self.moments, device);
+    fn read(path: &Path) -> Result<Self> {
+        let state_path = path.join(STATE);
+        let text = fs::read_to_string(&state_path).map_err(|e| Error::io(&state_path, e))?;
+        let state = toml::from_str(&text);
+        Ok(Self {
+            weights: WeightsFile::read(&path.join(WEIGHTS))?,
+            moments: read_moments(&path.join(MOMENTS))?,
+            state: state.map_err(|e| Error::file(&state_path, e.message().to_string()))?,
+        })
     }
 }
 
 /// Steps of the complete checkpoints, ascending.
 fn steps(folder: &Path) -> Result<Vec<u64>> {
-    let parent = folder.join("checkpoints");
-    let entries = match std::fs::read_dir(&parent) {
+    let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io(&parent, e)),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io(folder, e)),
     };
     let mut steps: Vec<u64> = entries
         .filter_map(|entry| {
@@ -115,6 +135,18 @@ fn steps(folder: &Path) -> Result<Vec<u64>> {
         .collect();
     steps.sort_unstable();
     Ok(steps)
+}
+
+/// Waits until a file is on the disk: some file systems report only now that they are full.
+fn reach_the_disk(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| Error::io(path, e))
+}
+
+fn write_state(path: &Path, state: &RunState) -> Result<()> {
+    let text = toml::to_string(state).map_err(|e| Error::file(path, e.to_string()))?;
+    write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 
 fn write_moments(path: &Path, adam: &Adam) -> Result<()> {
@@ -132,11 +164,11 @@ fn write_moments(path: &Path, adam: &Adam) -> Result<()> {
     });
     let content = serialize(views, None::<HashMap<String, String>>)
         .map_err(|e| Error::file(path, e.to_string()))?;
-    std::fs::write(path, content).map_err(|e| Error::io(path, e))
+    write_atomically(path, |file| file.write_all(&content))
 }
 
 fn read_moments(path: &Path) -> Result<BTreeMap<String, Vec<f32>>> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|e| Error::file(path, format!("broken: {e}")))?;
     Ok(file

@@ -76,6 +76,9 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// No run uses as many pairs.
+    pub(super) const MOST_PAIRS: u64 = 1 << 48;
+
     /// Refuses settings that no run can follow.
     pub fn validate(&self) -> Result<()> {
         let counts = [
@@ -92,6 +95,14 @@ impl TrainConfig {
                     "[train] {name} is 0; expected at least 1"
                 )));
             }
+        }
+        let pairs = [self.epochs, self.steps_per_epoch, self.batch]
+            .into_iter()
+            .try_fold(1, |product: u64, n| product.checked_mul(n as u64));
+        if pairs.is_none_or(|pairs| pairs >= Self::MOST_PAIRS) {
+            return Err(Error::invalid(
+                "[train] epochs x steps_per_epoch x batch is beyond any run; expected less than 2^48 pairs",
+            ));
         }
         let rates = [
             ("lr_end", self.lr_end),

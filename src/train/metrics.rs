@@ -1,29 +1,40 @@
-//! Writes `metrics.csv`: one row every few steps, means over those steps.
+//! Rows of `metrics.csv` and `validation.csv`: means over some steps, and files that a killed run leaves whole.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::volume::write_atomically;
 
 /// Means of named values over the steps since the last row.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Means {
-    sums: BTreeMap<String, (f64, u64)>,
+    /// Weighted sum and sum of weights.
+    sums: BTreeMap<String, (f64, f64)>,
 }
 
 impl Means {
+    /// Adds the value of one step.
     pub fn add(&mut self, name: &str, value: f64) {
-        let (sum, count) = self.sums.entry(name.to_string()).or_default();
-        *sum += value;
-        *count += 1;
+        self.add_weighted(name, value, 1.0);
+    }
+
+    /// Adds a value that stands for `weight` of what is averaged, such as the items of a batch.
+    pub fn add_weighted(&mut self, name: &str, value: f64, weight: f64) {
+        let (sum, weights) = self.sums.entry(name.to_string()).or_default();
+        *sum += weight * value;
+        *weights += weight;
     }
 
     /// Mean of a value, `None` when it was never added.
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.sums.get(name).map(|(sum, count)| sum / *count as f64)
+        self.sums.get(name).map(|(sum, weights)| sum / weights)
     }
 
     pub fn clear(&mut self) {
@@ -34,13 +45,12 @@ impl Means {
 impl fmt::Display for Means {
     /// Every value but the bookkeeping, as `name value`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self
-            .sums
-            .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "lr" | "gradient_norm"));
-        for (n, (name, (sum, count))) in shown.enumerate() {
+        let shown = self.sums.iter().filter(|(name, _)| {
+            !matches!(name.as_str(), "lr" | "gradient_norm") && !name.ends_with("/items")
+        });
+        for (n, (name, (sum, weights))) in shown.enumerate() {
             let gap = if n == 0 { "" } else { "  " };
-            write!(f, "{gap}{name} {:.5}", sum / *count as f64)?;
+            write!(f, "{gap}{name} {:.5}", sum / weights)?;
         }
         Ok(())
     }
@@ -51,18 +61,17 @@ pub struct CsvLog {
     path: PathBuf,
     columns: Vec<String>,
     writer: csv::Writer<File>,
-    started: Instant,
-    seconds_before: f64,
 }
 
 impl CsvLog {
-    /// Opens the log of a run that has done `step` steps in `seconds`; later rows of an interrupted run are dropped.
-    pub fn open(path: &Path, columns: &[String], step: u64, seconds: f64) -> Result<Self> {
-        let kept = match std::fs::read_to_string(path) {
-            Ok(text) if step > 0 => rows_until(&text, step),
-            _ => format!("{}\n", columns.join(",")),
+    /// Opens a log and keeps its rows up to step `last`: an interrupted run writes the later ones again.
+    pub fn open(path: &Path, columns: &[String], last: Option<u64>) -> Result<Self> {
+        let rows = match (std::fs::read_to_string(path), last) {
+            (Ok(text), Some(last)) => rows_until(&text, last),
+            (Err(e), Some(_)) if e.kind() != ErrorKind::NotFound => return Err(Error::io(path, e)),
+            _ => String::new(),
         };
-        std::fs::write(path, kept).map_err(|e| Error::io(path, e))?;
+        write_atomically(path, |file| write!(file, "{}\n{rows}", columns.join(",")))?;
         let file = OpenOptions::new()
             .append(true)
             .open(path)
@@ -71,14 +80,7 @@ impl CsvLog {
             path: path.to_path_buf(),
             columns: columns.to_vec(),
             writer: csv::Writer::from_writer(file),
-            started: Instant::now(),
-            seconds_before: seconds,
         })
-    }
-
-    /// Seconds of training in all sessions of the run.
-    pub fn seconds(&self) -> f64 {
-        self.seconds_before + self.started.elapsed().as_secs_f64()
     }
 
     /// Appends a row; columns without a value stay empty.
@@ -95,42 +97,53 @@ impl CsvLog {
     }
 }
 
-/// The header and the rows up to `step` of a log; a torn last line is dropped.
-fn rows_until(text: &str, step: u64) -> String {
-    let mut kept = String::new();
-    for (n, line) in text.split_inclusive('\n').enumerate() {
-        let row_step = line.split(',').next().and_then(|s| s.parse::<u64>().ok());
-        let keep = n == 0 || row_step.is_some_and(|s| s <= step);
-        if keep && line.ends_with('\n') {
-            kept.push_str(line);
-        }
-    }
-    kept
+/// The rows up to step `last` of a log, without its header; a torn last line is dropped.
+fn rows_until(text: &str, last: u64) -> String {
+    let lines = text.split_inclusive('\n').skip(1);
+    let step = |line: &str| line.split(',').next()?.parse::<u64>().ok();
+    lines
+        .filter(|line| line.ends_with('\n') && step(line).is_some_and(|s| s <= last))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn log(path: &Path, last: Option<u64>) -> CsvLog {
+        CsvLog::open(path, &["step".into(), "loss".into()], last).unwrap()
+    }
+
     #[test]
     fn resuming_drops_later_and_torn_rows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
-        let columns = ["step".to_string(), "loss".to_string()];
         std::fs::write(&path, "step,loss\n10,1\n20,2\n30,3\n4").unwrap();
-        let mut log = CsvLog::open(&path, &columns, 20, 5.0).unwrap();
+        let mut log = log(&path, Some(20));
         log.row(30, |name| (name == "loss").then_some(0.5)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "step,loss\n10,1\n20,2\n30,5.000000e-1\n");
-        assert!(log.seconds() >= 5.0);
     }
 
     #[test]
     fn a_new_run_starts_an_empty_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
-        std::fs::write(&path, "step,loss\n10,1\n").unwrap();
-        CsvLog::open(&path, &["step".to_string()], 0, 0.0).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "step\n");
+        std::fs::write(&path, "step\n10\n").unwrap();
+        log(&path, None);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "step,loss\n");
+    }
+
+    #[test]
+    fn means_weigh_steps_by_their_items() {
+        let mut means = Means::default();
+        means.add_weighted("real/mse", 1.0, 3.0);
+        means.add_weighted("real/mse", 5.0, 1.0);
+        assert_eq!(means.get("real/mse"), Some(2.0));
+        assert_eq!(means.get("synthetic/mse"), None);
+        // A checkpoint keeps them to the last bit.
+        means.add("total", 0.1 + 0.2);
+        let text = toml::to_string(&means).unwrap();
+        assert_eq!(toml::from_str::<Means>(&text).unwrap(), means);
     }
 }

@@ -1,19 +1,28 @@
-//! Training: the loop, its settings, its checkpoints and its log.
+//! Training: the loop, its settings, its checkpoints and its logs.
 
 mod checkpoint;
 mod config;
+mod folder;
+mod logs;
 mod metrics;
 mod objective;
 mod optimizer;
 mod run;
 mod session;
+mod state;
+mod step;
+mod synthesis;
 mod validate;
 
-pub use checkpoint::{Checkpoint, RunState, load_last};
+pub use checkpoint::{Checkpoint, load_last};
 pub use config::{Schedule, TrainConfig};
+pub use folder::RunFolder;
 pub use metrics::Means;
-pub use objective::{BatchTensors, Objective, objective};
+pub use objective::{BatchTensors, Objective, TermMean, objective};
 pub use optimizer::{Adam, StepReport};
-pub use run::{Ending, Watch, time_steps, train};
+pub use run::{Ending, Watch, train};
 pub use session::Session;
-pub use validate::Validation;
+pub use state::RunState;
+pub use step::time_steps;
+pub use synthesis::Synthesis;
+pub use validate::{Validation, validate};

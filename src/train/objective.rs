@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::{Batch, Kind};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::{Items, LossConfig, LossInput, OneHot};
 use crate::model::{Model, Prediction};
 use crate::ops::warp;
@@ -38,8 +38,46 @@ fn image(values: &[f32], channels: usize, batch: &Batch, device: &Device) -> Ten
 pub struct Objective {
     /// What is differentiated, `[1]`.
     pub total: Tensor<1>,
-    /// Unweighted mean of each term over the items of each kind it applies to, keyed `kind/term`.
-    pub terms: BTreeMap<String, f64>,
+    /// Each term over the items of each kind it applies to, keyed `kind/term`.
+    pub terms: BTreeMap<String, TermMean>,
+}
+
+/// A term over some items of a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TermMean {
+    /// Without the term's weight.
+    pub mean: f64,
+    pub items: usize,
+}
+
+impl Objective {
+    /// The total on the host.
+    ///
+    /// # Errors
+    /// A total that is not finite, naming `place`, the pairs of the batch and the terms.
+    pub fn finite_total(&self, place: &str, batch: &Batch) -> Result<f64> {
+        let total = f64::from(self.total.clone().into_scalar::<f32>());
+        self.require_finite("loss", total, place, batch)?;
+        Ok(total)
+    }
+
+    /// Refuses a value of this step that is not finite.
+    pub fn require_finite(&self, what: &str, value: f64, place: &str, batch: &Batch) -> Result<()> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let terms: Vec<String> = self
+            .terms
+            .iter()
+            .map(|(name, term)| format!("{name} = {:e}", term.mean))
+            .collect();
+        Err(Error::invalid(format!(
+            "{place}: the {what} is {value}; pairs: {}; terms: {}; lower train.lr or set train.clip_norm, and look \
+             at these images",
+            batch.pair_names(),
+            terms.join(", ")
+        )))
+    }
 }
 
 /// Judges a prediction.
@@ -74,7 +112,7 @@ pub fn objective(
     let mut terms = BTreeMap::new();
     for (name, term) in config.terms() {
         let usable = |n: usize| match (term.needs_labels(), term.needs_field()) {
-            (true, _) => batch.has_labels[n],
+            (true, _) => input.labels.is_some() && batch.has_labels[n],
             (_, true) => batch.has_field[n],
             _ => true,
         };
@@ -126,7 +164,7 @@ fn log_term(
     values: &Tensor<1>,
     applies: &[bool],
     batch: &Batch,
-    terms: &mut BTreeMap<String, f64>,
+    terms: &mut BTreeMap<String, TermMean>,
 ) {
     let values: Vec<f32> = values
         .to_data()
@@ -141,13 +179,14 @@ fn log_term(
             .map(|((value, _), _)| f64::from(*value))
             .collect();
         if !of_kind.is_empty() {
-            let mean = of_kind.iter().sum::<f64>() / of_kind.len() as f64;
-            terms.insert(format!("{label}/{name}"), mean);
+            let items = of_kind.len();
+            let mean = of_kind.iter().sum::<f64>() / items as f64;
+            terms.insert(format!("{label}/{name}"), TermMean { mean, items });
         }
     }
 }
 
-/// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no item has labels.
+/// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no fixed image has labels.
 fn one_hot(
     batch: &Batch,
     prediction: &Prediction,
@@ -155,10 +194,10 @@ fn one_hot(
     model: &Model,
     device: &Device,
 ) -> Option<OneHot> {
-    if batch.fixed_labels.is_empty() {
+    let labels = chosen_labels(batch, max_labels);
+    if labels.is_empty() {
         return None;
     }
-    let labels = chosen_labels(batch, max_labels);
     let channels = |map: &[i32]| {
         let voxels: usize = batch.extent.iter().product();
         let mut values = Vec::with_capacity(batch.len() * labels.len() * voxels);

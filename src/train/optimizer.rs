@@ -3,13 +3,14 @@
 //! burn's own optimiser restores its state on `Device::default()`, which a program with several backends compiled
 //! in cannot rely on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use regex::Regex;
 
+use super::TrainConfig;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -43,37 +44,44 @@ impl Adam {
         clip_norm: f64,
         freeze: &[String],
     ) -> Result<Self> {
-        let names = names(model);
-        let mut frozen = Vec::new();
-        for pattern in freeze {
-            let regex = Regex::new(pattern).map_err(|e| {
-                Error::invalid(format!(
-                    "[train] freeze: {pattern:?} is no regular expression: {e}"
-                ))
-            })?;
-            if !names.values().any(|name| regex.is_match(name)) {
-                let known: BTreeMap<_, _> = names.values().map(|n| (n, ())).collect();
+        let adam = Self {
+            weight_decay,
+            clip_norm,
+            names: names(model),
+            frozen: freeze.iter().map(|p| pattern(p)).collect::<Result<_>>()?,
+            step: 0,
+            moments: HashMap::new(),
+        };
+        adam.check_patterns()?;
+        Ok(adam)
+    }
+
+    /// The optimiser that the settings of a run ask for.
+    ///
+    /// # Errors
+    /// Those of [`Adam::new`].
+    pub fn of_run(model: &Model, config: &TrainConfig) -> Result<Self> {
+        let (decay, clip) = (config.weight_decay, config.clip_norm);
+        Self::new(model, decay, clip, &config.freeze)
+    }
+
+    /// Refuses patterns that freeze nothing or everything.
+    fn check_patterns(&self) -> Result<()> {
+        let names: BTreeSet<&str> = self.names.values().map(String::as_str).collect();
+        for pattern in &self.frozen {
+            if !names.iter().any(|name| pattern.is_match(name)) {
                 return Err(Error::invalid(format!(
-                    "[train] freeze: {pattern:?} matches no parameter; the names are {:?}",
-                    known.keys().collect::<Vec<_>>()
+                    "[train] freeze: \"{pattern}\" matches no parameter; the names are {}",
+                    Vec::from_iter(names).join(", ")
                 )));
             }
-            frozen.push(regex);
         }
-        let is_frozen = |name: &String| frozen.iter().any(|r| r.is_match(name));
-        if names.values().all(is_frozen) {
+        if names.iter().all(|name| self.is_frozen(name)) {
             return Err(Error::invalid(
                 "[train] freeze matches every parameter: nothing is left to train",
             ));
         }
-        Ok(Self {
-            weight_decay,
-            clip_norm,
-            names,
-            frozen,
-            step: 0,
-            moments: HashMap::new(),
-        })
+        Ok(())
     }
 
     /// One update of the model against its gradients.
@@ -84,10 +92,8 @@ impl Adam {
             flat: HashMap::new(),
         };
         model.visit(&mut collect);
-        let mut flat = collect.flat;
-        let (names, frozen) = (&self.names, &self.frozen);
-        flat.retain(|id, _| !frozen.iter().any(|r| r.is_match(&names[id])));
-        let norm = global_norm(&flat);
+        let flat = collect.flat;
+        let norm = self.global_norm(&flat);
         let scale = if self.clip_norm > 0.0 && f64::from(norm) > self.clip_norm {
             (self.clip_norm / f64::from(norm)) as f32
         } else {
@@ -108,6 +114,17 @@ impl Adam {
         )
     }
 
+    /// Summed in the order of names: ids differ from run to run, and the same run must give the same bits.
+    fn global_norm(&self, flat: &HashMap<ParamId, Tensor<1>>) -> f32 {
+        let by_name: BTreeMap<&str, &Tensor<1>> = flat
+            .iter()
+            .map(|(id, grad)| (self.names[id].as_str(), grad))
+            .collect();
+        let squares = by_name.into_values().map(|g| (g.clone() * g.clone()).sum());
+        let sum = squares.reduce(|a, b| a + b);
+        sum.map_or(0.0, |s| s.into_scalar::<f32>().sqrt())
+    }
+
     /// The moments by parameter name (`NAME.first`, `NAME.second`), for a checkpoint.
     pub fn state(&self) -> BTreeMap<String, Vec<f32>> {
         let mut state = BTreeMap::new();
@@ -120,19 +137,66 @@ impl Adam {
     }
 
     /// Takes up the moments of a checkpoint made after `step` steps.
-    pub fn restore(&mut self, step: u64, state: &BTreeMap<String, Vec<f32>>, device: &Device) {
+    ///
+    /// # Errors
+    /// Moments that are missing.
+    pub fn restore(
+        &mut self,
+        step: u64,
+        state: &BTreeMap<String, Vec<f32>>,
+        device: &Device,
+    ) -> Result<()> {
         self.step = step;
-        let load = |name: &String, which: &str| {
-            let data = state.get(&format!("{name}.{which}"))?.clone();
-            let length = data.len();
-            Some(Tensor::from_data(TensorData::new(data, [length]), device))
+        self.moments.clear();
+        if step == 0 {
+            return Ok(());
+        }
+        let load = |name: &String, which: &str| -> Result<Tensor<1>> {
+            let name = format!("{name}.{which}");
+            let data = state.get(&name).ok_or_else(|| {
+                Error::invalid(format!("the checkpoint's optimizer state lacks {name}"))
+            })?;
+            let data = TensorData::new(data.clone(), [data.len()]);
+            Ok(Tensor::from_data(data, device))
         };
-        self.moments = self
-            .names
-            .iter()
-            .filter_map(|(id, name)| Some((*id, [load(name, "first")?, load(name, "second")?])))
-            .collect();
+        let trained = self.names.iter().filter(|(_, name)| !self.is_frozen(name));
+        self.moments = trained
+            .map(|(id, name)| Ok((*id, [load(name, "first")?, load(name, "second")?])))
+            .collect::<Result<_>>()?;
+        Ok(())
     }
+
+    /// The model with its frozen parameters out of the differentiation, which saves their gradients.
+    pub fn freeze(&self, model: Model) -> Model {
+        model.map(&mut Freeze(self))
+    }
+
+    fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.iter().any(|pattern| pattern.is_match(name))
+    }
+}
+
+struct Freeze<'a>(&'a Adam);
+
+impl ModuleMapper for Freeze<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.0.is_frozen(&self.0.names[&param.id]) {
+            param.set_require_grad(false)
+        } else {
+            param
+        }
+    }
+}
+
+/// A pattern of `freeze`; its mistakes in one line.
+fn pattern(text: &str) -> Result<Regex> {
+    Regex::new(text).map_err(|e| {
+        let problem = e.to_string();
+        let reason = problem.lines().last().unwrap_or_default();
+        Error::invalid(format!(
+            "[train] freeze: {text:?} is no regular expression: {reason}"
+        ))
+    })
 }
 
 /// The name of each parameter in weights files.
@@ -153,17 +217,6 @@ fn values(tensor: &Tensor<1>) -> Vec<f32> {
         .to_data()
         .try_to_vec()
         .expect("moments are 32-bit floats")
-}
-
-fn global_norm(flat: &HashMap<ParamId, Tensor<1>>) -> f32 {
-    // Summed in a fixed order: the same run must give the same bits.
-    let mut ids: Vec<_> = flat.keys().copied().collect();
-    ids.sort_by_key(|id| id.val());
-    let sum = ids
-        .iter()
-        .map(|id| (flat[id].clone() * flat[id].clone()).sum())
-        .reduce(|a, b| a + b);
-    sum.map_or(0.0, |s| s.into_scalar::<f32>().sqrt())
 }
 
 /// Takes the gradients out of burn's container, flattened.

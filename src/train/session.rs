@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use crate::config::{LabelOrigin, RunConfig};
-use crate::dataset::{Align, Dataset, Kind, Sample, Sampler, Split};
+use super::synthesis::grid;
+use super::{Adam, Synthesis, TrainConfig};
+use crate::config::RunConfig;
+use crate::dataset::{Align, Dataset, MakeSynthetic, Sample, Sampler, Split};
 use crate::error::{Error, Result};
+use crate::loss::{Items, LossConfig};
 use crate::model::{Model, ModelCard, WeightsFile};
-use crate::synth::{LabelSource, SynthConfig, SynthPair, make_pair};
+use crate::volume::axis_codes;
 use crate::volume::intensity::Normalisation;
-use crate::volume::{Dimension, LabelMap, axis_codes, centre_fit, read_labels};
 
-/// Synthetic pairs from this number on validate; no training run gets so far.
-const FIRST_HELD_OUT: u64 = 1 << 48;
+/// Synthetic pairs from this number on validate; no training run gets so far (see `TrainConfig::validate`).
+const FIRST_HELD_OUT: u64 = TrainConfig::MOST_PAIRS;
 
 /// A planned run.
 pub struct Session {
@@ -36,15 +38,6 @@ enum HeldOut {
     None,
 }
 
-/// Everything that makes synthetic pairs.
-struct Synthesis {
-    config: SynthConfig,
-    source: LabelSource,
-    dimension: Dimension,
-    shape: [usize; 3],
-    seed: u64,
-}
-
 impl Session {
     /// Checks the settings and loads the data.
     ///
@@ -58,29 +51,11 @@ impl Session {
             Some(data) => Some(Arc::new(Dataset::load(data, factor)?)),
             None => None,
         };
-        if let Some(found) = dataset.as_ref().map(|d| d.dimension())
-            && found != dimension
-        {
-            return Err(Error::invalid(format!(
-                "[model] dimension is {dimension:?}, but the images are {found:?}: set model.dimension, or \
-                 data.slice for slices of volumes"
-            )));
-        }
         let shape = grid(&config, dataset.as_deref(), factor)?;
-        let synthesis = match &config.synth {
-            Some(synth) => Some(Arc::new(Synthesis {
-                config: synth.clone(),
-                source: label_source(&config, dataset.as_deref(), shape)?,
-                dimension,
-                shape,
-                seed: config.seed,
-            })),
-            None => None,
-        };
-        let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone());
-        let make = synthesis.map(|s| -> Box<crate::dataset::MakeSynthetic> {
-            Box::new(move |index| s.sample(index))
-        });
+        let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?.map(Arc::new);
+        let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone())?;
+        let make =
+            synthesis.map(|s| -> Box<MakeSynthetic> { Box::new(move |index| s.sample(index)) });
         let sampler = Sampler::new(
             config.mixture.clone(),
             config.train.batch,
@@ -89,7 +64,7 @@ impl Session {
             dataset.clone(),
             make,
         )?;
-        Ok(Self {
+        let session = Self {
             config,
             device,
             dataset,
@@ -97,7 +72,11 @@ impl Session {
             start,
             shape,
             held_out,
-        })
+        };
+        // Weights that do not fit and patterns that freeze nothing are found before anything is written.
+        let model = session.model(&session.device)?;
+        Adam::of_run(&model, &session.config.train)?;
+        Ok(session)
     }
 
     /// The model training starts with.
@@ -108,14 +87,18 @@ impl Session {
         }
     }
 
-    /// The held-out pairs, the same every time.
-    pub fn held_out(&self) -> impl Iterator<Item = Result<Sample>> + '_ {
-        let count = match &self.held_out {
+    /// Number of held-out pairs.
+    pub fn held_out_pairs(&self) -> usize {
+        match &self.held_out {
             HeldOut::Real(pairs) => pairs.len(),
             HeldOut::Synthetic(_) => self.config.train.validation_pairs,
             HeldOut::None => 0,
-        };
-        (0..count).map(move |n| match (&self.held_out, &self.dataset) {
+        }
+    }
+
+    /// The held-out pairs, the same every time.
+    pub fn held_out(&self) -> impl Iterator<Item = Result<Sample>> + '_ {
+        (0..self.held_out_pairs()).map(move |n| match (&self.held_out, &self.dataset) {
             (HeldOut::Real(pairs), Some(dataset)) => dataset.pair(pairs[n].0, pairs[n].1),
             (HeldOut::Synthetic(synthesis), _) => synthesis.sample(FIRST_HELD_OUT + n as u64),
             _ => Err(Error::invalid("there are no held-out pairs")),
@@ -167,104 +150,32 @@ impl HeldOut {
         config: &RunConfig,
         dataset: Option<&Dataset>,
         synthesis: Option<Arc<Synthesis>>,
-    ) -> Self {
+    ) -> Result<Self> {
         let count = config.train.validation_pairs;
-        if count == 0 {
-            return Self::None;
-        }
         match (dataset, synthesis) {
-            (Some(dataset), _) => {
+            (Some(dataset), _) if count > 0 => {
                 let seed = config.data.as_ref().map_or(0, |d| d.split_seed);
-                match dataset.validation_pairs(Split::Validation, count, seed) {
-                    pairs if pairs.is_empty() => Self::None,
-                    pairs => Self::Real(pairs),
+                let pairs = dataset.validation_pairs(Split::Validation, count, seed);
+                if pairs.is_empty() {
+                    return Ok(Self::None);
                 }
+                check_comparable(&config.loss, dataset, &pairs)?;
+                Ok(Self::Real(pairs))
             }
-            (None, Some(synthesis)) => Self::Synthetic(synthesis),
-            (None, None) => Self::None,
+            (None, Some(synthesis)) if count > 0 => Ok(Self::Synthetic(synthesis)),
+            _ => Ok(Self::None),
         }
     }
 }
 
-impl Synthesis {
-    fn sample(&self, index: u64) -> Result<Sample> {
-        let pair = make_pair(
-            &self.config,
-            &self.source,
-            self.dimension,
-            self.shape,
-            self.seed,
-            index,
-        )?;
-        Ok(as_sample(pair, index))
+/// Refuses held-out pairs that nothing compares: their smoothness alone would choose the best weights.
+fn check_comparable(loss: &LossConfig, dataset: &Dataset, pairs: &[(usize, usize)]) -> Result<()> {
+    let labelled = |n: usize| dataset.items()[n].labels.is_some();
+    if pairs.iter().any(|&(f, m)| labelled(f) && labelled(m)) || loss.compares(Items::Real, false) {
+        return Ok(());
     }
-}
-
-fn as_sample(pair: SynthPair, index: u64) -> Sample {
-    Sample {
-        kind: Kind::Synthetic,
-        fixed_id: format!("synthetic-{index}-fixed"),
-        moving_id: format!("synthetic-{index}-moving"),
-        fixed: pair.fixed,
-        moving: pair.moving,
-        fixed_labels: Some(pair.fixed_labels),
-        moving_labels: Some(pair.moving_labels),
-        field: Some(pair.field),
-    }
-}
-
-/// The training grid: that of the images, or the one stated for purely synthetic runs.
-fn grid(config: &RunConfig, dataset: Option<&Dataset>, factor: usize) -> Result<[usize; 3]> {
-    if let Some(dataset) = dataset {
-        return Ok(dataset.shape());
-    }
-    let axes = config.model.dimension.axes();
-    let shape = config.synth_labels.shape.as_deref().unwrap_or_default();
-    let fits = |n: &usize| *n > 0 && n.is_multiple_of(factor);
-    if shape.len() != axes || !shape.iter().all(fits) {
-        return Err(Error::invalid(format!(
-            "[synth_labels] shape is {shape:?}; without [data] it must be {axes} numbers, multiples of {factor}"
-        )));
-    }
-    let mut grid = [1; 3];
-    grid[..axes].copy_from_slice(shape);
-    Ok(grid)
-}
-
-fn label_source(
-    config: &RunConfig,
-    dataset: Option<&Dataset>,
-    shape: [usize; 3],
-) -> Result<LabelSource> {
-    let maps = match (&config.synth_labels.source, dataset) {
-        (LabelOrigin::Shapes, _) => return Ok(LabelSource::Shapes),
-        (LabelOrigin::Data, Some(dataset)) => dataset.label_maps(Split::Train),
-        (LabelOrigin::Data, None) => {
-            return Err(Error::invalid(
-                "[synth_labels] source = \"data\" needs the labels of a [data] section",
-            ));
-        }
-        (LabelOrigin::Files(pattern), _) => read_label_maps(pattern, shape)?,
-    };
-    if maps.is_empty() {
-        return Err(Error::invalid(
-            "[synth_labels] no label map found: the training subjects have none, or the pattern matches no file",
-        ));
-    }
-    Ok(LabelSource::Maps(maps))
-}
-
-fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<LabelMap>> {
-    let paths = glob::glob(pattern).map_err(|e| {
-        Error::invalid(format!(
-            "[synth_labels] source = {pattern:?} is no pattern: {e}"
-        ))
-    })?;
-    paths
-        .map(|path| {
-            let path = path.map_err(|e| Error::io(e.path().to_path_buf(), e.into()))?;
-            let map: LabelMap = read_labels(path)?;
-            Ok(centre_fit(&map, shape, 0))
-        })
-        .collect()
+    Err(Error::invalid(
+        "the validation pairs have no labels, and no term of [loss] compares real images without them: give them \
+         labels, add a term such as mse or ncc, or set train.validation_pairs = 0",
+    ))
 }

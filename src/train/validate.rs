@@ -1,5 +1,7 @@
 //! Measures a model on held-out pairs with the metrics that are reported.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array3, Array4};
 
@@ -31,40 +33,71 @@ impl Validation {
     }
 }
 
-/// Registers every pair and averages.
+/// What is measured of one held-out pair.
+struct Measured {
+    loss: f64,
+    /// Mean over labels before and after, where labels exist.
+    dice: Option<[f64; 2]>,
+    folded_percent: f64,
+}
+
+/// Registers every pair and averages; `None` when `stop` was set before the last one.
+///
+/// # Errors
+/// A pair that cannot be made; a loss that is not finite, said to be found at `step`.
 pub fn validate(
     model: &Model,
     samples: impl Iterator<Item = Result<Sample>>,
     loss: &LossConfig,
     device: &Device,
-) -> Result<Validation> {
-    let mut sum = Validation::default();
-    let mut dice = [0.0; 2];
-    let (mut pairs, mut with_labels) = (0.0, 0.0);
+    step: u64,
+    stop: &AtomicBool,
+) -> Result<Option<Validation>> {
+    let place = format!("validation after step {step}");
+    let mut found = Vec::new();
     for sample in samples {
-        let sample = sample?;
-        let one = std::slice::from_ref(&sample);
-        let batch = Batch::from_samples(pairs as u64, model.config().dimension, one)?;
-        let images = BatchTensors::new(&batch, device);
-        let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-        let judged = objective(loss, model, &batch, &images, &prediction, None)?;
-        sum.loss += f64::from(judged.total.into_scalar::<f32>());
-        let field = displacement(prediction.displacement, &sample, model.config().dimension)?;
-        sum.folded_percent += folding(&field, None)?.percent();
-        if let Some([before, after]) = dice_of(&sample, &field)? {
-            dice[0] += before;
-            dice[1] += after;
-            with_labels += 1.0;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
         }
-        pairs += 1.0;
+        found.push(measure(model, &sample?, loss, device, &place)?);
     }
-    let labelled = with_labels > 0.0;
-    Ok(Validation {
-        loss: sum.loss / pairs,
-        dice_before: labelled.then(|| dice[0] / with_labels),
-        dice: labelled.then(|| dice[1] / with_labels),
-        folded_percent: sum.folded_percent / pairs,
+    Ok(Some(average(&found)))
+}
+
+fn measure(
+    model: &Model,
+    sample: &Sample,
+    loss: &LossConfig,
+    device: &Device,
+    place: &str,
+) -> Result<Measured> {
+    let dimension = model.config().dimension;
+    let batch = Batch::from_samples(0, dimension, std::slice::from_ref(sample))?;
+    let images = BatchTensors::new(&batch, device);
+    let prediction = model.forward(images.moving.clone(), images.fixed.clone());
+    let judged = objective(loss, model, &batch, &images, &prediction, None)?;
+    let loss = judged.finite_total(place, &batch)?;
+    let field = displacement(prediction.displacement, sample, dimension)?;
+    Ok(Measured {
+        loss,
+        dice: dice_of(sample, &field)?,
+        folded_percent: folding(&field, None)?.percent(),
     })
+}
+
+fn average(found: &[Measured]) -> Validation {
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    let dice: Vec<[f64; 2]> = found.iter().filter_map(|m| m.dice).collect();
+    let mean_dice = |which: usize| {
+        let values: Vec<f64> = dice.iter().map(|d| d[which]).collect();
+        (!values.is_empty()).then(|| mean(values))
+    };
+    Validation {
+        loss: mean(found.iter().map(|m| m.loss).collect()),
+        dice_before: mean_dice(0),
+        dice: mean_dice(1),
+        folded_percent: mean(found.iter().map(|m| m.folded_percent).collect()),
+    }
 }
 
 /// The only item of a displacement tensor as a field on the network grid.

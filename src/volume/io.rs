@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 
 /// A compromise: float images hardly shrink further at the usual 6, which takes longer.
 const GZIP_LEVEL: u32 = 4;
+/// Start of the name of a file that is not complete yet.
+pub const TEMPORARY: &str = ".hmorph-";
 
 /// What [`write_atomically`] hands to its caller: buffered, and seekable for formats that need it.
 pub type Output<'a> = BufWriter<&'a mut File>;
@@ -64,7 +66,7 @@ fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
         return Err(Error::file(path, problem));
     }
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".hmorph-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         // The usual mode of a new file; tempfile's own is private to the user.

@@ -28,7 +28,7 @@ pub use fit::{centre_fit, centre_fit_field};
 pub use format::Format;
 pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
 pub use info::{FileInfo, Kind, probe};
-pub use io::write_atomically;
+pub use io::{TEMPORARY, write_atomically};
 pub use orientation::{axis_codes, reorient, reorient_field};
 pub use read::{read_image, read_image_frame, read_labels};
 pub use write::{write_image, write_labels};

@@ -1,0 +1,276 @@
+//! The folder of a run: whether a run may use it, and the settings and split that it keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::checkpoint::{Checkpoint, load_last};
+use super::{Session, logs};
+use crate::config::{self, RunConfig};
+use crate::error::{Error, Result};
+use crate::model::WeightsFile;
+use crate::volume::{TEMPORARY, write_atomically};
+
+const CONFIG: &str = "config.toml";
+const SPLIT: &str = "split.csv";
+const LOCK: &str = ".lock";
+
+/// Everything that a run writes, which `--force` removes.
+const RESULTS: [&str; 9] = [
+    CONFIG,
+    SPLIT,
+    logs::METRICS,
+    logs::VALIDATION,
+    "run.json",
+    "best.safetensors",
+    "last.safetensors",
+    "checkpoints",
+    "plots",
+];
+
+/// Settings that may change when a run is continued.
+const FREE: [&str; 2] = ["train.epochs", "train.workers"];
+
+/// The folder of a run under way, locked against other runs.
+pub struct RunFolder {
+    path: PathBuf,
+    /// The operating system lets go of it when the process ends, however it ends.
+    _lock: Option<File>,
+}
+
+impl RunFolder {
+    /// The checkpoint that a run of these settings would continue from in the folder `path`; writes nothing.
+    ///
+    /// # Errors
+    /// A folder that holds something else, a run of other settings or other starting weights (unless `force` is to
+    /// replace it), or a checkpoint that cannot be read.
+    pub fn find(
+        path: &Path,
+        settings: &RunConfig,
+        start: Option<&WeightsFile>,
+        force: bool,
+    ) -> Result<Option<Checkpoint>> {
+        let stored = path.join(CONFIG);
+        if !stored.is_file() {
+            return match is_free(path)? {
+                true => Ok(None),
+                false => Err(Error::file(
+                    path,
+                    "the folder is not empty and holds no run; choose another with -o",
+                )),
+            };
+        }
+        if force {
+            return Ok(None);
+        }
+        let before = config::load(&stored.display().to_string(), &[])?;
+        let changes = differences(&table(&before)?, &table(settings)?);
+        if !changes.is_empty() {
+            return Err(Error::file(
+                path,
+                format!(
+                    "holds a run with other settings ({}); choose another folder, or --force to start anew",
+                    changes.join("; ")
+                ),
+            ));
+        }
+        let last = load_last(path)?;
+        if let Some(checkpoint) = &last {
+            check_start(path, checkpoint.state.start, start)?;
+        }
+        Ok(last)
+    }
+
+    /// Takes the folder for a run: writes its settings and its split.
+    ///
+    /// # Errors
+    /// Another run in the folder, images that changed since the run to `continue_run` began, a full disk.
+    pub fn open(path: &Path, session: &Session, continue_run: bool, force: bool) -> Result<Self> {
+        fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
+        let lock = lock(path)?;
+        if force {
+            remove_results(path)?;
+        }
+        remove_leftovers(path, TEMPORARY)?;
+        let split = path.join(SPLIT);
+        if continue_run && split.exists() {
+            check_split(&split, session)?;
+        }
+        let text = toml::to_string(&session.config)
+            .map_err(|e| Error::file(path.join(CONFIG), e.to_string()))?;
+        write_atomically(path.join(CONFIG), |file| file.write_all(text.as_bytes()))?;
+        if let Some(dataset) = &session.dataset {
+            dataset.write_split(&split)?;
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            _lock: lock,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Removes what a killed run left half-written: everything whose name starts with `prefix`.
+pub(super) fn remove_leftovers(folder: &Path, prefix: &str) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(prefix) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing is there but what a run leaves that was killed before it wrote its settings.
+fn is_free(path: &Path) -> Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(Error::io(path, e)),
+    };
+    for entry in entries {
+        let name = entry.map_err(|e| Error::io(path, e))?.file_name();
+        let name = name.to_string_lossy();
+        if name != LOCK && !name.starts_with(TEMPORARY) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn lock(path: &Path) -> Result<Option<File>> {
+    let path = path.join(LOCK);
+    let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::file(
+            path.parent().unwrap_or(&path),
+            "another hmorph is training in this folder; wait for it or choose another folder",
+        )),
+        // Some network file systems have no locks.
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+fn remove_results(path: &Path) -> Result<()> {
+    RESULTS.iter().try_for_each(|name| remove(&path.join(name)))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = match path.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    };
+    match removed {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, e)),
+        _ => Ok(()),
+    }
+}
+
+fn check_start(path: &Path, before: Option<u32>, start: Option<&WeightsFile>) -> Result<()> {
+    let problem = match (before, start.map(WeightsFile::checksum)) {
+        (before, now) if before == now => return Ok(()),
+        (None, Some(_)) => "the run in it started from scratch: continue it with hmorph train",
+        (Some(_), None) => {
+            "the run in it started from weights: continue it with hmorph finetune --weights"
+        }
+        _ => "the run in it started from other weights",
+    };
+    Err(Error::file(
+        path,
+        format!("{problem}; or choose another folder, or --force to start anew"),
+    ))
+}
+
+fn check_split(split: &Path, session: &Session) -> Result<()> {
+    let Some(dataset) = &session.dataset else {
+        return Ok(());
+    };
+    let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
+    let now = folder.path().join(SPLIT);
+    dataset.write_split(&now)?;
+    let read = |path: &Path| fs::read(path).map_err(|e| Error::io(path, e));
+    if read(split)? == read(&now)? {
+        return Ok(());
+    }
+    Err(Error::file(
+        split,
+        "the images or their split have changed since this run began; restore them, choose another folder, or --force \
+         to start anew",
+    ))
+}
+
+fn table(config: &RunConfig) -> Result<Table> {
+    Table::try_from(config).map_err(|e| Error::invalid(format!("settings cannot be compared: {e}")))
+}
+
+/// Every setting that differs and may not, in words.
+fn differences(before: &Table, now: &Table) -> Vec<String> {
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", before, &mut old);
+    flatten("", now, &mut new);
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    keys.into_iter()
+        .filter(|key| !FREE.contains(&key.as_str()) && old.get(*key) != new.get(*key))
+        .map(|key| {
+            let text = |value: Option<&&Value>| value.map_or("not set".into(), |v| v.to_string());
+            format!(
+                "{key} is {}, was {}",
+                text(new.get(key)),
+                text(old.get(key))
+            )
+        })
+        .collect()
+}
+
+fn flatten<'a>(prefix: &str, table: &'a Table, out: &mut BTreeMap<String, &'a Value>) {
+    for (key, value) in table {
+        let path = format!("{prefix}{key}");
+        match value {
+            Value::Table(inner) => flatten(&format!("{path}."), inner, out),
+            _ => {
+                out.insert(path, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_named_and_longer_runs_are_none() {
+        let table = |text: &str| toml::from_str::<Table>(text).unwrap();
+        let before = table("seed = 1\n[train]\nlr = 0.001\nepochs = 5\n[loss.mse]\nweight = 1.0");
+        let now = table("seed = 1\n[train]\nlr = 0.01\nepochs = 9\n[loss.ncc]\nwindow = 9");
+        assert_eq!(
+            differences(&before, &now),
+            [
+                "loss.mse.weight is not set, was 1.0",
+                "loss.ncc.window is 9, was not set",
+                "train.lr is 0.01, was 0.001"
+            ]
+        );
+        assert!(differences(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_folder_is_locked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        assert!(held.is_some());
+        let error = lock(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("another hmorph"), "{error}");
+        drop(held);
+        assert!(lock(folder.path()).unwrap().is_some());
+        assert!(is_free(folder.path()).unwrap());
+    }
+}

@@ -1,0 +1,94 @@
+//! The logs of a run folder: `metrics.csv` and `validation.csv`.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::metrics::CsvLog;
+use super::{Means, RunState, Validation};
+use crate::error::Result;
+use crate::eval::peak_memory_bytes;
+use crate::loss::LossConfig;
+
+/// Name of the log of steps in a run folder.
+pub(super) const METRICS: &str = "metrics.csv";
+/// Name of the log of validations in a run folder.
+pub(super) const VALIDATION: &str = "validation.csv";
+
+/// Both logs, and the clock of the run.
+pub(super) struct Logs {
+    steps: CsvLog,
+    validation: CsvLog,
+    started: Instant,
+    seconds_before: f64,
+    /// Step and seconds of the last row, for seconds per step.
+    last_row: (u64, f64),
+}
+
+impl Logs {
+    /// Opens the logs of a run that stands at `state`; rows beyond it are dropped.
+    pub fn open(loss: &LossConfig, folder: &Path, state: &RunState) -> Result<Self> {
+        let step_columns = step_columns(loss);
+        let validation_columns =
+            ["step", "loss", "dice_before", "dice", "folded_percent"].map(String::from);
+        let (metrics, validation) = (folder.join(METRICS), folder.join(VALIDATION));
+        Ok(Self {
+            steps: CsvLog::open(&metrics, &step_columns, Some(state.step))?,
+            validation: CsvLog::open(&validation, &validation_columns, state.validated)?,
+            started: Instant::now(),
+            seconds_before: state.seconds,
+            last_row: (state.step, state.seconds),
+        })
+    }
+
+    /// Seconds of training in all sessions of the run.
+    pub fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// A row of means over the steps since the last row.
+    pub fn steps(&mut self, step: u64, means: &Means) -> Result<()> {
+        let seconds = self.seconds();
+        let (last_step, last_seconds) = self.last_row;
+        let per_step = (seconds - last_seconds) / (step - last_step).max(1) as f64;
+        self.last_row = (step, seconds);
+        self.steps.row(step, |column| match column {
+            "seconds" => Some(seconds),
+            "seconds_per_step" => Some(per_step),
+            "peak_memory_mb" => peak_memory_bytes().map(|b| b as f64 / 1e6),
+            name => means.get(name),
+        })
+    }
+
+    pub fn validation(&mut self, step: u64, found: &Validation) -> Result<()> {
+        self.validation.row(step, |column| match column {
+            "loss" => Some(found.loss),
+            "dice_before" => found.dice_before,
+            "dice" => found.dice,
+            "folded_percent" => Some(found.folded_percent),
+            _ => None,
+        })
+    }
+}
+
+/// `KIND/items` is the mean number of items a step, `KIND/TERM` the unweighted mean of a term over those items.
+fn step_columns(loss: &LossConfig) -> Vec<String> {
+    let general = [
+        "step",
+        "lr",
+        "seconds",
+        "seconds_per_step",
+        "peak_memory_mb",
+        "gradient_norm",
+        "total",
+    ];
+    let mut columns = general.map(String::from).to_vec();
+    for kind in ["real", "synthetic"] {
+        columns.push(format!("{kind}/items"));
+        columns.extend(
+            loss.terms()
+                .iter()
+                .map(|(name, _)| format!("{kind}/{name}")),
+        );
+    }
+    columns
+}

@@ -1,0 +1,113 @@
+//! One optimiser step.
+
+use std::time::Instant;
+
+use super::{Adam, BatchTensors, Means, Objective, Session, objective};
+use crate::dataset::{Batch, Kind, Mode};
+use crate::error::{Error, Result};
+use crate::model::Model;
+
+/// A model in training, and its optimiser.
+pub(super) struct Trainee {
+    /// On a device with automatic differentiation.
+    pub model: Model,
+    pub adam: Adam,
+}
+
+impl Trainee {
+    /// # Errors
+    /// Patterns of `train.freeze` that match no parameter, or all.
+    pub fn new(model: Model, session: &Session) -> Result<Self> {
+        let adam = Adam::of_run(&model, &session.config.train)?;
+        Ok(Self {
+            model: adam.freeze(model),
+            adam,
+        })
+    }
+
+    /// Forward, backward, update; the values of the step go to `means`.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not finite; a batch that no term of the loss applies to.
+    pub fn step(
+        &mut self,
+        session: &Session,
+        batch: &Batch,
+        lr: f64,
+        means: &mut Means,
+    ) -> Result<()> {
+        let judged = self.judge(session, batch)?;
+        let place = format!("step {}", batch.number + 1);
+        if judged.terms.is_empty() {
+            return Err(Error::invalid(format!(
+                "{place}: no term of the loss applies to {}; give these items a term, or labels if it needs them",
+                batch.pair_names()
+            )));
+        }
+        let total = judged.finite_total(&place, batch)?;
+        let gradients = judged.total.backward();
+        let (model, report) = self.adam.step(self.model.clone(), gradients, lr);
+        let norm = f64::from(report.gradient_norm);
+        judged.require_finite("norm of the gradient", norm, &place, batch)?;
+        self.model = model;
+        means.add("lr", lr);
+        means.add("total", total);
+        means.add("gradient_norm", norm);
+        note(&judged, batch, means);
+        Ok(())
+    }
+
+    fn judge(&self, session: &Session, batch: &Batch) -> Result<Objective> {
+        let config = &session.config;
+        // The images are constants: only what meets the parameters is differentiated.
+        let images = BatchTensors::new(batch, &session.device);
+        let (moving, fixed) = (images.moving.clone(), images.fixed.clone());
+        let prediction = self.model.forward(moving, fixed);
+        let synthetic_weight = match config.mixture.mode {
+            Mode::Sample => None,
+            Mode::Weighted => Some(config.mixture.synthetic_weight(batch.number)),
+        };
+        objective(
+            &config.loss,
+            &self.model,
+            batch,
+            &images,
+            &prediction,
+            synthetic_weight,
+        )
+    }
+}
+
+/// Terms weigh by their items, so that means over steps are means over items.
+fn note(judged: &Objective, batch: &Batch, means: &mut Means) {
+    for (name, term) in &judged.terms {
+        means.add_weighted(name, term.mean, term.items as f64);
+    }
+    for (kind, name) in [
+        (Kind::Real, "real/items"),
+        (Kind::Synthetic, "synthetic/items"),
+    ] {
+        let items = batch.kinds.iter().filter(|k| **k == kind).count();
+        means.add(name, items as f64);
+    }
+}
+
+/// Median seconds of a training step, from `count` steps whose result is thrown away.
+///
+/// # Errors
+/// Those of a step.
+pub fn time_steps(session: &Session, count: usize) -> Result<f64> {
+    let device = session.device.clone().autodiff();
+    let mut trainee = Trainee::new(session.model(&device)?, session)?;
+    let mut seconds = Vec::new();
+    // The first step also pays for starting up.
+    for number in 0..=count as u64 {
+        let batch = session.sampler.batch(number)?;
+        let started = Instant::now();
+        trainee.step(session, &batch, 0.0, &mut Means::default())?;
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    let measured = &mut seconds[1..];
+    measured.sort_by(f64::total_cmp);
+    Ok(measured[measured.len() / 2])
+}

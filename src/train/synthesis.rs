@@ -1,0 +1,164 @@
+//! From the settings of a run to synthetic pairs.
+
+use crate::config::{LabelOrigin, RunConfig};
+use crate::dataset::{Dataset, Kind, Sample, Split};
+use crate::error::{Error, Result};
+use crate::synth::{LabelSource, SynthConfig, SynthPair, make_pair};
+use crate::volume::{Affine, Dimension, Geometry, LabelMap, centre_fit, read_labels};
+
+/// Everything that makes the synthetic pairs of a run.
+pub struct Synthesis {
+    pub config: SynthConfig,
+    pub source: LabelSource,
+    /// Grid of the pairs: that of the first label map, or voxels of 1 mm for shapes.
+    pub geometry: Geometry,
+    pub seed: u64,
+}
+
+impl Synthesis {
+    /// What the `[synth]` and `[synth_labels]` sections ask for; `None` without `[synth]`.
+    ///
+    /// The grid is that of `dataset` if there is one, else `synth_labels.shape`, in multiples of `factor` voxels.
+    ///
+    /// # Errors
+    /// A missing shape or one of the wrong size, label maps that are not there.
+    pub fn plan(
+        config: &RunConfig,
+        dataset: Option<&Dataset>,
+        factor: usize,
+    ) -> Result<Option<Self>> {
+        let Some(synth) = &config.synth else {
+            return Ok(None);
+        };
+        let shape = grid(config, dataset, factor)?;
+        let source = label_source(config, dataset, shape)?;
+        let geometry = match &source {
+            LabelSource::Maps(maps) => maps[0].geometry.clone(),
+            LabelSource::Shapes => Geometry::new(shape, config.model.dimension, Affine::identity()),
+        };
+        Ok(Some(Self {
+            config: synth.clone(),
+            source,
+            geometry,
+            seed: config.seed,
+        }))
+    }
+
+    /// Pair `index` as a training sample.
+    ///
+    /// # Errors
+    /// Those of the synthesis.
+    pub fn sample(&self, index: u64) -> Result<Sample> {
+        let Geometry {
+            shape, dimension, ..
+        } = self.geometry;
+        let pair = make_pair(
+            &self.config,
+            &self.source,
+            dimension,
+            shape,
+            self.seed,
+            index,
+        )?;
+        Ok(as_sample(pair, index))
+    }
+}
+
+fn as_sample(pair: SynthPair, index: u64) -> Sample {
+    Sample {
+        kind: Kind::Synthetic,
+        fixed_id: format!("synthetic-{index}-fixed"),
+        moving_id: format!("synthetic-{index}-moving"),
+        fixed: pair.fixed,
+        moving: pair.moving,
+        fixed_labels: Some(pair.fixed_labels),
+        moving_labels: Some(pair.moving_labels),
+        field: Some(pair.field),
+    }
+}
+
+/// The grid of a run, `(i, j, k)`: that of the images, which must have the network's dimension, or the one stated for
+/// purely synthetic runs.
+pub(super) fn grid(
+    config: &RunConfig,
+    dataset: Option<&Dataset>,
+    factor: usize,
+) -> Result<[usize; 3]> {
+    let axes = config.model.dimension.axes();
+    if let Some(dataset) = dataset {
+        let found = dataset.dimension().axes();
+        return match found == axes {
+            true => Ok(dataset.shape()),
+            false => Err(Error::invalid(format!(
+                "[model] dimension is \"{axes}d\", but the images are {found}-D: set model.dimension, or data.slice \
+                 for slices of volumes"
+            ))),
+        };
+    }
+    let shape = config.synth_labels.shape.as_deref().unwrap_or_default();
+    let fits = |n: &usize| *n > 0 && n.is_multiple_of(factor);
+    if shape.len() != axes || !shape.iter().all(fits) {
+        let multiples = match factor {
+            1 => String::new(),
+            _ => format!(", multiples of {factor}"),
+        };
+        return Err(Error::invalid(format!(
+            "[synth_labels] shape is {shape:?}; without [data] it must be {axes} numbers{multiples}"
+        )));
+    }
+    let mut grid = [1; 3];
+    grid[..axes].copy_from_slice(shape);
+    Ok(grid)
+}
+
+fn label_source(
+    config: &RunConfig,
+    dataset: Option<&Dataset>,
+    shape: [usize; 3],
+) -> Result<LabelSource> {
+    let maps = match (&config.synth_labels.source, dataset) {
+        (LabelOrigin::Shapes, _) => return Ok(LabelSource::Shapes),
+        (LabelOrigin::Data, Some(dataset)) => dataset.label_maps(Split::Train),
+        (LabelOrigin::Data, None) => {
+            return Err(Error::invalid(
+                "[synth_labels] source = \"data\" needs the labels of a [data] section",
+            ));
+        }
+        (LabelOrigin::Files(pattern), _) => read_label_maps(pattern, shape)?,
+    };
+    if maps.is_empty() {
+        return Err(Error::invalid(
+            "[synth_labels] no label map found: the training subjects have none, or the pattern matches no file",
+        ));
+    }
+    check_dimension(&maps, config.model.dimension)?;
+    Ok(LabelSource::Maps(maps))
+}
+
+fn check_dimension(maps: &[LabelMap], dimension: Dimension) -> Result<()> {
+    let other = maps.iter().find(|m| m.geometry.dimension != dimension);
+    match other {
+        None => Ok(()),
+        Some(map) => Err(Error::invalid(format!(
+            "[synth_labels] a label map is {}-D, but [model] dimension is {}-D; set model.dimension, or name other \
+             maps",
+            map.geometry.dimension.axes(),
+            dimension.axes()
+        ))),
+    }
+}
+
+fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<LabelMap>> {
+    let paths = glob::glob(pattern).map_err(|e| {
+        Error::invalid(format!(
+            "[synth_labels] source = {pattern:?} is no pattern: {e}"
+        ))
+    })?;
+    paths
+        .map(|path| {
+            let path = path.map_err(|e| Error::io(e.path().to_path_buf(), e.into()))?;
+            let map: LabelMap = read_labels(path)?;
+            Ok(centre_fit(&map, shape, 0))
+        })
+        .collect()
+}
