@@ -1,6 +1,6 @@
 //! The spatial transformer: sampling an image at displaced positions.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Bool, Int, Tensor};
 
 use super::host::{self, HostOp, Made, Saved, View};
 use crate::kernels::warp::{self as kernel, Border};
@@ -23,15 +23,17 @@ pub fn warp(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
 /// [`warp`] with the nearest voxel, halves rounded to even; not differentiable.
 pub fn warp_nearest(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
     let [_, _, d, h, w] = image.dims();
-    let positions = positions(&flow).map(|p| p.round());
-    corner(&image, &positions, [d, h, w], border)
+    let (positions, unknown) = finite(positions(&flow), [d, h, w]);
+    let moved = corner(&image, &positions.map(|p| p.round()), [d, h, w], border);
+    let unknown = unknown.expand(moved.dims());
+    moved.mask_fill(unknown, 0.0)
 }
 
 /// [`warp`] from burn's operations: the eight (in 2-D four) corners gathered and weighted.
 pub fn composed(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
     let [_, _, d, h, w] = image.dims();
     let extent = [d, h, w];
-    let positions = positions(&flow);
+    let (positions, unknown) = finite(positions(&flow), extent);
     let base = positions.clone().map(|p| p.detach().floor());
     let mut sum: Option<Tensor<5>> = None;
     for bits in 0..8usize {
@@ -58,7 +60,23 @@ pub fn composed(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> 
             None => term,
         });
     }
-    sum.expect("at least four corners")
+    let sum = sum.expect("at least four corners");
+    let unknown = unknown.expand(sum.dims());
+    sum.mask_fill(unknown, 0.0)
+}
+
+/// Positions no further than two voxels outside the image, where every sample is the border's, and which of them
+/// were not a number.
+fn finite(positions: [Tensor<5>; 3], extent: [usize; 3]) -> ([Tensor<5>; 3], Tensor<5, Bool>) {
+    let [d, h, w] = positions.clone();
+    let unknown = (d + h + w).is_nan();
+    let mut axis = 0;
+    let positions = positions.map(|p| {
+        let last = extent[axis] as f32 + 1.0;
+        axis += 1;
+        p.clamp(-2.0, last).mask_fill(unknown.clone(), 0.0)
+    });
+    (positions, unknown)
 }
 
 /// Sampling positions along `(d, h, w)`, each `[n, 1, d, h, w]`.
@@ -84,22 +102,22 @@ fn positions(flow: &Tensor<5>) -> [Tensor<5>; 3] {
 fn corner(image: &Tensor<5>, at: &[Tensor<5>; 3], extent: [usize; 3], border: Border) -> Tensor<5> {
     let [n, c, ..] = image.dims();
     let [_, _, d, h, w] = at[0].dims();
-    let mut index: Option<Tensor<5>> = None;
+    let mut index: Option<Tensor<5, Int>> = None;
     let mut inside: Option<Tensor<5>> = None;
     for axis in 0..3 {
         let last = (extent[axis] - 1) as f32;
         let clamped = at[axis].clone().clamp(0.0, last);
         let ok = at[axis].clone().equal(clamped.clone()).float();
         inside = Some(inside.map_or(ok.clone(), |i| i * ok));
+        // Whole numbers, since 32-bit floats do not count beyond 2^24 voxels.
         index = Some(match index {
-            Some(i) => i * extent[axis] as f32 + clamped,
-            None => clamped,
+            Some(i) => i * extent[axis] as i64 + clamped.int(),
+            None => clamped.int(),
         });
     }
     let voxels = d * h * w;
     let index = index
         .expect("three axes")
-        .int()
         .reshape([n, 1, voxels])
         .expand([n, c, voxels]);
     let flat = image.clone().reshape([n, c, extent.iter().product()]);

@@ -156,7 +156,10 @@ fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<LabelMap>> {
     })?;
     paths
         .map(|path| {
-            let path = path.map_err(|e| Error::io(e.path().to_path_buf(), e.into()))?;
+            let path = path.map_err(|e| {
+                let path = e.path().to_owned();
+                Error::io(&path, e.into())
+            })?;
             let map: LabelMap = read_labels(path)?;
             Ok(centre_fit(&map, shape, 0))
         })
