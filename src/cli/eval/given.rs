@@ -1,0 +1,85 @@
+//! Transforms that some method made, as fields on the fixed grid.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use ndarray::{Array4, Axis, s};
+
+use super::list::Row;
+use crate::dataset::stem;
+use crate::error::{Error, Result};
+use crate::volume::resample::field_to;
+use crate::volume::{DisplacementField, Geometry, read_field, read_image_frame};
+
+/// What the vectors of a field file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FieldUnits {
+    /// Millimetres, left-posterior-superior: ITK, ANTs, hmorph
+    Lps,
+    /// Voxels of the fixed grid, component by axis: Learn2Reg, VoxelMorph
+    Voxel,
+}
+
+/// The file of a pair's transform.
+pub fn find(row: &Row, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = &row.transform {
+        return Ok(match path.is_dir() {
+            true => path.join("forward.nii.gz"),
+            false => path.clone(),
+        });
+    }
+    let folder = folder.with_context(|| {
+        format!("pair {}: no transform in the list; fill the column or give --transforms", row.id)
+    })?;
+    let id = &row.id;
+    let names = [
+        format!("{id}.nii.gz"),
+        format!("{id}/forward.nii.gz"),
+        format!("{}_to_{}/forward.nii.gz", stem(&row.moving), stem(&row.fixed)),
+        format!("disp_{id}.nii.gz"),
+    ];
+    let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("pair {id}: no transform in {}; expected {}", folder.display(), names.join(" or "))
+    })
+}
+
+/// Reads a field and brings it to the fixed grid.
+pub fn read(path: &Path, units: FieldUnits, fixed: &Geometry) -> anyhow::Result<DisplacementField> {
+    let field = match units {
+        FieldUnits::Voxel => voxel_field(path, fixed)?,
+        FieldUnits::Lps => {
+            let field = read_field(path)?;
+            let same = field.geometry.shape == fixed.shape
+                && (field.geometry.affine.0 - fixed.affine.0).amax() < 1e-3;
+            if same { field } else { field_to(&field, fixed)? }
+        }
+    };
+    let axes = fixed.dimension.axes();
+    ensure!(
+        field.data.len_of(Axis(0)) == axes,
+        "{}: a field of {} components for {axes}-D images",
+        path.display(),
+        field.data.len_of(Axis(0))
+    );
+    Ok(field)
+}
+
+/// `(x, y, z, 3)` in voxels, on the fixed grid whatever the header says.
+fn voxel_field(path: &Path, fixed: &Geometry) -> Result<DisplacementField> {
+    let [i, j, k] = fixed.shape;
+    let axes = fixed.dimension.axes();
+    let mut data = Array4::zeros((axes, i, j, k));
+    for component in 0..axes {
+        let frame = read_image_frame(path, Some(component))?;
+        if frame.geometry.shape != fixed.shape {
+            let problem = format!(
+                "field of {:?} voxels for a fixed image of {:?}; a field in voxels lies on the fixed grid",
+                frame.geometry.shape, fixed.shape
+            );
+            return Err(Error::file(path, problem));
+        }
+        data.slice_mut(s![component, .., .., ..]).assign(&frame.data);
+    }
+    Ok(DisplacementField { data, geometry: fixed.clone() })
+}

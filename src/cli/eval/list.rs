@@ -1,0 +1,136 @@
+//! The table of pairs.
+
+use std::path::{Path, PathBuf};
+
+use crate::dataset::stem;
+use crate::error::{Error, Result};
+
+/// One row; paths are complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub id: String,
+    pub fixed: PathBuf,
+    pub moving: PathBuf,
+    pub labels: Option<[PathBuf; 2]>,
+    pub points: Option<[PathBuf; 2]>,
+    pub transform: Option<PathBuf>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    fixed: String,
+    moving: String,
+    fixed_labels: Option<String>,
+    moving_labels: Option<String>,
+    fixed_points: Option<String>,
+    moving_points: Option<String>,
+    id: Option<String>,
+    transform: Option<String>,
+}
+
+/// Reads the table and looks whether every file is there.
+///
+/// # Errors
+/// A file that is not such a table; labels or landmarks of one image alone; two rows of one id; files that are missing.
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let wrong = |error: csv::Error| match error.kind() {
+        csv::ErrorKind::Io(io) => Error::io(path, io.kind().into()),
+        _ => Error::file(path, error.to_string()),
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_path(path)
+        .map_err(wrong)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut rows: Vec<Row> = Vec::new();
+    for line in reader.deserialize::<Line>() {
+        let row = row(line.map_err(wrong)?, folder).map_err(|e| Error::file(path, e))?;
+        if rows.iter().any(|other| other.id == row.id) {
+            let problem = format!("two pairs are called '{}'; give each an id", row.id);
+            return Err(Error::file(path, problem));
+        }
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Err(Error::file(path, "no pair is listed"));
+    }
+    let both = |files: &'_ Option<[PathBuf; 2]>| files.iter().flatten().cloned().collect::<Vec<_>>();
+    let files = rows.iter().flat_map(|row| {
+        let images = [row.fixed.clone(), row.moving.clone()];
+        let transform = row.transform.clone();
+        images.into_iter().chain(both(&row.labels)).chain(both(&row.points)).chain(transform)
+    });
+    let missing: Vec<PathBuf> = files.filter(|file| !file.exists()).collect();
+    match &missing[..] {
+        [] => Ok(rows),
+        [first, rest @ ..] => {
+            let others = match rest.len() {
+                0 => String::new(),
+                n => format!(", and {n} others"),
+            };
+            let problem = format!("{} does not exist{others}", first.display());
+            Err(Error::file(path, problem))
+        }
+    }
+}
+
+fn row(line: Line, folder: &Path) -> Result<Row, String> {
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let place = |text: String| folder.join(text);
+    if line.fixed.is_empty() || line.moving.is_empty() {
+        return Err("a row without a fixed or a moving image".into());
+    }
+    let (fixed, moving) = (place(line.fixed), place(line.moving));
+    let id = given(line.id).unwrap_or_else(|| format!("{}_to_{}", stem(&moving), stem(&fixed)));
+    let two = |a: Option<String>, b: Option<String>, what: &str| match (given(a), given(b)) {
+        (Some(a), Some(b)) => Ok(Some([place(a), place(b)])),
+        (None, None) => Ok(None),
+        _ => Err(format!("pair {id}: {what} of one image alone; give both or none")),
+    };
+    Ok(Row {
+        labels: two(line.fixed_labels, line.moving_labels, "labels")?,
+        points: two(line.fixed_points, line.moving_points, "landmarks")?,
+        transform: given(line.transform).map(place),
+        id,
+        fixed,
+        moving,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Result<Vec<Row>> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.nii.gz", "b.nii.gz", "la.nii", "lb.nii"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let path = folder.path().join("pairs.csv");
+        std::fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    #[test]
+    fn rows_are_complete_or_refused() {
+        let rows = table(
+            "fixed,moving,fixed_labels,moving_labels,id\na.nii.gz,b.nii.gz,la.nii,lb.nii,\nb.nii.gz,a.nii.gz,,,back\n",
+        )
+        .unwrap();
+        assert_eq!((rows[0].id.as_str(), rows[1].id.as_str()), ("b_to_a", "back"));
+        assert!(rows[0].labels.as_ref().unwrap()[1].ends_with("lb.nii"));
+        assert_eq!(rows[1].labels, None);
+        for (text, part) in [
+            ("fixed,moving\na.nii.gz,c.nii.gz\n", "c.nii.gz does not exist"),
+            ("fixed,moving,fixed_labels\na.nii.gz,b.nii.gz,la.nii\n", "of one image alone"),
+            ("fixed,moving\na.nii.gz,b.nii.gz\na.nii.gz,b.nii.gz\n", "give each an id"),
+            ("fixed,moving,labels\na.nii.gz,b.nii.gz,la.nii\n", "unknown field `labels`"),
+            ("fixed,moving\n", "no pair"),
+        ] {
+            let error = table(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Pairs of a table: registered by a model, or with transforms that are given.
+
+use std::path::Path;
+
+use anyhow::Context;
+use nalgebra::Matrix4;
+use serde_json::json;
+
+use super::list::Row;
+use super::{EvalArgs, FieldUnits, Outcome, given, list};
+use crate::cli::Common;
+use crate::cli::registrar::Registrar;
+use crate::cli::scan::ScanFile;
+use crate::dataset::corresponding;
+use crate::eval::{
+    Landmarks, Moved, Options, Pair, Protocol, evaluate_pair, peak_memory_bytes,
+};
+use crate::register::{Transform, pull_image, pull_labels};
+use crate::volume::intensity::{Normaliser, Normalisation};
+use crate::volume::resample::{Interpolation, Outside};
+use crate::volume::{
+    Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint, read_labels,
+};
+
+/// Evaluates every pair of the table.
+pub fn evaluate(
+    args: &EvalArgs,
+    path: &Path,
+    options: &Options,
+    common: &Common,
+) -> anyhow::Result<Outcome> {
+    let rows = list::read(path)?;
+    let by_files = args.transforms.is_some() || rows.iter().any(|row| row.transform.is_some());
+    let mut method = if by_files { Method::files(args, &rows)? } else { Method::Model(None) };
+    let mut outcome = Outcome::default();
+    for (number, row) in rows.iter().enumerate() {
+        let evaluated = pair(args, row, &mut method, options, common, &mut outcome);
+        evaluated.with_context(|| format!("pair {}", row.id))?;
+        common.say(format!("{:>4} of {}  {}", number + 1, rows.len(), row.id));
+    }
+    outcome.facts = json!({ "pairs": path, "count": rows.len(), "method": method.record() });
+    Ok(outcome)
+}
+
+/// Where transforms come from.
+enum Method {
+    /// The model, once the first pair has told the dimension.
+    Model(Option<Box<Registrar>>),
+    Files { units: FieldUnits, normaliser: Normaliser },
+}
+
+impl Method {
+    /// Finds the files of all pairs before the first is evaluated.
+    fn files(args: &EvalArgs, rows: &[Row]) -> anyhow::Result<Self> {
+        for row in rows {
+            given::find(row, args.transforms.as_deref())?;
+        }
+        let challenge = args.protocol != Protocol::Hmorph;
+        let usual = if challenge { FieldUnits::Voxel } else { FieldUnits::Lps };
+        let normalisation = args.model.normalize.clone().unwrap_or_else(Normalisation::default);
+        Ok(Self::Files {
+            units: args.field_units.unwrap_or(usual),
+            normaliser: normalisation.prepare()?,
+        })
+    }
+
+    fn record(&self) -> serde_json::Value {
+        match self {
+            Self::Model(registrar) => registrar.as_ref().map_or(serde_json::Value::Null, |r| {
+                json!({ "model": r.record(), "settings": r.settings() })
+            }),
+            Self::Files { units, .. } => json!({ "field_units": format!("{units:?}") }),
+        }
+    }
+}
+
+/// A transform of one pair, on the fixed grid.
+struct Solution {
+    linear: Matrix4<f64>,
+    deformation: DisplacementField,
+    complete: Transform,
+    normaliser: Normaliser,
+    seconds: Option<f64>,
+}
+
+fn solve(
+    args: &EvalArgs,
+    row: &Row,
+    method: &mut Method,
+    [fixed, moving]: [&ScanFile; 2],
+    common: &Common,
+) -> anyhow::Result<Solution> {
+    match method {
+        Method::Files { units, normaliser } => {
+            let path = given::find(row, args.transforms.as_deref())?;
+            let field = given::read(&path, *units, fixed.geometry())?;
+            Ok(Solution {
+                linear: Matrix4::identity(),
+                complete: Transform::field(field.clone())?,
+                deformation: field,
+                normaliser: normaliser.clone(),
+                seconds: None,
+            })
+        }
+        Method::Model(registrar) => {
+            let registrar = match registrar {
+                Some(registrar) => registrar,
+                none => none.insert(Box::new(Registrar::new(
+                    &args.model,
+                    fixed.geometry().dimension,
+                    common,
+                )?)),
+            };
+            let (registration, seconds) = registrar.register(fixed, moving)?;
+            let [complete] = registration.end()?;
+            Ok(Solution {
+                linear: registration.linear,
+                deformation: registration.deformation,
+                complete,
+                normaliser: registrar.normaliser().clone(),
+                seconds: Some(seconds),
+            })
+        }
+    }
+}
+
+fn pair(
+    args: &EvalArgs,
+    row: &Row,
+    method: &mut Method,
+    options: &Options,
+    common: &Common,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let fixed = ScanFile::read(&row.fixed, None)?;
+    let moving = ScanFile::read(&row.moving, None)?;
+    let solution = solve(args, row, method, [&fixed, &moving], common)?;
+    let images = Views::images(&fixed, &moving, &solution)?;
+    let labels = match &row.labels {
+        None => None,
+        Some([f, m]) => Some(Views::labels(fixed.labels(f)?, &moving.labels(m)?, &solution)?),
+    };
+    let points = match &row.points {
+        None => None,
+        Some(files) => Some(Points::read(args, files, [&fixed, &moving], &solution)?),
+    };
+    // The challenges move labels that lie on the fixed grid already, by their own rules.
+    let moved = (options.protocol == Protocol::Hmorph).then(|| Moved {
+        image: Some(&images.moved),
+        labels: labels.as_ref().map(|l| &l.moved),
+    });
+    let names = [&row.fixed, &row.moving].map(|path| crate::dataset::stem(path));
+    let evaluation = evaluate_pair(
+        &Pair {
+            images: Some((&images.fixed, &images.moving)),
+            labels: labels.as_ref().map(|l| (&l.fixed, &l.moving)),
+            landmarks: points.as_ref().map(Points::landmarks),
+            moved,
+            seconds: solution.seconds,
+            peak_memory: solution.seconds.and_then(|_| peak_memory_bytes()),
+            ..Pair::new(&row.id, &names[0], &names[1], &solution.deformation)
+        },
+        options,
+    )?;
+    outcome.rows.extend(evaluation.rows);
+    outcome.populations.add(&names[0], &images.moving, &images.moved)?;
+    Ok(())
+}
+
+/// Fixed; moving after the linear part alone; moved: all on the fixed grid.
+struct Views<T> {
+    fixed: T,
+    moving: T,
+    moved: T,
+}
+
+impl Views<Image> {
+    fn images(fixed: &ScanFile, moving: &ScanFile, solution: &Solution) -> anyhow::Result<Self> {
+        let (mut target, mut source) = (fixed.image.clone(), moving.image.clone());
+        solution.normaliser.apply(&mut target)?;
+        solution.normaliser.apply(&mut source)?;
+        let pull = |transform: Transform| {
+            let zero = Outside::Value(0.0);
+            pull_image(&source, fixed.geometry(), &[transform], Interpolation::Linear, zero)
+        };
+        Ok(Self {
+            moving: pull(Transform::Affine(solution.linear))?,
+            moved: pull(solution.complete.clone())?,
+            fixed: target,
+        })
+    }
+}
+
+impl Views<LabelMap> {
+    fn labels(fixed: LabelMap, moving: &LabelMap, solution: &Solution) -> anyhow::Result<Self> {
+        let pull =
+            |transform: Transform| pull_labels(moving, &fixed.geometry, &[transform]);
+        Ok(Self {
+            moving: pull(Transform::Affine(solution.linear))?,
+            moved: pull(solution.complete.clone())?,
+            fixed,
+        })
+    }
+}
+
+/// Corresponding landmarks, on the fixed grid after the linear part.
+enum Points {
+    Lists { fixed: Vec<VoxelPoint>, moving: Vec<VoxelPoint> },
+    Volumes { fixed: LabelMap, moving: LabelMap },
+}
+
+impl Points {
+    fn read(
+        args: &EvalArgs,
+        [fixed_file, moving_file]: &[std::path::PathBuf; 2],
+        [fixed, moving]: [&ScanFile; 2],
+        solution: &Solution,
+    ) -> anyhow::Result<Self> {
+        let grid = fixed.geometry();
+        if Format::of(fixed_file).is_ok() {
+            let drawn = read_labels(moving_file)?;
+            let there = pull_labels(&drawn, grid, &[Transform::Affine(solution.linear)])?;
+            return Ok(Self::Volumes { fixed: fixed.labels(fixed_file)?, moving: there });
+        }
+        let f = args.points_space.read(fixed_file, Some(grid))?;
+        let m = args.points_space.read(moving_file, Some(moving.geometry()))?;
+        // The fixed grid as the moving world sees it: its voxels are those of the fixed grid.
+        let affine = Affine(solution.linear * grid.affine.0);
+        let beside = Geometry::new(grid.shape, grid.dimension, affine);
+        let (fixed, moving) = corresponding((&f, grid), (&m, &beside))?;
+        Ok(Self::Lists { fixed, moving })
+    }
+
+    fn landmarks(&self) -> Landmarks<'_> {
+        match self {
+            Self::Lists { fixed, moving } => Landmarks::Points { fixed, moving },
+            Self::Volumes { fixed, moving } => Landmarks::Volumes { fixed, moving },
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `hmorph eval`: how good registrations are, before and after.
+
+mod given;
+mod list;
+mod listed;
+mod report;
+mod study;
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use serde_json::json;
+
+use super::Common;
+use super::points::PointSpace;
+use super::record;
+use super::registrar::ModelArgs;
+use crate::dataset::Split;
+use crate::eval::{Options, PairResult, Populations, Protocol};
+use crate::register::{RECORD, ResultFolder};
+use given::FieldUnits;
+
+/// Evaluate registrations of many pairs, by a model or by given transforms
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hmorph eval --pairs pairs.csv --model runs/brains/best.safetensors -o results
+  hmorph eval --pairs pairs.csv --transforms ants/ -o results_ants         fields that any method made
+  hmorph eval --data runs/brains/config.toml --split test --count 100 --model runs/brains/best.safetensors -o results
+  hmorph eval --pairs pairs.csv --transforms submission/ --protocol learn2reg -o results
+
+pairs.csv has the columns fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,id,
+transform; paths are relative to it. Landmarks are CSV x,y,z,name in LPS mm (--points-space), or label volumes.
+
+Transforms are looked for in the column `transform`, then as DIR/ID.nii.gz, DIR/ID/forward.nii.gz,
+DIR/MOVING_to_FIXED/forward.nii.gz and DIR/disp_ID.nii.gz. They are pulls on the fixed grid, moved(x) = moving(x + u(x)):
+5-D NIfTI in LPS mm, or with --field-units voxel 4-D NIfTI (x, y, z, 3) in voxels, which the protocols of the
+challenges expect.
+
+With --data the pairs are held-out pairs of a training configuration, on its network grid.
+
+Results in DIR: results.csv (a row per pair, structure and measure, before and after), pairs.csv (a row per pair),
+summary.csv and summary.md (over pairs and per structure), a box plot (PNG) per measure, run.json.")]
+pub struct EvalArgs {
+    /// CSV of pairs
+    #[arg(long, value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
+    pub pairs: Option<PathBuf>,
+    /// Training configuration (NAME or TOML) whose held-out pairs are registered
+    #[arg(long, value_name = "CONFIG")]
+    pub data: Option<String>,
+    /// Override one setting of the configuration; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "data")]
+    pub overrides: Vec<String>,
+    /// Subjects of the configuration: test, validation or train
+    #[arg(long, value_name = "SPLIT", default_value = "test", requires = "data")]
+    pub split: Split,
+    /// Number of pairs of the split, drawn by --seed
+    #[arg(long, value_name = "N", default_value_t = 50, requires = "data")]
+    pub count: usize,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Folder of transforms to evaluate instead of a model
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data", "init"])]
+    pub transforms: Option<PathBuf>,
+    /// What the vectors of given transforms are [default: lps, with the protocol of a challenge voxel]
+    #[arg(long, value_enum, value_name = "UNITS")]
+    pub field_units: Option<FieldUnits>,
+    /// Rules: hmorph (every measure, mm), learn2reg, lumir
+    #[arg(long, value_enum, default_value_t, value_name = "RULES")]
+    pub protocol: Protocol,
+    /// Labels to measure [default: those of each fixed image but 0]
+    #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
+    pub labels: Option<Vec<i32>>,
+    /// What the numbers of landmark files are
+    #[arg(long, value_enum, default_value_t)]
+    pub points_space: PointSpace,
+    /// Folder of results
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// What the pairs leave behind.
+#[derive(Default)]
+struct Outcome {
+    rows: Vec<PairResult>,
+    populations: Populations,
+    /// What was evaluated, for `run.json`.
+    facts: serde_json::Value,
+}
+
+/// Runs `hmorph eval`.
+///
+/// # Errors
+/// Inputs that cannot be read or do not fit together; results that cannot be written.
+pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
+    ResultFolder::check(&args.out, common.force)?;
+    let options = Options {
+        protocol: args.protocol,
+        labels: args.labels.clone(),
+        ..Options::default()
+    };
+    let mut outcome = match (&args.pairs, &args.data) {
+        (Some(pairs), _) => listed::evaluate(args, pairs, &options, common)?,
+        (None, Some(config)) => study::evaluate(args, config, &options, common)?,
+        (None, None) => anyhow::bail!("name the pairs by --pairs or --data"),
+    };
+    if args.protocol == Protocol::Hmorph {
+        outcome.rows.extend(outcome.populations.rows());
+    }
+    ensure!(!outcome.rows.is_empty(), "nothing could be measured: the pairs have no labels or landmarks");
+    let folder = ResultFolder::new(&args.out, common.force)?;
+    let mut files = report::write(&folder, &outcome.rows, args.protocol)?;
+    files.push(RECORD.into());
+    let facts = json!({ "protocol": args.protocol, "evaluated": outcome.facts, "files": files });
+    record::write(&folder.path(RECORD), common, facts)?;
+    folder.finish()?;
+    common.say(report::table(&outcome.rows, args.protocol));
+    common.say(format!("written  {}: {}", args.out.display(), files.join(" ")));
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Tables and box plots of an evaluation.
+
+use crate::error::Result;
+use crate::eval::{
+    PairResult, Protocol, per_pair, summarise, summary_markdown, write_pairs, write_results,
+    write_summary,
+};
+use crate::metric::Metric;
+use crate::plot::{BoxGroup, box_plot};
+use crate::register::ResultFolder;
+use crate::volume::write_atomically;
+
+/// More structures than this make a plot that nobody reads.
+const STRUCTURES: usize = 60;
+
+/// The summary over pairs, to be read in a terminal.
+pub fn table(rows: &[PairResult], protocol: Protocol) -> String {
+    summary_markdown(&summarise(rows, protocol), false)
+}
+
+/// Writes all tables and plots; their names.
+pub fn write(folder: &ResultFolder, rows: &[PairResult], protocol: Protocol) -> Result<Vec<String>> {
+    write_results(folder.path("results.csv"), rows)?;
+    write_pairs(folder.path("pairs.csv"), rows, protocol)?;
+    let summary = summarise(rows, protocol);
+    write_summary(folder.path("summary.csv"), &summary)?;
+    let text = summary_markdown(&summary, true);
+    write_atomically(folder.path("summary.md"), |file| {
+        std::io::Write::write_all(file, text.as_bytes())
+    })?;
+    let mut files = ["results.csv", "pairs.csv", "summary.csv", "summary.md"].map(String::from).to_vec();
+    for metric in Metric::ALL {
+        let groups = groups(rows, metric, protocol);
+        let drawable = |group: &BoxGroup| group.before.iter().chain(&group.after).any(|v| v.is_finite());
+        if !groups.iter().any(drawable) {
+            continue;
+        }
+        let name = format!("{}.png", metric.name());
+        let axis = match metric.unit() {
+            "1" => metric.title().to_string(),
+            unit => format!("{} ({unit})", metric.title()),
+        };
+        box_plot(metric.title(), &axis, &groups)?.write_png(folder.path(&name))?;
+        files.push(name);
+    }
+    Ok(files)
+}
+
+/// All pairs, then each structure, of a measure that has values before and after.
+fn groups(rows: &[PairResult], metric: Metric, protocol: Protocol) -> Vec<BoxGroup> {
+    let of_metric = |rows: &[PairResult]| -> Vec<PairResult> {
+        let both = |row: &&PairResult| {
+            row.metric == metric && row.before.is_some() && row.after.is_some()
+        };
+        rows.iter().filter(both).cloned().collect()
+    };
+    let pairs = of_metric(&per_pair(rows, protocol));
+    if pairs.len() < 2 {
+        return Vec::new();
+    }
+    let group = |label: &str, rows: &[&PairResult]| BoxGroup {
+        label: label.into(),
+        before: rows.iter().filter_map(|row| row.before).collect(),
+        after: rows.iter().filter_map(|row| row.after).collect(),
+    };
+    let mut groups = vec![group("all pairs", &pairs.iter().collect::<Vec<_>>())];
+    let rows = of_metric(rows);
+    let mut names: Vec<&str> = Vec::new();
+    for row in rows.iter().filter(|row| !row.structure.is_empty()) {
+        if !names.contains(&row.structure.as_str()) {
+            names.push(&row.structure);
+        }
+    }
+    let landmarks = matches!(metric, Metric::Tre | Metric::TreVoxels);
+    if !landmarks && names.len() > 1 && names.len() <= STRUCTURES {
+        for name in names {
+            let of_name: Vec<&PairResult> = rows.iter().filter(|row| row.structure == name).collect();
+            groups.push(group(name, &of_name));
+        }
+    }
+    groups
+}
