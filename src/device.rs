@@ -40,6 +40,40 @@ pub fn available_threads() -> usize {
     granted.map_or(present, |n| n.min(present))
 }
 
+/// Bytes of memory this process may still take; `None` where the system does not tell (anything but Linux).
+pub fn available_memory() -> Option<u64> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let free = memory_available(&read("/proc/meminfo")?)?;
+    // The limit of a container or a job, where there is one.
+    let group = |file: &str| read(&format!("/sys/fs/cgroup/memory.{file}"));
+    let left = || group_left(&group("max")?, &group("current")?, &group("stat")?);
+    Some(left().map_or(free, |left| free.min(left)))
+}
+
+/// What a cgroup of version 2 still gives; file pages it would drop first count as free.
+fn group_left(max: &str, current: &str, stat: &str) -> Option<u64> {
+    let [max, current] = [max, current].map(|text| text.trim().parse::<u64>().ok());
+    let cached = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file "));
+    let cached: u64 = cached
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(0);
+    Some(max?.saturating_sub(current?.saturating_sub(cached)))
+}
+
+/// The line `MemAvailable:   1234 kB` of proc(5).
+fn memory_available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 #[cfg(feature = "wgpu")]
 fn real_gpu() -> Option<Device> {
     use burn::tensor::DeviceType;
@@ -80,4 +114,21 @@ fn gpu(index: &str) -> Result<Device> {
         "--device wgpu:{index}: this program was built without GPU support; use --device cpu, or build with the \
          feature wgpu"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_memory_is_read_in_kibibytes() {
+        let text = "MemTotal:       16000 kB\nMemFree:  1 kB\nMemAvailable:    8123 kB\n";
+        assert_eq!(memory_available(text), Some(8123 * 1024));
+        assert_eq!(memory_available("MemAvailable: plenty"), None);
+        assert_eq!(
+            group_left("5000\n", "4000\n", "anon 1\ninactive_file 1500\n"),
+            Some(2500)
+        );
+        assert_eq!(group_left("max\n", "4000\n", ""), None);
+    }
 }

@@ -4,6 +4,7 @@ mod apply;
 mod common;
 mod config;
 mod dry_run;
+mod eval;
 mod info;
 mod points;
 mod progress;
@@ -37,6 +38,7 @@ enum Command {
     Finetune(train::FinetuneArgs),
     Register(register::RegisterArgs),
     Apply(apply::ApplyArgs),
+    Eval(Box<eval::EvalArgs>),
     Info(info::InfoArgs),
     Config(config::ConfigArgs),
 }
@@ -54,6 +56,7 @@ impl Cli {
             Command::Finetune(args) => train::run_finetune(args, &self.common),
             Command::Register(args) => register::run(args, &self.common),
             Command::Apply(args) => apply::run(args, &self.common),
+            Command::Eval(args) => eval::run(args, &self.common),
             Command::Info(args) => info::run(args, &self.common),
             Command::Config(args) => config::run(args),
         }

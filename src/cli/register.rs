@@ -12,7 +12,11 @@ use super::registrar::{ModelArgs, Registrar};
 use super::scan::ScanFile;
 use crate::dataset::stem;
 use crate::eval::peak_memory_bytes;
-use crate::register::{Assessed, Fill, Quality, RECORD, Registration, ResultFolder, assess};
+use crate::plot::Picture;
+use crate::plot::qc::{QcInput, QcLabels, QcOptions, qc_page};
+use crate::register::{
+    Assessed, Assessment, Fill, Quality, RECORD, Registration, ResultFolder, assess,
+};
 use crate::volume::{
     DType, LabelMap, WorldAffine, probe, write_affine, write_field, write_image, write_labels,
 };
@@ -122,7 +126,8 @@ pub fn run(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
 
     let folder = ResultFolder::new(&out, common.force)?;
     let mut files = write_volumes(&folder, &registration, &inputs, args.fill, dtype)?;
-    files.push(RECORD);
+    picture(&inputs, &judged, &registration)?.write_png(folder.path("qc.png"))?;
+    files.extend(["qc.png", RECORD]);
     let facts = json!({
         "inputs": inputs.record(),
         "model": registrar.record(),
@@ -236,6 +241,35 @@ fn write_volumes(
     write_affine(folder.path("affine.mat"), &linear, fixed, moving)?;
     files.extend(["forward.nii.gz", "inverse.nii.gz", "affine.mat"]);
     Ok(files)
+}
+
+/// The page to judge the registration by.
+fn picture(
+    inputs: &Inputs,
+    judged: &Assessment,
+    registration: &Registration,
+) -> crate::error::Result<Picture> {
+    let (before, after) = (&judged.quality.before, &judged.quality.after);
+    let labels = judged.labels.as_ref().zip(inputs.fixed_labels.as_ref());
+    let options = QcOptions {
+        fixed_name: stem(&inputs.fixed.path),
+        moving_name: stem(&inputs.moving.path),
+        dice: before.dice.zip(after.dice),
+        ncc: Some((before.ncc, after.ncc)),
+        ..QcOptions::default()
+    };
+    let input = QcInput {
+        fixed: &judged.fixed,
+        moving: &judged.moving,
+        moved: &judged.moved,
+        field: &registration.deformation,
+        labels: labels.map(|([moving, moved], fixed)| QcLabels {
+            fixed,
+            moving,
+            moved,
+        }),
+    };
+    qc_page(&input, &options)
 }
 
 fn report(quality: &Quality, seconds: f64, common: &Common) {

@@ -8,12 +8,17 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 
 use super::Common;
-use super::scan::ScanFile;
+use super::scan::{ScanFile, grid_text};
 use crate::dataset::{Align, Preprocessing};
+use crate::device;
+use crate::error::Error;
 use crate::model::{Model, ModelCard, WeightsFile, builtin};
-use crate::register::{Registration, preprocessing, register};
-use crate::volume::Dimension;
+use crate::register::{
+    NetworkFields, NetworkPair, Registration, back_to_scans, network_bytes, predict, prepare,
+    preprocessing,
+};
 use crate::volume::intensity::{Mask, Normalisation, Normaliser};
+use crate::volume::{Dimension, Geometry};
 
 /// Which model, and how images are brought to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,6 +29,9 @@ pub struct ModelArgs {
     /// Intensities: none, min-max, percentile[:LOW:HIGH], z-score [default: as the model was trained]
     #[arg(long, value_name = "KIND", value_parser = parse_normalisation)]
     pub normalize: Option<Normalisation>,
+    /// Voxel size of the network's grid in mm, one number or one per axis [default: as the model was trained]
+    #[arg(long, value_name = "MM", value_delimiter = ',', value_parser = parse_size)]
+    pub spacing: Option<Vec<f64>>,
     /// How the images meet before the network: header or none (as their headers say), centre (centre on centre)
     /// [default: as the model was trained]
     #[arg(long, value_name = "HOW")]
@@ -40,6 +48,13 @@ pub enum Init {
     /// The voxel in the centre of one image on that of the other
     #[value(alias = "center")]
     Centre,
+}
+
+fn parse_size(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(size) if size.is_finite() && size > 0.0 => Ok(size),
+        _ => Err("expected a voxel size above 0 mm".into()),
+    }
 }
 
 fn parse_normalisation(text: &str) -> Result<Normalisation, String> {
@@ -94,9 +109,22 @@ impl Registrar {
             "{source}: a model for {found}-D images, but these are {axes}-D; choose another by --model, or leave it out"
         );
         let device = common.device()?;
+        let mut preprocessing = preprocessing(&card, args.normalize.as_ref())?;
+        if let Some(spacing) = &args.spacing {
+            let sizes = match spacing[..] {
+                [size] => vec![size; axes],
+                _ => spacing.clone(),
+            };
+            anyhow::ensure!(
+                sizes.len() == axes,
+                "--spacing: {} numbers for {axes}-D images; give one, or one per axis",
+                sizes.len()
+            );
+            preprocessing.spacing = Some(sizes);
+        }
         Ok(Self {
             model: weights.model(&device).with_context(|| source.clone())?,
-            preprocessing: preprocessing(&card, args.normalize.as_ref())?,
+            preprocessing,
             align: match args.init {
                 None => card.align,
                 Some(Init::Header | Init::None) => Align::Header,
@@ -118,15 +146,48 @@ impl Registrar {
         moving: &ScanFile,
     ) -> crate::error::Result<(Registration, f64)> {
         let started = Instant::now();
-        let registration = register(
-            fixed.scan(),
-            moving.scan(),
-            &self.model,
+        let factor = self.model.config().size_factor();
+        let (fixed_scan, moving_scan) = (fixed.scan(), moving.scan());
+        let pair = prepare(
+            fixed_scan,
+            moving_scan,
             &self.preprocessing,
             self.align,
-            &self.device,
+            factor,
         )?;
+        self.check_memory(pair.grid())?;
+        let fields = self.predict(&pair)?;
+        let registration = back_to_scans(&pair, &fields, fixed.geometry(), moving.geometry())?;
         Ok((registration, started.elapsed().as_secs_f64()))
+    }
+
+    /// A network that does not fit would be killed by the system without a word.
+    fn check_memory(&self, grid: &Geometry) -> crate::error::Result<()> {
+        let needed = network_bytes(self.model.config(), grid);
+        match device::available_memory() {
+            Some(free) if needed > free => Err(Error::invalid(format!(
+                "the network needs about {:.1} GB on a grid of {}, {:.1} GB are free; choose larger voxels by \
+                 --spacing, or crop the images",
+                needed as f64 / 1e9,
+                grid_text(grid),
+                free as f64 / 1e9
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The transform of a pair that is on a grid already.
+    ///
+    /// # Errors
+    /// A model that predicts numbers that are not finite.
+    pub fn predict(&self, pair: &NetworkPair) -> crate::error::Result<NetworkFields> {
+        predict(&self.model, pair, &self.device)
+    }
+
+    /// Each axis of the network grid must be a multiple of this many voxels.
+    pub fn size_factor(&self) -> usize {
+        let [_, _, factor] = self.model.config().size_factor();
+        factor
     }
 
     pub fn normaliser(&self) -> &Normaliser {

@@ -24,12 +24,14 @@ pub struct Evaluation {
 /// Something is not on the grid of the field, or landmarks do not correspond.
 pub fn evaluate_pair(pair: &Pair, options: &Options) -> Result<Evaluation> {
     pair.check()?;
-    let moved = pair
-        .images
-        .map(|(_, moving)| moved_image(moving, pair.field));
-    let labels = pair
-        .labels
-        .map(|(_, moving)| moved_labels(moving, pair.field, options.protocol));
+    let moved = pair.images.map(|(_, moving)| match pair.moved.image {
+        Some(moved) => moved.clone(),
+        None => moved_image(moving, pair.field),
+    });
+    let labels = pair.labels.map(|(_, moving)| match pair.moved.labels {
+        Some(moved) => moved.clone(),
+        None => moved_labels(moving, pair.field, options.protocol),
+    });
     let mut rows = Vec::new();
     if let (Some(given), Some(moved_labels)) = (pair.labels, &labels) {
         rows.extend(structure_rows(

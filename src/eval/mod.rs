@@ -18,7 +18,7 @@ mod warp;
 
 pub use evaluate::{Evaluation, evaluate_pair};
 pub use memory::peak_memory_bytes;
-pub use pair::{Landmarks, Options, Pair};
+pub use pair::{Landmarks, Moved, Options, Pair};
 pub use population::Populations;
 pub use protocol::Protocol;
 pub use result::{PairResult, write_results};

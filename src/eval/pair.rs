@@ -31,12 +31,21 @@ pub struct Pair<'a> {
     /// Fixed and moving image, on one intensity scale (0..1 for local NCC).
     pub images: Option<(&'a Image, &'a Image)>,
     pub landmarks: Option<Landmarks<'a>>,
+    /// What was moved already; the rest is made of the moving images and the field.
+    pub moved: Moved<'a>,
     /// Where intensities and the field count; everywhere without it.
     pub mask: Option<&'a Array3<bool>>,
     /// Wall-clock time of the registration.
     pub seconds: Option<f64>,
     /// Largest resident memory, in bytes.
     pub peak_memory: Option<u64>,
+}
+
+/// Image and labels that came to the fixed grid in one interpolation from the moving image's own grid.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Moved<'a> {
+    pub image: Option<&'a Image>,
+    pub labels: Option<&'a LabelMap>,
 }
 
 /// Corresponding places in the fixed and the moving image.
@@ -66,6 +75,7 @@ impl<'a> Pair<'a> {
             labels: None,
             images: None,
             landmarks: None,
+            moved: Moved::default(),
             mask: None,
             seconds: None,
             peak_memory: None,
@@ -86,6 +96,12 @@ impl<'a> Pair<'a> {
         if let Some(Landmarks::Volumes { fixed, moving }) = self.landmarks {
             given.push(("fixed landmarks", fixed.data.shape()));
             given.push(("moving landmarks", moving.data.shape()));
+        }
+        if let Some(image) = self.moved.image {
+            given.push(("moved image", image.data.shape()));
+        }
+        if let Some(labels) = self.moved.labels {
+            given.push(("moved labels", labels.data.shape()));
         }
         if let Some(inverse) = self.inverse {
             given.push(("inverse field", &inverse.data.shape()[1..]));

@@ -1,4 +1,5 @@
-//! Registers a pair of scans: the network's view of them, its transform, and the way back to the scans' own grids.
+//! Registers a pair of scans: the network's view of them ([`prepare`]), its transform ([`predict`]), and the way back to
+//! the scans' own grids ([`back_to_scans`]).
 //!
 //! ```text
 //! fixed grid --A_F--> fixed world --linear--> moving world --A_M^-1--> moving grid
@@ -13,6 +14,7 @@
 
 mod field;
 mod fill;
+mod memory;
 mod network;
 mod prepare;
 mod quality;
@@ -20,19 +22,19 @@ mod result_folder;
 mod transform;
 
 pub use fill::Fill;
+pub use memory::network_bytes;
 pub use network::{NetworkFields, predict};
 pub use prepare::{NetworkPair, Scan, prepare};
 pub use quality::{Assessed, Assessment, Measures, Quality, assess};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{Transform, map_point, pull_image, pull_labels};
 
-use burn::tensor::Device;
 use nalgebra::Matrix4;
 
-use crate::dataset::{Align, Preprocessing};
+use crate::dataset::Preprocessing;
 use crate::error::Result;
 use crate::metric::{InverseConsistency, inverse_consistency};
-use crate::model::{Model, ModelCard};
+use crate::model::ModelCard;
 use crate::volume::intensity::Normalisation;
 use crate::volume::resample::{Interpolation, voxel_map};
 use crate::volume::{Affine, DisplacementField, Geometry, Image, LabelMap};
@@ -67,29 +69,6 @@ pub fn preprocessing(card: &ModelCard, normalize: Option<&Normalisation>) -> Res
         crop_foreground: None,
         normaliser: normalize.unwrap_or(&card.normalize).prepare()?,
     })
-}
-
-/// Registers `moving` to `fixed`.
-///
-/// # Errors
-/// Those of [`prepare`] and [`predict`].
-pub fn register(
-    fixed: Scan,
-    moving: Scan,
-    model: &Model,
-    preprocessing: &Preprocessing,
-    align: Align,
-    device: &Device,
-) -> Result<Registration> {
-    let factor = model.config().size_factor();
-    let pair = prepare(fixed, moving, preprocessing, align, factor)?;
-    let fields = predict(model, &pair, device)?;
-    back_to_scans(
-        &pair,
-        &fields,
-        &fixed.image.geometry,
-        &moving.image.geometry,
-    )
 }
 
 /// The transform on the scans' own grids.

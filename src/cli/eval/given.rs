@@ -29,18 +29,34 @@ pub fn find(row: &Row, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
         });
     }
     let folder = folder.with_context(|| {
-        format!("pair {}: no transform in the list; fill the column or give --transforms", row.id)
+        format!(
+            "pair {}: no transform in the list; fill the column or give --transforms",
+            row.id
+        )
     })?;
     let id = &row.id;
     let names = [
         format!("{id}.nii.gz"),
+        format!("{id}.nii"),
         format!("{id}/forward.nii.gz"),
-        format!("{}_to_{}/forward.nii.gz", stem(&row.moving), stem(&row.fixed)),
+        format!(
+            "{}_to_{}/forward.nii.gz",
+            stem(&row.moving),
+            stem(&row.fixed)
+        ),
         format!("disp_{id}.nii.gz"),
+        format!("disp_{id}.nii"),
     ];
-    let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    let found = names
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file());
     found.with_context(|| {
-        format!("pair {id}: no transform in {}; expected {}", folder.display(), names.join(" or "))
+        format!(
+            "pair {id}: no transform in {}; expected {}",
+            folder.display(),
+            names.join(" or ")
+        )
     })
 }
 
@@ -52,7 +68,11 @@ pub fn read(path: &Path, units: FieldUnits, fixed: &Geometry) -> anyhow::Result<
             let field = read_field(path)?;
             let same = field.geometry.shape == fixed.shape
                 && (field.geometry.affine.0 - fixed.affine.0).amax() < 1e-3;
-            if same { field } else { field_to(&field, fixed)? }
+            if same {
+                field
+            } else {
+                field_to(&field, fixed)?
+            }
         }
     };
     let axes = fixed.dimension.axes();
@@ -79,7 +99,11 @@ fn voxel_field(path: &Path, fixed: &Geometry) -> Result<DisplacementField> {
             );
             return Err(Error::file(path, problem));
         }
-        data.slice_mut(s![component, .., .., ..]).assign(&frame.data);
+        data.slice_mut(s![component, .., .., ..])
+            .assign(&frame.data);
     }
-    Ok(DisplacementField { data, geometry: fixed.clone() })
+    Ok(DisplacementField {
+        data,
+        geometry: fixed.clone(),
+    })
 }

@@ -56,11 +56,16 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
     if rows.is_empty() {
         return Err(Error::file(path, "no pair is listed"));
     }
-    let both = |files: &'_ Option<[PathBuf; 2]>| files.iter().flatten().cloned().collect::<Vec<_>>();
+    let both =
+        |files: &'_ Option<[PathBuf; 2]>| files.iter().flatten().cloned().collect::<Vec<_>>();
     let files = rows.iter().flat_map(|row| {
         let images = [row.fixed.clone(), row.moving.clone()];
         let transform = row.transform.clone();
-        images.into_iter().chain(both(&row.labels)).chain(both(&row.points)).chain(transform)
+        images
+            .into_iter()
+            .chain(both(&row.labels))
+            .chain(both(&row.points))
+            .chain(transform)
     });
     let missing: Vec<PathBuf> = files.filter(|file| !file.exists()).collect();
     match &missing[..] {
@@ -87,7 +92,9 @@ fn row(line: Line, folder: &Path) -> Result<Row, String> {
     let two = |a: Option<String>, b: Option<String>, what: &str| match (given(a), given(b)) {
         (Some(a), Some(b)) => Ok(Some([place(a), place(b)])),
         (None, None) => Ok(None),
-        _ => Err(format!("pair {id}: {what} of one image alone; give both or none")),
+        _ => Err(format!(
+            "pair {id}: {what} of one image alone; give both or none"
+        )),
     };
     Ok(Row {
         labels: two(line.fixed_labels, line.moving_labels, "labels")?,
@@ -119,14 +126,29 @@ mod tests {
             "fixed,moving,fixed_labels,moving_labels,id\na.nii.gz,b.nii.gz,la.nii,lb.nii,\nb.nii.gz,a.nii.gz,,,back\n",
         )
         .unwrap();
-        assert_eq!((rows[0].id.as_str(), rows[1].id.as_str()), ("b_to_a", "back"));
+        assert_eq!(
+            (rows[0].id.as_str(), rows[1].id.as_str()),
+            ("b_to_a", "back")
+        );
         assert!(rows[0].labels.as_ref().unwrap()[1].ends_with("lb.nii"));
         assert_eq!(rows[1].labels, None);
         for (text, part) in [
-            ("fixed,moving\na.nii.gz,c.nii.gz\n", "c.nii.gz does not exist"),
-            ("fixed,moving,fixed_labels\na.nii.gz,b.nii.gz,la.nii\n", "of one image alone"),
-            ("fixed,moving\na.nii.gz,b.nii.gz\na.nii.gz,b.nii.gz\n", "give each an id"),
-            ("fixed,moving,labels\na.nii.gz,b.nii.gz,la.nii\n", "unknown field `labels`"),
+            (
+                "fixed,moving\na.nii.gz,c.nii.gz\n",
+                "c.nii.gz does not exist",
+            ),
+            (
+                "fixed,moving,fixed_labels\na.nii.gz,b.nii.gz,la.nii\n",
+                "of one image alone",
+            ),
+            (
+                "fixed,moving\na.nii.gz,b.nii.gz\na.nii.gz,b.nii.gz\n",
+                "give each an id",
+            ),
+            (
+                "fixed,moving,labels\na.nii.gz,b.nii.gz,la.nii\n",
+                "unknown field `labels`",
+            ),
             ("fixed,moving\n", "no pair"),
         ] {
             let error = table(text).unwrap_err().to_string();

@@ -12,11 +12,9 @@ use crate::cli::Common;
 use crate::cli::registrar::Registrar;
 use crate::cli::scan::ScanFile;
 use crate::dataset::corresponding;
-use crate::eval::{
-    Landmarks, Moved, Options, Pair, Protocol, evaluate_pair, peak_memory_bytes,
-};
+use crate::eval::{Landmarks, Moved, Options, Pair, Protocol, evaluate_pair, peak_memory_bytes};
 use crate::register::{Transform, pull_image, pull_labels};
-use crate::volume::intensity::{Normaliser, Normalisation};
+use crate::volume::intensity::{Normalisation, Normaliser};
 use crate::volume::resample::{Interpolation, Outside};
 use crate::volume::{
     Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint, read_labels,
@@ -31,7 +29,11 @@ pub fn evaluate(
 ) -> anyhow::Result<Outcome> {
     let rows = list::read(path)?;
     let by_files = args.transforms.is_some() || rows.iter().any(|row| row.transform.is_some());
-    let mut method = if by_files { Method::files(args, &rows)? } else { Method::Model(None) };
+    let mut method = if by_files {
+        Method::files(args, &rows)?
+    } else {
+        Method::Model(None)
+    };
     let mut outcome = Outcome::default();
     for (number, row) in rows.iter().enumerate() {
         let evaluated = pair(args, row, &mut method, options, common, &mut outcome);
@@ -46,7 +48,10 @@ pub fn evaluate(
 enum Method {
     /// The model, once the first pair has told the dimension.
     Model(Option<Box<Registrar>>),
-    Files { units: FieldUnits, normaliser: Normaliser },
+    Files {
+        units: FieldUnits,
+        normaliser: Normaliser,
+    },
 }
 
 impl Method {
@@ -56,8 +61,16 @@ impl Method {
             given::find(row, args.transforms.as_deref())?;
         }
         let challenge = args.protocol != Protocol::Hmorph;
-        let usual = if challenge { FieldUnits::Voxel } else { FieldUnits::Lps };
-        let normalisation = args.model.normalize.clone().unwrap_or_else(Normalisation::default);
+        let usual = if challenge {
+            FieldUnits::Voxel
+        } else {
+            FieldUnits::Lps
+        };
+        let normalisation = args
+            .model
+            .normalize
+            .clone()
+            .unwrap_or_else(Normalisation::default);
         Ok(Self::Files {
             units: args.field_units.unwrap_or(usual),
             normaliser: normalisation.prepare()?,
@@ -66,9 +79,10 @@ impl Method {
 
     fn record(&self) -> serde_json::Value {
         match self {
-            Self::Model(registrar) => registrar.as_ref().map_or(serde_json::Value::Null, |r| {
-                json!({ "model": r.record(), "settings": r.settings() })
-            }),
+            Self::Model(registrar) => registrar.as_ref().map_or(
+                serde_json::Value::Null,
+                |r| json!({ "model": r.record(), "settings": r.settings() }),
+            ),
             Self::Files { units, .. } => json!({ "field_units": format!("{units:?}") }),
         }
     }
@@ -138,17 +152,24 @@ fn pair(
     let images = Views::images(&fixed, &moving, &solution)?;
     let labels = match &row.labels {
         None => None,
-        Some([f, m]) => Some(Views::labels(fixed.labels(f)?, &moving.labels(m)?, &solution)?),
+        Some([f, m]) => Some(Views::labels(
+            fixed.labels(f)?,
+            &moving.labels(m)?,
+            &solution,
+        )?),
     };
     let points = match &row.points {
         None => None,
         Some(files) => Some(Points::read(args, files, [&fixed, &moving], &solution)?),
     };
     // The challenges move labels that lie on the fixed grid already, by their own rules.
-    let moved = (options.protocol == Protocol::Hmorph).then(|| Moved {
-        image: Some(&images.moved),
-        labels: labels.as_ref().map(|l| &l.moved),
-    });
+    let moved = match options.protocol {
+        Protocol::Hmorph => Moved {
+            image: Some(&images.moved),
+            labels: labels.as_ref().map(|l| &l.moved),
+        },
+        Protocol::Learn2reg | Protocol::Lumir => Moved::default(),
+    };
     let names = [&row.fixed, &row.moving].map(|path| crate::dataset::stem(path));
     let evaluation = evaluate_pair(
         &Pair {
@@ -163,7 +184,11 @@ fn pair(
         options,
     )?;
     outcome.rows.extend(evaluation.rows);
-    outcome.populations.add(&names[0], &images.moving, &images.moved)?;
+    // By path: images of one name may lie in many folders.
+    let target = row.fixed.display().to_string();
+    outcome
+        .populations
+        .add(&target, &images.moving, &images.moved)?;
     Ok(())
 }
 
@@ -181,7 +206,13 @@ impl Views<Image> {
         solution.normaliser.apply(&mut source)?;
         let pull = |transform: Transform| {
             let zero = Outside::Value(0.0);
-            pull_image(&source, fixed.geometry(), &[transform], Interpolation::Linear, zero)
+            pull_image(
+                &source,
+                fixed.geometry(),
+                &[transform],
+                Interpolation::Linear,
+                zero,
+            )
         };
         Ok(Self {
             moving: pull(Transform::Affine(solution.linear))?,
@@ -193,8 +224,7 @@ impl Views<Image> {
 
 impl Views<LabelMap> {
     fn labels(fixed: LabelMap, moving: &LabelMap, solution: &Solution) -> anyhow::Result<Self> {
-        let pull =
-            |transform: Transform| pull_labels(moving, &fixed.geometry, &[transform]);
+        let pull = |transform: Transform| pull_labels(moving, &fixed.geometry, &[transform]);
         Ok(Self {
             moving: pull(Transform::Affine(solution.linear))?,
             moved: pull(solution.complete.clone())?,
@@ -205,8 +235,14 @@ impl Views<LabelMap> {
 
 /// Corresponding landmarks, on the fixed grid after the linear part.
 enum Points {
-    Lists { fixed: Vec<VoxelPoint>, moving: Vec<VoxelPoint> },
-    Volumes { fixed: LabelMap, moving: LabelMap },
+    Lists {
+        fixed: Vec<VoxelPoint>,
+        moving: Vec<VoxelPoint>,
+    },
+    Volumes {
+        fixed: LabelMap,
+        moving: LabelMap,
+    },
 }
 
 impl Points {
@@ -220,10 +256,15 @@ impl Points {
         if Format::of(fixed_file).is_ok() {
             let drawn = read_labels(moving_file)?;
             let there = pull_labels(&drawn, grid, &[Transform::Affine(solution.linear)])?;
-            return Ok(Self::Volumes { fixed: fixed.labels(fixed_file)?, moving: there });
+            return Ok(Self::Volumes {
+                fixed: fixed.labels(fixed_file)?,
+                moving: there,
+            });
         }
         let f = args.points_space.read(fixed_file, Some(grid))?;
-        let m = args.points_space.read(moving_file, Some(moving.geometry()))?;
+        let m = args
+            .points_space
+            .read(moving_file, Some(moving.geometry()))?;
         // The fixed grid as the moving world sees it: its voxels are those of the fixed grid.
         let affine = Affine(solution.linear * grid.affine.0);
         let beside = Geometry::new(grid.shape, grid.dimension, affine);

@@ -43,7 +43,12 @@ Results in DIR: results.csv (a row per pair, structure and measure, before and a
 summary.csv and summary.md (over pairs and per structure), a box plot (PNG) per measure, run.json.")]
 pub struct EvalArgs {
     /// CSV of pairs
-    #[arg(long, value_name = "FILE", required_unless_present = "data", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "data",
+        conflicts_with = "data"
+    )]
     pub pairs: Option<PathBuf>,
     /// Training configuration (NAME or TOML) whose held-out pairs are registered
     #[arg(long, value_name = "CONFIG")]
@@ -66,7 +71,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, value_name = "UNITS")]
     pub field_units: Option<FieldUnits>,
     /// Rules: hmorph (every measure, mm), learn2reg, lumir
-    #[arg(long, value_enum, default_value_t, value_name = "RULES")]
+    #[arg(long, value_parser = protocol, default_value = "hmorph", value_name = "RULES")]
     pub protocol: Protocol,
     /// Labels to measure [default: those of each fixed image but 0]
     #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
@@ -77,6 +82,13 @@ pub struct EvalArgs {
     /// Folder of results
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    let found = Protocol::ALL
+        .into_iter()
+        .find(|protocol| protocol.name() == text);
+    found.ok_or_else(|| format!("expected {}", Protocol::ALL.map(Protocol::name).join(", ")))
 }
 
 /// What the pairs leave behind.
@@ -107,7 +119,10 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
     if args.protocol == Protocol::Hmorph {
         outcome.rows.extend(outcome.populations.rows());
     }
-    ensure!(!outcome.rows.is_empty(), "nothing could be measured: the pairs have no labels or landmarks");
+    ensure!(
+        !outcome.rows.is_empty(),
+        "nothing could be measured: the pairs have no labels or landmarks"
+    );
     let folder = ResultFolder::new(&args.out, common.force)?;
     let mut files = report::write(&folder, &outcome.rows, args.protocol)?;
     files.push(RECORD.into());
@@ -115,6 +130,10 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
     record::write(&folder.path(RECORD), common, facts)?;
     folder.finish()?;
     common.say(report::table(&outcome.rows, args.protocol));
-    common.say(format!("written  {}: {}", args.out.display(), files.join(" ")));
+    common.say(format!(
+        "written  {}: {}",
+        args.out.display(),
+        files.join(" ")
+    ));
     Ok(())
 }

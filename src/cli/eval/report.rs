@@ -19,7 +19,11 @@ pub fn table(rows: &[PairResult], protocol: Protocol) -> String {
 }
 
 /// Writes all tables and plots; their names.
-pub fn write(folder: &ResultFolder, rows: &[PairResult], protocol: Protocol) -> Result<Vec<String>> {
+pub fn write(
+    folder: &ResultFolder,
+    rows: &[PairResult],
+    protocol: Protocol,
+) -> Result<Vec<String>> {
     write_results(folder.path("results.csv"), rows)?;
     write_pairs(folder.path("pairs.csv"), rows, protocol)?;
     let summary = summarise(rows, protocol);
@@ -28,10 +32,18 @@ pub fn write(folder: &ResultFolder, rows: &[PairResult], protocol: Protocol) -> 
     write_atomically(folder.path("summary.md"), |file| {
         std::io::Write::write_all(file, text.as_bytes())
     })?;
-    let mut files = ["results.csv", "pairs.csv", "summary.csv", "summary.md"].map(String::from).to_vec();
+    let mut files = ["results.csv", "pairs.csv", "summary.csv", "summary.md"]
+        .map(String::from)
+        .to_vec();
     for metric in Metric::ALL {
         let groups = groups(rows, metric, protocol);
-        let drawable = |group: &BoxGroup| group.before.iter().chain(&group.after).any(|v| v.is_finite());
+        let drawable = |group: &BoxGroup| {
+            group
+                .before
+                .iter()
+                .chain(&group.after)
+                .any(|v| v.is_finite())
+        };
         if !groups.iter().any(drawable) {
             continue;
         }
@@ -49,9 +61,8 @@ pub fn write(folder: &ResultFolder, rows: &[PairResult], protocol: Protocol) -> 
 /// All pairs, then each structure, of a measure that has values before and after.
 fn groups(rows: &[PairResult], metric: Metric, protocol: Protocol) -> Vec<BoxGroup> {
     let of_metric = |rows: &[PairResult]| -> Vec<PairResult> {
-        let both = |row: &&PairResult| {
-            row.metric == metric && row.before.is_some() && row.after.is_some()
-        };
+        let both =
+            |row: &&PairResult| row.metric == metric && row.before.is_some() && row.after.is_some();
         rows.iter().filter(both).cloned().collect()
     };
     let pairs = of_metric(&per_pair(rows, protocol));
@@ -74,7 +85,8 @@ fn groups(rows: &[PairResult], metric: Metric, protocol: Protocol) -> Vec<BoxGro
     let landmarks = matches!(metric, Metric::Tre | Metric::TreVoxels);
     if !landmarks && names.len() > 1 && names.len() <= STRUCTURES {
         for name in names {
-            let of_name: Vec<&PairResult> = rows.iter().filter(|row| row.structure == name).collect();
+            let of_name: Vec<&PairResult> =
+                rows.iter().filter(|row| row.structure == name).collect();
             groups.push(group(name, &of_name));
         }
     }

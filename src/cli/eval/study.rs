@@ -29,12 +29,22 @@ pub fn evaluate(
     common.say(format!("model    {}", registrar.describe()));
     let dataset = Dataset::load(data, registrar.size_factor())?;
     let pairs = dataset.validation_pairs(args.split, args.count, common.seed.unwrap_or(0));
-    ensure!(!pairs.is_empty(), "{name}: the split {} has no pairs", args.split);
+    ensure!(
+        !pairs.is_empty(),
+        "{name}: the split {} has no pairs",
+        args.split
+    );
     let mut outcome = Outcome::default();
     for (number, &(fixed, moving)) in pairs.iter().enumerate() {
         pair(&dataset, [fixed, moving], &registrar, options, &mut outcome)?;
         let ids = [fixed, moving].map(|n| &dataset.items()[n].id);
-        common.say(format!("{:>4} of {}  {} to {}", number + 1, pairs.len(), ids[1], ids[0]));
+        common.say(format!(
+            "{:>4} of {}  {} to {}",
+            number + 1,
+            pairs.len(),
+            ids[1],
+            ids[0]
+        ));
     }
     outcome.facts = json!({
         "data": name, "overrides": args.overrides, "split": args.split.to_string(),
@@ -53,11 +63,23 @@ fn pair(
     let sample = dataset.pair(fixed, moving)?;
     let landmarks = dataset.landmarks(fixed, moving)?;
     let geometry = dataset.items()[fixed].geometry.clone();
-    let labels = |data| LabelMap { data, geometry: geometry.clone() };
-    let labels = sample.fixed_labels.map(labels).zip(sample.moving_labels.map(labels));
+    let labels = |data| LabelMap {
+        data,
+        geometry: geometry.clone(),
+    };
+    let labels = sample
+        .fixed_labels
+        .map(labels)
+        .zip(sample.moving_labels.map(labels));
     let images = NetworkPair {
-        fixed: Image { data: sample.fixed, geometry: geometry.clone() },
-        moving: Image { data: sample.moving, geometry: geometry.clone() },
+        fixed: Image {
+            data: sample.fixed,
+            geometry: geometry.clone(),
+        },
+        moving: Image {
+            data: sample.moving,
+            geometry: geometry.clone(),
+        },
         linear: Matrix4::identity(),
     };
     let started = Instant::now();
@@ -65,7 +87,10 @@ fn pair(
     let seconds = started.elapsed().as_secs_f64();
     let id = format!("{}_to_{}", sample.moving_id, sample.fixed_id);
     let (fixed_points, moving_points) = &landmarks;
-    let points = Landmarks::Points { fixed: fixed_points, moving: moving_points };
+    let points = Landmarks::Points {
+        fixed: fixed_points,
+        moving: moving_points,
+    };
     let evaluation = evaluate_pair(
         &Pair {
             inverse: Some(&fields.inverse),
@@ -80,7 +105,9 @@ fn pair(
     )?;
     outcome.rows.extend(evaluation.rows);
     if let Some(moved) = &evaluation.moved {
-        outcome.populations.add(&sample.fixed_id, &images.moving, moved)?;
+        outcome
+            .populations
+            .add(&sample.fixed_id, &images.moving, moved)?;
     }
     Ok(())
 }
