@@ -17,7 +17,7 @@ use crate::volume::{
 /// A map from world to world, RAS millimetres.
 #[derive(Debug, Clone)]
 pub enum Transform {
-    Field(FieldTransform),
+    Field(Box<FieldTransform>),
     /// A matrix for positions as columns.
     Affine(Matrix4<f64>),
 }
@@ -34,14 +34,15 @@ impl Transform {
     /// A field whose affine has no inverse.
     pub fn field(field: DisplacementField) -> Result<Self> {
         let to_voxel = to_voxel(&field.geometry)?;
-        Ok(Self::Field(FieldTransform { field, to_voxel }))
+        Ok(Self::Field(Box::new(FieldTransform { field, to_voxel })))
     }
 
     /// Where a place goes.
     pub fn map(&self, point: WorldPoint) -> WorldPoint {
         match self {
             Self::Affine(matrix) => WorldPoint(place(matrix, point.0)),
-            Self::Field(FieldTransform { field, to_voxel }) => {
+            Self::Field(transform) => {
+                let FieldTransform { field, to_voxel } = transform.as_ref();
                 let mut voxel = place(to_voxel, point.0);
                 if field.geometry.dimension == Dimension::Two {
                     voxel.z = 0.0;

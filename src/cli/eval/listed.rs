@@ -14,7 +14,7 @@ use crate::cli::scan::ScanFile;
 use crate::dataset::corresponding;
 use crate::eval::{Landmarks, Moved, Options, Pair, Protocol, evaluate_pair, peak_memory_bytes};
 use crate::register::{Transform, pull_image, pull_labels};
-use crate::volume::intensity::{Normalisation, Normaliser};
+use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, Outside};
 use crate::volume::{
     Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint, read_labels,
@@ -66,11 +66,7 @@ impl Method {
         } else {
             FieldUnits::Lps
         };
-        let normalisation = args
-            .model
-            .normalize
-            .clone()
-            .unwrap_or_else(Normalisation::default);
+        let normalisation = args.model.normalize.clone().unwrap_or_default();
         Ok(Self::Files {
             units: args.field_units.unwrap_or(usual),
             normaliser: normalisation.prepare()?,
@@ -240,8 +236,8 @@ enum Points {
         moving: Vec<VoxelPoint>,
     },
     Volumes {
-        fixed: LabelMap,
-        moving: LabelMap,
+        fixed: Box<LabelMap>,
+        moving: Box<LabelMap>,
     },
 }
 
@@ -257,8 +253,8 @@ impl Points {
             let drawn = read_labels(moving_file)?;
             let there = pull_labels(&drawn, grid, &[Transform::Affine(solution.linear)])?;
             return Ok(Self::Volumes {
-                fixed: fixed.labels(fixed_file)?,
-                moving: there,
+                fixed: Box::new(fixed.labels(fixed_file)?),
+                moving: Box::new(there),
             });
         }
         let f = args.points_space.read(fixed_file, Some(grid))?;
