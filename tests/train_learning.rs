@@ -108,7 +108,7 @@ fn fine_tuning_keeps_frozen_parameters_and_changes_the_others() {
     bench.train("first", &[]).assert().success();
     let start = bench.path("first/last.safetensors");
     let overrides = [
-        "train.freeze=['^unet.encoder', 'flow.bias']",
+        "train.freeze=['^encoder', 'flow.bias']",
         "train.weight_decay=0.1",
     ];
     let finetune = |out: &str| {
@@ -124,7 +124,7 @@ fn fine_tuning_keeps_frozen_parameters_and_changes_the_others() {
     let mut kept = 0;
     for (name, (_, values)) in &before.tensors {
         let same = after.tensors[name].1 == *values;
-        let frozen = name.starts_with("unet.encoder") || name == "flow.bias";
+        let frozen = name.starts_with("encoder") || name == "flow.bias";
         assert_eq!(same, frozen, "{name}");
         kept += usize::from(frozen);
     }

@@ -16,6 +16,9 @@ const SHAPE: [usize; 3] = [32, 32, 1];
 fn study(folder: &Path, n: u64, labels: bool) {
     let geometry = Geometry::new(SHAPE, Dimension::Two, Affine::identity());
     let config = SynthConfig::default();
+    for kind in ["images", "labels"] {
+        std::fs::create_dir(folder.join(kind)).unwrap();
+    }
     for subject in 0..n {
         let (source, two) = (LabelSource::Shapes, Dimension::Two);
         let pair = make_pair(&config, &source, two, SHAPE, 7, subject).unwrap();
@@ -24,20 +27,20 @@ fn study(folder: &Path, n: u64, labels: bool) {
             data: pair.fixed,
             geometry: geometry.clone(),
         };
-        let path = folder.join(format!("s{subject}.nii"));
+        let path = folder.join(format!("images/{subject}.nii"));
         write_image(path, &image, DType::F32, "").unwrap();
         if labels {
             let map = Volume {
                 data: pair.fixed_labels,
                 geometry,
             };
-            write_labels(folder.join(format!("s{subject}_seg.nii")), &map, "").unwrap();
+            write_labels(folder.join(format!("labels/{subject}.nii")), &map, "").unwrap();
         }
     }
 }
 
 const REAL: [&str; 3] = [
-    "data.images='s{subject}.nii'",
+    "data.images='images/{subject}.nii'",
     "data.split=[0.5, 0.25, 0.25]",
     "data.normalize={ kind = 'none' }",
 ];
@@ -139,13 +142,23 @@ fn a_split_that_nothing_can_judge_is_refused() {
     let bench = Bench::new();
     study(bench.folder.path(), 8, false);
     let overrides = with(&["mixture.alpha=1.0", "loss={ dice = {}, diffusion = {} }"]);
-    let line = failure(&mut bench.train("out", &overrides), 1);
-    assert!(line.contains("validation pairs have no labels"), "{line}");
+    // Validation on real pairs, training on synthetic ones.
+    let validation = [&overrides[..], &["mixture.alpha=0.0"]].concat();
+    let line = failure(&mut bench.train("out", &validation), 1);
+    assert!(
+        line.contains("the images of the validation split have no labels"),
+        "{line}"
+    );
+    let training = [&overrides[..], &["train.validation_pairs=0"]].concat();
+    let line = failure(&mut bench.train("out", &training), 1);
+    assert!(
+        line.contains("the images of the train split have no labels"),
+        "{line}"
+    );
+    let on_real = "loss={ dice = { on = 'real' }, diffusion = {} }";
+    let line = failure(&mut bench.train("out", &[on_real]), 1);
+    assert!(line.contains("no term compares synthetic pairs"), "{line}");
     assert!(!bench.path("out").exists());
-    // Nothing to validate: the first step has nothing to learn from.
-    let blind = [overrides, vec!["train.validation_pairs=0"]].concat();
-    let line = failure(&mut bench.train("out", &blind), 1);
-    assert!(line.contains("no term of the loss compares"), "{line}");
 }
 
 #[test]
@@ -153,7 +166,7 @@ fn labels_of_real_pairs_drive_and_measure() {
     let bench = Bench::new();
     study(bench.folder.path(), 8, true);
     let overrides = with(&[
-        "data.labels='s{subject}_seg.nii'",
+        "data.labels='labels/{subject}.nii'",
         "mixture.alpha=1.0",
         "loss={ dice = {}, diffusion = { weight = 0.02 } }",
     ]);

@@ -19,7 +19,7 @@ fn wrong_settings_are_named_before_anything_is_written() {
             "invalid type: string \"fast\", expected f64",
         ),
         ("train.lr=-1", "[train] lr is -1"),
-        ("train.epochs=1000000000000", "2^48"),
+        ("train.epochs=1000000000000000", "2^48"),
         ("train.lr", "KEY.PATH=VALUE"),
         ("model.encoder=stride", "did you mean `strided`?"),
         ("model.dimension=3d", "[synth_labels] shape is [32, 32]"),
@@ -133,10 +133,7 @@ fn presets_are_listed_and_printed_to_start_from() {
     let list = bench.hmorph().arg("config").output().unwrap().stdout;
     let list = String::from_utf8(list).unwrap();
     assert_eq!(list.lines().count(), 8);
-    assert!(
-        list.contains("hybridmorph-fewshot   HybridMorph (Roy et al., 2025), few-shot"),
-        "{list}"
-    );
+    assert!(list.contains("hybridmorph-fewshot   HybridMorph"), "{list}");
     let text = bench
         .hmorph()
         .args(["config", "quickstart"])

@@ -56,7 +56,7 @@ pub struct TrainArgs {
 Examples:
   hmorph finetune --config hybridmorph-weighted --weights runs/synthetic/best.safetensors \\
       --set data.manifest=scans.csv --set data.n_train=10 --set mixture.alpha=0.9 -o runs/finetuned
-  hmorph finetune --config my.toml --weights pretrained.safetensors --set 'train.freeze=[\"^unet.encoder\"]' -o runs/head
+  hmorph finetune --config my.toml --weights pretrained.safetensors --set 'train.freeze=[\"^encoder\"]' -o runs/head
 
 The network comes from the weights file: the [model] section of the configuration is ignored.")]
 pub struct FinetuneArgs {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{DataConfig, MixtureConfig};
 use crate::error::{Error, Result};
-use crate::loss::LossConfig;
+use crate::loss::{Items, LossConfig};
 use crate::model::ModelConfig;
 use crate::synth::SynthConfig;
 use crate::train::TrainConfig;
@@ -85,6 +85,11 @@ impl RunConfig {
         if self.loss.needs_field() && self.mixture.alpha.range().0 == 1.0 {
             return Err(Error::invalid(
                 "[loss.field_mse] needs the true fields of synthetic pairs, but mixture.alpha is 1: lower it, or leave the term out",
+            ));
+        }
+        if self.mixture.alpha.range().0 < 1.0 && !self.loss.compares(Items::Synthetic, true) {
+            return Err(Error::invalid(
+                "[loss] no term compares synthetic pairs, but mixture.alpha falls below 1: add one on = \"all\" or \"synthetic\"",
             ));
         }
         if i64::try_from(self.seed).is_err() {

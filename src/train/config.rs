@@ -48,7 +48,7 @@ pub struct TrainConfig {
     pub log_every: usize,
     /// Threads that prepare batches ahead; 0 prepares them in the training thread.
     pub workers: usize,
-    /// Parameters that `finetune` keeps as they are: regular expressions on names such as `unet.encoder.0.weight`.
+    /// Parameters that `finetune` keeps as they are: regular expressions on names such as `encoder.0.weight` or `flow.bias`.
     pub freeze: Vec<String>,
 }
 

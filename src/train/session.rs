@@ -52,6 +52,12 @@ impl Session {
             None => None,
         };
         let shape = grid(&config, dataset.as_deref(), factor)?;
+        if let Some(dataset) = dataset
+            .as_deref()
+            .filter(|_| config.mixture.alpha.range().1 > 0.0)
+        {
+            check_comparable(&config.loss, dataset, Split::Train)?;
+        }
         let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?.map(Arc::new);
         let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone())?;
         let make =
@@ -159,7 +165,7 @@ impl HeldOut {
                 if pairs.is_empty() {
                     return Ok(Self::None);
                 }
-                check_comparable(&config.loss, dataset, &pairs)?;
+                check_comparable(&config.loss, dataset, Split::Validation)?;
                 Ok(Self::Real(pairs))
             }
             (None, Some(synthesis)) if count > 0 => Ok(Self::Synthetic(synthesis)),
@@ -168,14 +174,19 @@ impl HeldOut {
     }
 }
 
-/// Refuses held-out pairs that nothing compares: their smoothness alone would choose the best weights.
-fn check_comparable(loss: &LossConfig, dataset: &Dataset, pairs: &[(usize, usize)]) -> Result<()> {
-    let labelled = |n: usize| dataset.items()[n].labels.is_some();
-    if pairs.iter().any(|&(f, m)| labelled(f) && labelled(m)) || loss.compares(Items::Real, false) {
+/// Refuses real images that nothing compares: their smoothness alone would be learnt, or choose the best weights.
+fn check_comparable(loss: &LossConfig, dataset: &Dataset, split: Split) -> Result<()> {
+    let mut members = dataset.members(split).iter();
+    let labelled = members.any(|&n| dataset.items()[n].labels.is_some());
+    if labelled || loss.compares(Items::Real, false) {
         return Ok(());
     }
-    Err(Error::invalid(
-        "the validation pairs have no labels, and no term of [loss] compares real images without them: give them \
-         labels, add a term such as mse or ncc, or set train.validation_pairs = 0",
-    ))
+    let remedy = match split {
+        Split::Validation => ", or set train.validation_pairs = 0",
+        _ => "",
+    };
+    Err(Error::invalid(format!(
+        "the images of the {split} split have no labels, and no term of [loss] compares real images without them: give them labels, \
+         or add a term such as mse or ncc{remedy}"
+    )))
 }
