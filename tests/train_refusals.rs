@@ -29,7 +29,7 @@ fn wrong_settings_are_named_before_anything_is_written() {
         ("train.freeze=['[']", "is no regular expression"),
         (
             "train.freeze=['decoderr']",
-            "matches no parameter; the names are flow.bias, flow.weight",
+            "matches no parameter; the names are decoder.0.bias, decoder.0.weight",
         ),
         ("train.freeze=['.']", "nothing is left to train"),
     ] {

@@ -29,7 +29,6 @@ The run folder:
   checkpoints/          the last two and the best: weights, optimiser and state, to continue from
   best.safetensors      the best weights: by validation Dice where labels exist, else by validation loss
   last.safetensors      the newest weights
-  plots/                curves of both logs
   run.json              command, version, seed, device, how it ended, time, memory
 
 Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end the program with exit code 1; the same command continues, and the
