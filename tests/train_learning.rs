@@ -95,6 +95,8 @@ fn patience_ends_a_run_that_no_longer_improves() {
     // The same command again does not go on.
     bench.train("out", &overrides).assert().success();
     assert_eq!(rows(&bench.path("out/validation.csv")).len(), 4);
+    let plots = ["dice.png", "loss.png", "terms.png"];
+    assert_eq!(names(&bench.path("out/plots")), plots);
     // The last two checkpoints and the best.
     assert_eq!(
         names(&bench.path("out/checkpoints")),

@@ -25,10 +25,13 @@ pub struct CurveStyle {
     pub x_label: String,
     pub y_label: String,
     pub log_y: bool,
-    /// Running mean over this many points drawn over the faint raw curve; 0 or 1: the raw curve alone.
+    /// Running mean over this many points drawn over the faint raw curve; 0 or 1: the raw curve alone. A curve
+    /// shorter than a few windows is left as it is.
     pub smoothing: usize,
 }
 
+/// Windows that a curve must span to be smoothed.
+const SHORTEST_SMOOTHED: usize = 6;
 const WIDTH: usize = 960;
 const HEIGHT: usize = 540;
 const LEFT: f64 = 96.0;
@@ -206,7 +209,7 @@ impl Axes {
         colour: Rgb,
         smoothing: usize,
     ) -> Result<()> {
-        if smoothing < 2 {
+        if smoothing < 2 || points.len() < SHORTEST_SMOOTHED * smoothing {
             return self.path(area, points, stroke(colour, 1.0, 2.0));
         }
         self.path(area, points, stroke(colour, 0.28, 1.2))?;

@@ -7,6 +7,7 @@ mod logs;
 mod metrics;
 mod objective;
 mod optimizer;
+mod plots;
 mod run;
 mod session;
 mod state;

@@ -9,7 +9,7 @@ use super::checkpoint::{Checkpoint, Checkpoints};
 use super::logs::Logs;
 use super::step::Trainee;
 use super::validate::{Validation, validate};
-use super::{Means, RunState, Session};
+use super::{Means, RunState, Session, plots};
 use crate::dataset::Loader;
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
@@ -58,6 +58,7 @@ pub fn train(
             run.save()?;
         }
         if let Some(ending) = ending {
+            run.plot();
             return Ok((ending, run.state));
         }
         run.step()?;
@@ -175,6 +176,7 @@ impl<'a> Run<'a> {
         self.logs.validation(self.state.step, &found)?;
         self.state.validated = Some(self.state.step);
         self.watch.validated(self.state.step, &found, best);
+        self.plot();
         Ok(())
     }
 
@@ -205,5 +207,12 @@ impl<'a> Run<'a> {
             .save(&weights, &self.trainee.adam, &self.state)?;
         self.saved = Some(self.state.clone());
         Ok(())
+    }
+
+    /// Draws the curves; a run does not fail for want of a picture.
+    fn plot(&mut self) {
+        if let Err(problem) = plots::draw(self.folder) {
+            self.watch.warn(&problem);
+        }
     }
 }
