@@ -307,7 +307,7 @@ fn what_cannot_be_registered_is_said_in_one_line_and_nothing_is_written() {
         labels.to_str().unwrap(),
         two.to_str().unwrap(),
     );
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&[good, "missing.nii.gz"], "missing.nii.gz"),
         (&[good, "text.nii.gz"], "text.nii.gz"),
         (&[good, flat], "every voxel is 77"),
@@ -315,6 +315,8 @@ fn what_cannot_be_registered_is_said_in_one_line_and_nothing_is_written() {
         (&[good, good, "--model", two], "2-D"),
         (&[good, good, "--fixed-labels", labels], "12x13x15"),
         (&[good, good, "--moving-frame", "3"], "frame"),
+        // 12 x 13 x 14 mm in voxels of 0.01 mm: 2.2e9 of them.
+        (&[good, good, "--spacing", "0.01"], "2184.0 million voxels"),
     ];
     for (arguments, part) in cases {
         let mut command = hmorph();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::Common;
@@ -125,9 +126,9 @@ pub fn run(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
     let quality = &judged.quality;
 
     let folder = ResultFolder::new(&out, common.force)?;
-    let mut files = write_volumes(&folder, &registration, &inputs, args.fill, dtype)?;
-    picture(&inputs, &judged, &registration)?.write_png(folder.path("qc.png"))?;
-    files.extend(["qc.png", RECORD]);
+    let settings = (args.fill, dtype);
+    let mut files = write_files(&folder, &registration, &inputs, &judged, settings)?;
+    files.push(RECORD);
     let facts = json!({
         "inputs": inputs.record(),
         "model": registrar.record(),
@@ -214,33 +215,63 @@ pub(super) fn output_type(wanted: OutputType, moving: &Path) -> crate::error::Re
     })
 }
 
-/// Writes images and transforms; the names of the files.
-fn write_volumes(
+/// Writes images, transforms and the picture, side by side since compressing takes long; the names of the files.
+fn write_files(
     folder: &ResultFolder,
     registration: &Registration,
     inputs: &Inputs,
-    fill: Fill,
-    dtype: DType,
+    judged: &Assessment,
+    (fill, dtype): (Fill, DType),
 ) -> crate::error::Result<Vec<&'static str>> {
-    let mut files = vec!["moved.nii.gz"];
-    let moved = registration.moved(&inputs.moving.image, fill)?;
-    let note = "hmorph: moving image on the fixed grid";
-    write_image(folder.path("moved.nii.gz"), &moved, dtype, note)?;
-    if let Some(labels) = &inputs.moving_labels {
-        let moved = registration.moved_labels(labels)?;
-        let note = "hmorph: moving labels on the fixed grid";
-        write_labels(folder.path("moved_labels.nii.gz"), &moved, note)?;
-        files.push("moved_labels.nii.gz");
-    }
-    let note = "hmorph: pull on the fixed grid, fixed to moving, LPS mm";
-    write_field(folder.path("forward.nii.gz"), &registration.forward, note)?;
-    let note = "hmorph: pull on the moving grid, moving to fixed, LPS mm";
-    write_field(folder.path("inverse.nii.gz"), &registration.inverse, note)?;
+    type Job<'a> = Box<dyn Fn(&Path) -> crate::error::Result<()> + Send + Sync + 'a>;
+    let forward = "hmorph: pull on the fixed grid, fixed to moving, LPS mm";
+    let inverse = "hmorph: pull on the moving grid, moving to fixed, LPS mm";
     let linear = WorldAffine(registration.linear);
     let (fixed, moving) = (inputs.fixed.geometry(), inputs.moving.geometry());
-    write_affine(folder.path("affine.mat"), &linear, fixed, moving)?;
-    files.extend(["forward.nii.gz", "inverse.nii.gz", "affine.mat"]);
-    Ok(files)
+    let mut jobs: Vec<(&str, Job)> = vec![(
+        "moved.nii.gz",
+        Box::new(|path| {
+            let moved = registration.moved(&inputs.moving.image, fill)?;
+            write_image(
+                path,
+                &moved,
+                dtype,
+                "hmorph: moving image on the fixed grid",
+            )
+        }),
+    )];
+    if let Some(labels) = &inputs.moving_labels {
+        let write = |path: &Path| {
+            let note = "hmorph: moving labels on the fixed grid";
+            match &judged.labels {
+                Some([_, moved]) => write_labels(path, moved, note),
+                None => write_labels(path, &registration.moved_labels(labels)?, note),
+            }
+        };
+        jobs.push(("moved_labels.nii.gz", Box::new(write)));
+    }
+    let others: [(&str, Job); 4] = [
+        (
+            "forward.nii.gz",
+            Box::new(|path| write_field(path, &registration.forward, forward)),
+        ),
+        (
+            "inverse.nii.gz",
+            Box::new(|path| write_field(path, &registration.inverse, inverse)),
+        ),
+        (
+            "affine.mat",
+            Box::new(|path| write_affine(path, &linear, fixed, moving)),
+        ),
+        (
+            "qc.png",
+            Box::new(|path| picture(inputs, judged, registration)?.write_png(path)),
+        ),
+    ];
+    jobs.extend(others);
+    jobs.par_iter()
+        .try_for_each(|(name, job)| job(&folder.path(name)))?;
+    Ok(jobs.iter().map(|(name, _)| *name).collect())
 }
 
 /// The page to judge the registration by.

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 
 use super::Common;
-use super::scan::{ScanFile, grid_text};
+use super::scan::ScanFile;
 use crate::dataset::{Align, Preprocessing};
 use crate::device;
 use crate::error::Error;
@@ -146,6 +146,7 @@ impl Registrar {
         moving: &ScanFile,
     ) -> crate::error::Result<(Registration, f64)> {
         let started = Instant::now();
+        self.check_memory([fixed.geometry(), moving.geometry()])?;
         let factor = self.model.config().size_factor();
         let (fixed_scan, moving_scan) = (fixed.scan(), moving.scan());
         let pair = prepare(
@@ -155,25 +156,38 @@ impl Registrar {
             self.align,
             factor,
         )?;
-        self.check_memory(pair.grid())?;
         let fields = self.predict(&pair)?;
         let registration = back_to_scans(&pair, &fields, fixed.geometry(), moving.geometry())?;
         Ok((registration, started.elapsed().as_secs_f64()))
     }
 
     /// A network that does not fit would be killed by the system without a word.
-    fn check_memory(&self, grid: &Geometry) -> crate::error::Result<()> {
-        let needed = network_bytes(self.model.config(), grid);
+    fn check_memory(&self, scans: [&Geometry; 2]) -> crate::error::Result<()> {
+        let voxels = scans.map(|grid| self.network_voxels(grid));
+        let voxels = match self.align {
+            Align::Centre => voxels[0].max(voxels[1]),
+            Align::Header | Align::Affine => voxels[0],
+        };
+        let needed = network_bytes(self.model.config(), voxels);
         match device::available_memory() {
-            Some(free) if needed > free => Err(Error::invalid(format!(
-                "the network needs about {:.1} GB on a grid of {}, {:.1} GB are free; choose larger voxels by \
-                 --spacing, or crop the images",
-                needed as f64 / 1e9,
-                grid_text(grid),
+            Some(free) if needed > free as f64 => Err(Error::invalid(format!(
+                "the network needs about {:.1} GB for {:.1} million voxels, {:.1} GB are free; choose larger voxels \
+                 by --spacing, or crop the images",
+                needed / 1e9,
+                voxels / 1e6,
                 free as f64 / 1e9
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Voxels of a scan at the network's voxel size, before padding.
+    fn network_voxels(&self, grid: &Geometry) -> f64 {
+        let axes = grid.dimension.axes();
+        let size: f64 = grid.spacing()[..axes].iter().product();
+        let wanted = self.preprocessing.spacing.as_ref();
+        let ratio = wanted.map_or(1.0, |wanted| size / wanted.iter().product::<f64>());
+        grid.voxels() as f64 * ratio
     }
 
     /// The transform of a pair that is on a grid already.

@@ -66,7 +66,7 @@ impl ScanFile {
 }
 
 /// `181x217x181 voxels of 1x1x1 mm, RAS`.
-pub fn grid_text(grid: &Geometry) -> String {
+fn grid_text(grid: &Geometry) -> String {
     let axes = grid.dimension.axes();
     let shape: Vec<String> = grid.shape[..axes].iter().map(usize::to_string).collect();
     let spacing: Vec<String> = grid.spacing()[..axes]

@@ -29,6 +29,8 @@ pub use quality::{Assessed, Assessment, Measures, Quality, assess};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{Transform, map_point, pull_image, pull_labels};
 
+use std::sync::Arc;
+
 use nalgebra::Matrix4;
 
 use crate::dataset::Preprocessing;
@@ -47,7 +49,7 @@ pub struct Registration {
     /// Fixed world to moving world (RAS mm), before the network.
     pub linear: Matrix4<f64>,
     /// Complete pull on the fixed scan's grid, its voxels: places in the fixed world to the moving world.
-    pub forward: DisplacementField,
+    pub forward: Arc<DisplacementField>,
     /// The network's part of `forward`, on the same grid: without `linear`.
     pub deformation: DisplacementField,
     /// Complete pull on the moving scan's grid, its voxels: it brings the fixed scan there.
@@ -95,7 +97,7 @@ pub fn back_to_scans(
     Ok(Registration {
         network_grid: grid.clone(),
         linear: pair.linear,
-        forward: lift(&fields.forward, fixed, &to_network, &beside_moving)?,
+        forward: Arc::new(lift(&fields.forward, fixed, &to_network, &beside_moving)?),
         deformation: lift(&fields.forward, fixed, &to_network, grid)?,
         inverse: lift(
             &fields.inverse,

@@ -10,10 +10,14 @@ use crate::error::{Error, Result};
 pub const RECORD: &str = "run.json";
 
 /// Results in a temporary folder beside their place, until [`ResultFolder::finish`] renames it.
+///
+/// An empty folder that is there already may be a mount, which cannot be renamed: then the temporary folder is made
+/// inside it, and the files are renamed at the end, the record last.
 #[derive(Debug)]
 pub struct ResultFolder {
     temporary: TempDir,
     target: PathBuf,
+    inside: bool,
 }
 
 impl ResultFolder {
@@ -25,10 +29,9 @@ impl ResultFolder {
         if !target.try_exists().map_err(|e| Error::io(target, e))? {
             return Ok(());
         }
-        let empty = || std::fs::read_dir(target).is_ok_and(|mut files| files.next().is_none());
         let problem = if !target.is_dir() {
             "is a file; name a folder for the results"
-        } else if empty() || (force && target.join(RECORD).is_file()) {
+        } else if is_empty(target) || (force && target.join(RECORD).is_file()) {
             return Ok(());
         } else if force {
             "holds something else than results of hmorph (no run.json), which --force does not replace; choose \
@@ -45,14 +48,16 @@ impl ResultFolder {
     /// Those of [`ResultFolder::check`], and refusals of the operating system.
     pub fn new(target: &Path, force: bool) -> Result<Self> {
         Self::check(target, force)?;
-        let parent = parent(target);
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        let inside = target.is_dir() && is_empty(target);
+        let home = if inside { target } else { parent(target) };
+        std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
         let temporary = builder()
-            .tempdir_in(parent)
-            .map_err(|e| Error::io(parent, e))?;
+            .tempdir_in(home)
+            .map_err(|e| Error::io(home, e))?;
         Ok(Self {
             temporary,
             target: target.to_path_buf(),
+            inside,
         })
     }
 
@@ -68,6 +73,9 @@ impl ResultFolder {
     pub fn finish(self) -> Result<()> {
         let target = &self.target;
         let at = |e| Error::io(target, e);
+        if self.inside {
+            return self.move_up().map_err(at);
+        }
         let old = match target.is_dir() {
             false => None,
             true => {
@@ -86,6 +94,22 @@ impl ResultFolder {
         let _ = self.temporary.keep();
         Ok(())
     }
+
+    fn move_up(&self) -> std::io::Result<()> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.temporary.path())? {
+            names.push(entry?.file_name());
+        }
+        names.sort_by_key(|name| name == RECORD);
+        for name in names {
+            std::fs::rename(self.temporary.path().join(&name), self.target.join(&name))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none())
 }
 
 fn parent(path: &Path) -> &Path {
@@ -139,10 +163,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("out");
         std::fs::create_dir(&target).unwrap();
-        assert!(
-            ResultFolder::check(&target, false).is_ok(),
-            "an empty folder is free"
-        );
+        // An empty folder is free, and stays the same folder: it may be a mount.
+        let folder = ResultFolder::new(&target, false).unwrap();
+        std::fs::write(folder.path(RECORD), "{}").unwrap();
+        folder.finish().unwrap();
+        assert_eq!(files(&target), [RECORD]);
+        std::fs::remove_file(target.join(RECORD)).unwrap();
         std::fs::write(target.join("thesis.txt"), "years of work").unwrap();
         for force in [false, true] {
             assert!(ResultFolder::check(&target, force).is_err());

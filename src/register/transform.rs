@@ -5,6 +5,8 @@
 //! *along* it: `forward` carries landmarks of the fixed image to the moving one, `inverse` those of the moving image
 //! to the fixed one.
 
+use std::sync::Arc;
+
 use nalgebra::{Matrix4, Vector3};
 
 use super::field::Sampler;
@@ -25,14 +27,15 @@ pub enum Transform {
 /// A displacement field with the way to its voxels; outside its grid the edge's displacement holds.
 #[derive(Debug, Clone)]
 pub struct FieldTransform {
-    field: DisplacementField,
+    field: Arc<DisplacementField>,
     to_voxel: Matrix4<f64>,
 }
 
 impl Transform {
     /// # Errors
     /// A field whose affine has no inverse.
-    pub fn field(field: DisplacementField) -> Result<Self> {
+    pub fn field(field: impl Into<Arc<DisplacementField>>) -> Result<Self> {
+        let field = field.into();
         let to_voxel = to_voxel(&field.geometry)?;
         Ok(Self::Field(Box::new(FieldTransform { field, to_voxel })))
     }
