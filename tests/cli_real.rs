@@ -25,10 +25,14 @@ fn one_anatomy_in_six_orientations_meets_itself() {
     };
     let bench = Bench::new();
     let model = bench.path("zero.safetensors");
-    let card = Card { orientation: Some("RAS"), ..Card::default() };
+    let card = Card {
+        orientation: Some("RAS"),
+        ..Card::default()
+    };
     constant_model(&model, &card, &[0.0; 3]);
     let base = folder.join("base_ras_u8.nii.gz");
-    let [image, labels] = ["", "_label"].map(|part| folder.join(format!("base_ras{part}_u8.nii.gz")));
+    let [image, labels] =
+        ["", "_label"].map(|part| folder.join(format!("base_ras{part}_u8.nii.gz")));
     let (image, labels) = (read_image(image).unwrap(), read_labels(labels).unwrap());
     for code in ["LPS", "LAS", "ASL", "PIR", "SRA"] {
         let out = bench.path(code);
@@ -37,11 +41,20 @@ fn one_anatomy_in_six_orientations_meets_itself() {
         hmorph()
             .args(["register".as_ref(), base.as_os_str(), moving.as_os_str()])
             .args(["--moving-labels".as_ref(), moving_labels.as_os_str()])
-            .args(["--model".as_ref(), model.as_os_str(), "-o".as_ref(), out.as_os_str()])
+            .args([
+                "--model".as_ref(),
+                model.as_os_str(),
+                "-o".as_ref(),
+                out.as_os_str(),
+            ])
             .assert()
             .success();
         // Whole voxels: nothing is interpolated.
-        assert_eq!(read_image(out.join("moved.nii.gz")).unwrap().data, image.data, "{code}");
+        assert_eq!(
+            read_image(out.join("moved.nii.gz")).unwrap().data,
+            image.data,
+            "{code}"
+        );
         let moved = read_labels(out.join("moved_labels.nii.gz")).unwrap();
         assert_eq!(moved.data, labels.data, "{code}");
     }
@@ -54,15 +67,29 @@ fn crops_without_meaningful_headers_meet_at_their_centres() {
     };
     let bench = Bench::new();
     let model = bench.path("zero.safetensors");
-    constant_model(&model, &Card { align: Align::Centre, ..Card::default() }, &[0.0; 3]);
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder.join("images")).unwrap().map(|e| e.unwrap().path()).collect();
+    constant_model(
+        &model,
+        &Card {
+            align: Align::Centre,
+            ..Card::default()
+        },
+        &[0.0; 3],
+    );
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("images"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.sort();
     let (fixed, moving) = (&files[0], &files[3]);
     let out = bench.path("out");
     hmorph()
         .args(["register".as_ref(), fixed.as_os_str(), moving.as_os_str()])
-        .args(["--model".as_ref(), model.as_os_str(), "-o".as_ref(), out.as_os_str()])
+        .args([
+            "--model".as_ref(),
+            model.as_os_str(),
+            "-o".as_ref(),
+            out.as_os_str(),
+        ])
         .assert()
         .success();
     let moved = read_image(out.join("moved.nii.gz")).unwrap();
@@ -78,7 +105,8 @@ fn crops_without_meaningful_headers_meet_at_their_centres() {
     for ((i, j, k), &value) in moved.data.indexed_iter() {
         let at = [i, j, k].map(|v| v as isize);
         let from = [0, 1, 2].map(|axis| at[axis] + shift[axis]);
-        let inside = (0..3).all(|axis| (0..moving.geometry.shape[axis] as isize).contains(&from[axis]));
+        let inside =
+            (0..3).all(|axis| (0..moving.geometry.shape[axis] as isize).contains(&from[axis]));
         if inside {
             compared += 1;
             assert_eq!(value, moving.data[from.map(|v| v as usize)], "{at:?}");

@@ -3,6 +3,7 @@
 use hmorph::volume::{self, Affine, DType, Dimension, Geometry, Image, Volume};
 use nalgebra::{Matrix3, Rotation3, Vector3};
 use ndarray::Array3;
+use nifti::{IntoNdArray, NiftiObject, ReaderOptions};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -102,5 +103,21 @@ fn labels_take_the_smallest_type_that_holds_them() {
         volume::write_labels(&path, &labels, "").unwrap();
         assert_eq!(std::fs::read(&path).unwrap()[70], code);
         assert_eq!(volume::read_labels(&path).unwrap().data, labels.data);
+    }
+}
+
+#[test]
+fn another_reader_sees_the_same_image() {
+    let folder = folder();
+    let original = image([5, 4, 3], Dimension::Three, oblique());
+    for name in ["a.nii", "a.nii.gz"] {
+        let path = folder.path().join(name);
+        volume::write_image(&path, &original, DType::F32, "").unwrap();
+        let object = ReaderOptions::new().read_file(&path).unwrap();
+        let affine = object.header().affine::<f64>();
+        let difference = (affine - original.geometry.affine.0).amax();
+        assert!(difference < 2e-6, "{name}: {difference}");
+        let voxels = object.into_volume().into_ndarray::<f32>().unwrap();
+        assert_eq!(voxels, original.data.clone().into_dyn(), "{name}");
     }
 }

@@ -223,55 +223,57 @@ fn write_files(
     judged: &Assessment,
     (fill, dtype): (Fill, DType),
 ) -> crate::error::Result<Vec<&'static str>> {
-    type Job<'a> = Box<dyn Fn(&Path) -> crate::error::Result<()> + Send + Sync + 'a>;
-    let forward = "hmorph: pull on the fixed grid, fixed to moving, LPS mm";
-    let inverse = "hmorph: pull on the moving grid, moving to fixed, LPS mm";
-    let linear = WorldAffine(registration.linear);
-    let (fixed, moving) = (inputs.fixed.geometry(), inputs.moving.geometry());
-    let mut jobs: Vec<(&str, Job)> = vec![(
-        "moved.nii.gz",
-        Box::new(|path| {
-            let moved = registration.moved(&inputs.moving.image, fill)?;
-            write_image(
-                path,
-                &moved,
-                dtype,
-                "hmorph: moving image on the fixed grid",
-            )
-        }),
-    )];
-    if let Some(labels) = &inputs.moving_labels {
-        let write = |path: &Path| {
-            let note = "hmorph: moving labels on the fixed grid";
-            match &judged.labels {
-                Some([_, moved]) => write_labels(path, moved, note),
-                None => write_labels(path, &registration.moved_labels(labels)?, note),
-            }
-        };
-        jobs.push(("moved_labels.nii.gz", Box::new(write)));
-    }
-    let others: [(&str, Job); 4] = [
-        (
-            "forward.nii.gz",
-            Box::new(|path| write_field(path, &registration.forward, forward)),
-        ),
-        (
-            "inverse.nii.gz",
-            Box::new(|path| write_field(path, &registration.inverse, inverse)),
-        ),
-        (
-            "affine.mat",
-            Box::new(|path| write_affine(path, &linear, fixed, moving)),
-        ),
-        (
-            "qc.png",
-            Box::new(|path| picture(inputs, judged, registration)?.write_png(path)),
-        ),
+    let moved = |path: &Path| {
+        let moved = registration.moved(&inputs.moving.image, fill)?;
+        let note = "hmorph: moving image on the fixed grid";
+        write_image(path, &moved, dtype, note)
+    };
+    let forward = |path: &Path| {
+        let note = "hmorph: pull on the fixed grid, fixed to moving, LPS mm";
+        write_field(path, &registration.forward, note)
+    };
+    let inverse = |path: &Path| {
+        let note = "hmorph: pull on the moving grid, moving to fixed, LPS mm";
+        write_field(path, &registration.inverse, note)
+    };
+    let affine = |path: &Path| {
+        let linear = WorldAffine(registration.linear);
+        let (fixed, moving) = (inputs.fixed.geometry(), inputs.moving.geometry());
+        write_affine(path, &linear, fixed, moving)
+    };
+    let qc = |path: &Path| picture(inputs, judged, registration)?.write_png(path);
+    let labels = |path: &Path| write_moved_labels(path, registration, inputs, judged);
+
+    type Write<'a> = &'a (dyn Fn(&Path) -> crate::error::Result<()> + Sync);
+    let mut files: Vec<(&str, Write)> = vec![
+        ("moved.nii.gz", &moved),
+        ("forward.nii.gz", &forward),
+        ("inverse.nii.gz", &inverse),
+        ("affine.mat", &affine),
+        ("qc.png", &qc),
     ];
-    jobs.extend(others);
-    jobs.par_iter()
-        .try_for_each(|(name, job)| job(&folder.path(name)))?;
-    Ok(jobs.iter().map(|(name, _)| *name).collect())
+    if inputs.moving_labels.is_some() {
+        files.push(("moved_labels.nii.gz", &labels));
+    }
+    files
+        .par_iter()
+        .try_for_each(|(name, write)| write(&folder.path(name)))?;
+    Ok(files.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Writes the moving labels, moved; nothing where there are none.
+fn write_moved_labels(
+    path: &Path,
+    registration: &Registration,
+    inputs: &Inputs,
+    judged: &Assessment,
+) -> crate::error::Result<()> {
+    let note = "hmorph: moving labels on the fixed grid";
+    match (&judged.labels, &inputs.moving_labels) {
+        (Some([_, moved]), _) => write_labels(path, moved, note),
+        (None, Some(labels)) => write_labels(path, &registration.moved_labels(labels)?, note),
+        (None, None) => Ok(()),
+    }
 }
 
 /// The page to judge the registration by.

@@ -26,6 +26,7 @@ The run folder:
   split.csv             which image trains, validates and tests, by subject
   metrics.csv           every few steps: each term of the loss by kind (unweighted), learning rate, time, memory
   validation.csv        Dice before and after, loss and folded voxels of held-out pairs
+  plots/                curves of the loss, of its terms and of Dice
   checkpoints/          the last two and the best: weights, optimiser and state, to continue from
   best.safetensors      the best weights: by validation Dice where labels exist, else by validation loss
   last.safetensors      the newest weights
@@ -54,7 +55,8 @@ pub struct TrainArgs {
 #[command(after_help = "\
 Examples:
   hmorph finetune --config hybridmorph-weighted --weights runs/synthetic/best.safetensors \\
-      --set data.manifest=scans.csv --set data.n_train=10 --set mixture.alpha=0.9 -o runs/finetuned
+      --set data.manifest=scans.csv --set data.n_train=10 --set mixture.alpha=0.9 \\
+      --set train.epochs=100 -o runs/finetuned
   hmorph finetune --config my.toml --weights pretrained.safetensors --set 'train.freeze=[\"^encoder\"]' -o runs/head
 
 The network comes from the weights file: the [model] section of the configuration is ignored.")]

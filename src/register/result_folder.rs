@@ -51,9 +51,7 @@ impl ResultFolder {
         let inside = target.is_dir() && is_empty(target);
         let home = if inside { target } else { parent(target) };
         std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
-        let temporary = builder()
-            .tempdir_in(home)
-            .map_err(|e| Error::io(home, e))?;
+        let temporary = builder().tempdir_in(home).map_err(|e| Error::io(home, e))?;
         Ok(Self {
             temporary,
             target: target.to_path_buf(),

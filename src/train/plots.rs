@@ -7,6 +7,34 @@ use super::logs::{METRICS, VALIDATION};
 use crate::error::{Error, Result};
 use crate::plot::{CurveStyle, Series, curves};
 
+/// One picture of a run.
+struct Page {
+    file: &'static str,
+    title: &'static str,
+    y_label: &'static str,
+    /// Losses fall over magnitudes; overlaps do not.
+    log_y: bool,
+}
+
+const LOSS: Page = Page {
+    file: "loss.png",
+    title: "Loss",
+    y_label: "weighted total",
+    log_y: true,
+};
+const TERMS: Page = Page {
+    file: "terms.png",
+    title: "Terms of the loss in training",
+    y_label: "without weight",
+    log_y: true,
+};
+const DICE: Page = Page {
+    file: "dice.png",
+    title: "Held-out pairs",
+    y_label: "mean Dice",
+    log_y: false,
+};
+
 /// Draws `plots/*.png` of a run folder: the loss, its terms by kind, and Dice where there are labels.
 ///
 /// # Errors
@@ -14,37 +42,39 @@ use crate::plot::{CurveStyle, Series, curves};
 pub(super) fn draw(run: &Path) -> Result<()> {
     let folder = run.join("plots");
     fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
-    let (steps, held_out) = (
-        columns(&run.join(METRICS))?,
-        columns(&run.join(VALIDATION))?,
-    );
+    let steps = columns(&run.join(METRICS))?;
+    let held_out = columns(&run.join(VALIDATION))?;
     let loss = [
         named(&steps, "total", "training"),
         named(&held_out, "loss", "validation"),
     ];
-    picture(
-        &folder.join("loss.png"),
-        "Loss",
-        "weighted total",
-        loss.into(),
-    )?;
+    LOSS.draw(&folder, loss.into_iter().flatten().collect())?;
     let terms = steps.iter().filter(|one| is_term(&one.name)).cloned();
-    picture(
-        &folder.join("terms.png"),
-        "Terms of the loss in training",
-        "without weight",
-        terms.map(Some).collect(),
-    )?;
+    TERMS.draw(&folder, terms.collect())?;
     let dice = [
         named(&held_out, "dice_before", "before registration"),
         named(&held_out, "dice", "after"),
     ];
-    picture(
-        &folder.join("dice.png"),
-        "Held-out pairs",
-        "mean Dice",
-        dice.into(),
-    )
+    DICE.draw(&folder, dice.into_iter().flatten().collect())
+}
+
+impl Page {
+    /// Draws the series that have points; nothing where none has.
+    fn draw(&self, folder: &Path, series: Vec<Series>) -> Result<()> {
+        let Some(longest) = series.iter().map(|one| one.points.len()).max() else {
+            return Ok(());
+        };
+        // A correlation counts as a negative loss.
+        let positive = series.iter().flat_map(|one| &one.points).all(|p| p.1 > 0.0);
+        let style = CurveStyle {
+            title: self.title.into(),
+            x_label: "step".into(),
+            y_label: self.y_label.into(),
+            log_y: self.log_y && positive,
+            smoothing: longest / 40,
+        };
+        curves(&style, &series)?.write_png(&folder.join(self.file))
+    }
 }
 
 fn is_term(column: &str) -> bool {
@@ -58,25 +88,6 @@ fn named(columns: &[Series], column: &str, name: &str) -> Option<Series> {
         name: name.into(),
         points: found.points.clone(),
     })
-}
-
-/// Draws the series that have points; nothing where none has.
-fn picture(path: &Path, title: &str, y_label: &str, series: Vec<Option<Series>>) -> Result<()> {
-    let series: Vec<Series> = series.into_iter().flatten().collect();
-    let points = || series.iter().flat_map(|one| &one.points);
-    let longest = series.iter().map(|one| one.points.len()).max();
-    let Some(longest) = longest.filter(|&n| n > 0) else {
-        return Ok(());
-    };
-    let look = CurveStyle {
-        title: title.into(),
-        x_label: "step".into(),
-        y_label: y_label.into(),
-        // Correlations and overlaps count negative.
-        log_y: y_label != "mean Dice" && points().all(|&(_, y)| y > 0.0),
-        smoothing: longest / 40,
-    };
-    curves(&look, &series)?.write_png(path)
 }
 
 /// Every column of a log over its steps; empty cells are left out.
