@@ -8,10 +8,55 @@ use rayon::prelude::*;
 use super::blocks::unwritten;
 use super::{Extent, vector};
 
+/// What is summed: values, or products that are made on the way and stored nowhere.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    Values(&'a [f32]),
+    Products(&'a [f32], &'a [f32]),
+}
+
+impl<'a> Source<'a> {
+    fn len(self) -> usize {
+        match self {
+            Self::Values(x) => x.len(),
+            Self::Products(x, y) => {
+                assert_eq!(x.len(), y.len(), "box sum: factors of different lengths");
+                x.len()
+            }
+        }
+    }
+
+    /// Piece `n` of pieces of `len` values.
+    fn piece(self, n: usize, len: usize) -> Self {
+        let part = |x: &'a [f32]| &x[n * len..][..len];
+        match self {
+            Self::Values(x) => Self::Values(part(x)),
+            Self::Products(x, y) => Self::Products(part(x), part(y)),
+        }
+    }
+
+    #[inline(always)]
+    fn write(self, to: &mut [f32]) {
+        match self {
+            Self::Values(x) => to.copy_from_slice(x),
+            Self::Products(x, y) => {
+                for ((to, x), y) in to.iter_mut().zip(x).zip(y) {
+                    *to = x * y;
+                }
+            }
+        }
+    }
+}
+
 /// Sums `items` images over windows of odd sizes `[d, h, w]`, zeros outside.
 ///
 /// `x` is `[items, extent]`, as is the result. The operation is its own transpose.
 pub fn box_sum(x: &[f32], items: usize, extent: Extent, window: [usize; 3]) -> Vec<f32> {
+    sum_of(Source::Values(x), items, extent, window)
+}
+
+/// [`box_sum`] of values or of products.
+pub fn sum_of(x: Source, items: usize, extent: Extent, window: [usize; 3]) -> Vec<f32> {
     let [d, h, w] = extent;
     assert_eq!(
         x.len(),
@@ -22,17 +67,15 @@ pub fn box_sum(x: &[f32], items: usize, extent: Extent, window: [usize; 3]) -> V
         window.iter().all(|n| n % 2 == 1),
         "box sum: window {window:?} must be odd"
     );
-    if x.is_empty() {
+    if x.len() == 0 {
         return Vec::new();
     }
     // SAFETY: every plane is written.
     let mut out = unsafe { unwritten(x.len()) };
-    let planes = out
-        .par_chunks_exact_mut(h * w)
-        .zip(x.par_chunks_exact(h * w));
-    planes.for_each_init(Sums::default, |sums, (out, x)| {
+    let planes = out.par_chunks_exact_mut(h * w).enumerate();
+    planes.for_each_init(Sums::default, |sums, (n, out)| {
         vector::run(Plane {
-            x,
+            x: x.piece(n, h * w),
             out,
             width: w,
             window,
@@ -72,7 +115,7 @@ fn sum_depth(x: &mut [f32], depth: usize, plane: usize, window: usize) {
 
 /// Sums one plane along w and h.
 struct Plane<'a> {
-    x: &'a [f32],
+    x: Source<'a>,
     out: &'a mut [f32],
     width: usize,
     window: [usize; 3],
@@ -85,17 +128,14 @@ impl vector::Work for Plane<'_> {
     #[inline(always)]
     fn run(self) {
         let (width, [_, rows, columns]) = (self.width, self.window);
-        let height = self.x.len() / width;
+        let height = self.out.len() / width;
         // Rows with their margins are summed as one line: what runs over from row to row lands in
         // the margins.
         let pitch = width + columns - 1;
         let padded = self.sums.zeros((height + rows - 1) * pitch);
         let margin = rows / 2 * pitch + columns / 2;
-        for (to, x) in padded[margin..]
-            .chunks_mut(pitch)
-            .zip(self.x.chunks_exact(width))
-        {
-            to[..width].copy_from_slice(x);
+        for (row, to) in padded[margin..].chunks_mut(pitch).take(height).enumerate() {
+            self.x.piece(row, width).write(&mut to[..width]);
         }
         self.sums.sum(columns, 1);
         let sums = self.sums.sum(rows, pitch);

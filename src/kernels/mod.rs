@@ -2,6 +2,7 @@
 
 pub mod boxsum;
 pub mod conv;
+pub mod correlation;
 pub mod field;
 pub mod jacobian;
 pub mod oracle;

@@ -9,6 +9,7 @@
 
 mod boxsum;
 mod conv;
+mod correlation;
 mod host;
 mod pool;
 mod resize;
@@ -17,17 +18,20 @@ mod warp;
 
 pub use boxsum::box_sum;
 pub use conv::{ConvOptions, conv};
+pub use correlation::local_correlation;
 pub use pool::max_pool2;
 pub use resize::{resize, resize_scaled};
 pub use upsample::upsample_concat;
 pub use warp::{warp, warp_nearest};
 
+pub use crate::kernels::correlation::Form as CorrelationForm;
 pub use crate::kernels::warp::Border;
 
 /// The forms composed from burn's operations, for any backend and as the reference in tests.
 pub mod reference {
     pub use super::boxsum::composed as box_sum;
     pub use super::conv::composed as conv;
+    pub use super::correlation::composed as local_correlation;
     pub use super::pool::composed as max_pool2;
     pub use super::resize::composed as resize;
     pub use super::upsample::composed as upsample_concat;

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use hmorph::kernels::oracle::random::uniform;
-use hmorph::ops::{self, Border, ConvOptions, reference};
+use hmorph::ops::{self, Border, ConvOptions, CorrelationForm, reference};
 
 type Operation = Box<dyn Fn(&[Tensor<5>]) -> Tensor<5>>;
 
@@ -99,6 +99,7 @@ pub fn cases() -> Vec<Case> {
     all.extend(warps());
     all.extend(resizing());
     all.extend(pooling());
+    all.extend(correlations());
     all
 }
 
@@ -124,6 +125,22 @@ fn convolutions() -> Vec<Case> {
         case([1, 2, 2], Some(0.2), 1, [1, 15, 12]),
         case([1, 1, 1], None, 3, [8, 9, 10]),
         case([2, 2, 2], Some(0.2), 3, [8, 9, 10]),
+    ]
+}
+
+fn correlations() -> Vec<Case> {
+    let case = |form: CorrelationForm, shape: [usize; 5], window: [usize; 3]| {
+        Case::new(
+            format!("{form:?} local correlation of {shape:?}, window {window:?}"),
+            vec![random(20, shape), random(21, shape)],
+            move |x| ops::local_correlation(x[0].clone(), x[1].clone(), window, form),
+            move |x| reference::local_correlation(x[0].clone(), x[1].clone(), window, form),
+        )
+    };
+    vec![
+        case(CorrelationForm::Clamped, [2, 1, 8, 9, 10], [5, 5, 5]),
+        case(CorrelationForm::Plain, [1, 1, 8, 9, 10], [3, 3, 3]),
+        case(CorrelationForm::Signed, [2, 1, 1, 15, 12], [1, 9, 9]),
     ]
 }
 

@@ -3,6 +3,7 @@
 pub mod boxsum;
 pub mod check;
 pub mod conv;
+pub mod correlation;
 pub mod field;
 pub mod jacobian;
 pub mod pool;

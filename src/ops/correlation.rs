@@ -1,0 +1,93 @@
+//! Local correlation of two images.
+
+use burn::tensor::Tensor;
+
+use super::host::{self, HostOp, Made, Saved, View};
+use crate::kernels::correlation::{self as kernel, EPSILON, Form, Pair};
+
+/// The correlation of two images in the window around each voxel; zeros outside the images count.
+///
+/// # Shapes
+/// - `a`, `b` and the result: `[n, 1, d, h, w]`; the window has odd sizes
+pub fn local_correlation(a: Tensor<5>, b: Tensor<5>, window: [usize; 3], form: Form) -> Tensor<5> {
+    if host::on_host(&a) && host::on_host(&b) {
+        host::binary(LocalCorrelation { window, form }, a, b)
+    } else {
+        composed(a, b, window, form)
+    }
+}
+
+/// [`local_correlation`] from burn's operations.
+pub fn composed(a: Tensor<5>, b: Tensor<5>, window: [usize; 3], form: Form) -> Tensor<5> {
+    let voxels = window.iter().product::<usize>() as f32;
+    // One pass over all five sums; the images enter as channels.
+    let products = vec![
+        a.clone(),
+        b.clone(),
+        a.clone() * a.clone(),
+        b.clone() * b.clone(),
+        a * b,
+    ];
+    let sums = super::box_sum(Tensor::cat(products, 1), window);
+    let sum = |c| sums.clone().narrow(1, c, 1);
+    let (a, b) = (sum(0), sum(1));
+    let var_a = sum(2) - a.clone() * a.clone() / voxels;
+    let var_b = sum(3) - b.clone() * b.clone() / voxels;
+    let cov = sum(4) - a * b / voxels;
+    match form {
+        Form::Plain => cov.clone() * cov / (var_a * var_b + EPSILON),
+        Form::Clamped => {
+            let cov = cov.clamp_min(EPSILON);
+            let (var_a, var_b) = (var_a.clamp_min(EPSILON), var_b.clamp_min(EPSILON));
+            (cov.clone() / var_a) * (cov / var_b)
+        }
+        Form::Signed => {
+            let product = var_a.clamp_min(EPSILON) * var_b.clamp_min(EPSILON);
+            cov / product.sqrt()
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LocalCorrelation {
+    window: [usize; 3],
+    form: Form,
+}
+
+impl LocalCorrelation {
+    fn pair<'a>(&self, a: &View<'a>, b: &View<'a>) -> Pair<'a> {
+        let &[n, c, d, h, w] = a.shape else {
+            unreachable!("local_correlation takes rank 5")
+        };
+        Pair {
+            a: a.data,
+            b: b.data,
+            items: n * c,
+            extent: [d, h, w],
+            window: self.window,
+            form: self.form,
+        }
+    }
+}
+
+impl HostOp<2> for LocalCorrelation {
+    fn saves_inputs(&self) -> bool {
+        true
+    }
+
+    fn saves_output(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, [a, b]: [View; 2]) -> Made {
+        Made {
+            data: kernel::local(&self.pair(&a, &b)),
+            shape: a.shape.to_vec(),
+        }
+    }
+
+    fn backward(&self, saved: Saved<2>) -> [Option<Vec<f32>>; 2] {
+        let [a, b] = &saved.inputs;
+        kernel::local_grad(&self.pair(a, b), saved.grad.data, saved.wanted)
+    }
+}
