@@ -66,7 +66,7 @@ pub fn local(pair: &Pair) -> Vec<f32> {
 /// Gradients of the loss with respect to `a` and `b`, where wanted, given that with respect to [`local`].
 pub fn local_grad(pair: &Pair, grad: &[f32], wanted: [bool; 2]) -> [Option<Vec<f32>>; 2] {
     let mut sums = pair.sums();
-    sums.into_gradients(grad, pair);
+    sums.replace_by_gradients(grad, pair);
     let spread = |x: &[f32]| box_sum(x, pair.items, pair.extent, pair.window);
     let cross = spread(&sums.ab);
     let finish = |own: &[f32], other: &[f32], first: &[f32], square: &[f32]| {
@@ -123,7 +123,7 @@ impl Pair<'_> {
 
 impl Sums {
     /// Replaces every sum by the gradient of the loss with respect to it.
-    fn into_gradients(&mut self, grad: &[f32], pair: &Pair) {
+    fn replace_by_gradients(&mut self, grad: &[f32], pair: &Pair) {
         let n = pair.voxels();
         let tasks = self
             .a
