@@ -190,7 +190,7 @@ impl<'a> SmallDisk<'a> {
     fn mount(path: &'a Path) -> Option<Self> {
         fs::create_dir(path).unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
             .arg(path)
             .stderr(Stdio::null())
             .status();
@@ -215,7 +215,7 @@ fn a_full_disk_keeps_the_checkpoint_before() {
     bench.train("disk/out", &[]).assert().success();
     // Fills the disk but for a few kB.
     let filler = path.join("filler");
-    let mut size = 250_000;
+    let mut size = 500_000;
     while size > 0 && fs::write(&filler, vec![0_u8; size]).is_err() {
         size -= 4096;
     }
