@@ -73,7 +73,7 @@ impl Page {
             log_y: self.log_y && positive,
             smoothing: longest / 40,
         };
-        curves(&style, &series)?.write_png(&folder.join(self.file))
+        curves(&style, &series)?.write_png(folder.join(self.file))
     }
 }
 
