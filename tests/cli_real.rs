@@ -1,22 +1,15 @@
 //! Real scans, where `HMORPH_TEST_DATA` names the folder that holds them.
 
 mod cli_support;
+#[path = "support/scans.rs"]
+mod scans;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use cli_support::{Bench, Card, constant_model, hmorph};
+use cli_support::{Bench, Card, constant_model, register};
 use hmorph::dataset::Align;
 use hmorph::volume::{read_image, read_labels};
-
-/// The folder of real scans; says so where there is none.
-fn scans(part: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("HMORPH_TEST_DATA").map(|data| Path::new(&data).join(part));
-    let found = folder.filter(|folder| folder.is_dir());
-    if found.is_none() {
-        eprintln!("skipped: HMORPH_TEST_DATA names no folder with {part}");
-    }
-    found
-}
+use scans::scans;
 
 #[test]
 fn one_anatomy_in_six_orientations_meets_itself() {
@@ -38,15 +31,9 @@ fn one_anatomy_in_six_orientations_meets_itself() {
         let out = bench.path(code);
         let moving = folder.join(format!("orient_{code}_u8.nii.gz"));
         let moving_labels = folder.join(format!("orient_{code}_label_u8.nii.gz"));
-        hmorph()
-            .args(["register".as_ref(), base.as_os_str(), moving.as_os_str()])
-            .args(["--moving-labels".as_ref(), moving_labels.as_os_str()])
-            .args([
-                "--model".as_ref(),
-                model.as_os_str(),
-                "-o".as_ref(),
-                out.as_os_str(),
-            ])
+        register([&base, &moving], &model, &out)
+            .arg("--moving-labels")
+            .arg(&moving_labels)
             .assert()
             .success();
         // Whole voxels: nothing is interpolated.
@@ -82,16 +69,7 @@ fn crops_without_meaningful_headers_meet_at_their_centres() {
     files.sort();
     let (fixed, moving) = (&files[0], &files[3]);
     let out = bench.path("out");
-    hmorph()
-        .args(["register".as_ref(), fixed.as_os_str(), moving.as_os_str()])
-        .args([
-            "--model".as_ref(),
-            model.as_os_str(),
-            "-o".as_ref(),
-            out.as_os_str(),
-        ])
-        .assert()
-        .success();
+    register([fixed, moving], &model, &out).assert().success();
     let moved = read_image(out.join("moved.nii.gz")).unwrap();
     let (fixed, moving) = (read_image(fixed).unwrap(), read_image(moving).unwrap());
     assert_eq!(moved.geometry.shape, fixed.geometry.shape);

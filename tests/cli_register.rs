@@ -4,7 +4,7 @@ mod cli_support;
 
 use cli_support::{
     Bench, Card, asr, constant_model, grid, hmorph, lps, one_line_error, painted, quarters, ramp,
-    world,
+    register, world,
 };
 use hmorph::dataset::Align;
 use hmorph::volume::{
@@ -39,21 +39,11 @@ fn headers_alone_bring_scans_of_any_grid_together() {
     };
     constant_model(&model, &card, &[0.0; 3]);
     let out = bench.path("out");
-    hmorph()
-        .args([
-            "register".as_ref(),
-            f.as_os_str(),
-            m.as_os_str(),
-            "-o".as_ref(),
-            out.as_os_str(),
-        ])
-        .args([
-            "--model".as_ref(),
-            model.as_os_str(),
-            "--fixed-labels".as_ref(),
-            fl.as_os_str(),
-        ])
-        .args(["--moving-labels".as_ref(), ml.as_os_str()])
+    register([&f, &m], &model, &out)
+        .arg("--fixed-labels")
+        .arg(&fl)
+        .arg("--moving-labels")
+        .arg(&ml)
         .assert()
         .success();
 
@@ -178,16 +168,7 @@ fn centres_meet_where_headers_mean_nothing() {
         &[0.0; 3],
     );
     let out = bench.path("out");
-    let mut command = hmorph();
-    command
-        .args([
-            "register".as_ref(),
-            f.as_os_str(),
-            m.as_os_str(),
-            "-o".as_ref(),
-            out.as_os_str(),
-        ])
-        .args(["--model".as_ref(), model.as_os_str()]);
+    let mut command = register([&f, &m], &model, &out);
     command.assert().success();
     let moved = read_image(out.join("moved.nii.gz")).unwrap();
     // Whole voxels: no interpolation. Displacements of 900 mm in float32 are good to 1e-4 voxels, here of values
@@ -219,20 +200,8 @@ fn two_dimensional_images_have_two_components() {
     };
     constant_model(&model, &card, &[2.0, -1.0]);
     let out = bench.path("out");
-    hmorph()
-        .args([
-            "register".as_ref(),
-            f.as_os_str(),
-            m.as_os_str(),
-            "-o".as_ref(),
-            out.as_os_str(),
-        ])
-        .args([
-            "--model".as_ref(),
-            model.as_os_str(),
-            "--fill".as_ref(),
-            "-7".as_ref(),
-        ])
+    register([&f, &m], &model, &out)
+        .args(["--fill", "-7"])
         .assert()
         .success();
     let moved = read_image(out.join("moved.nii.gz")).unwrap();
@@ -361,24 +330,13 @@ fn existing_results_are_kept_unless_forced() {
     let model = bench.path("zero.safetensors");
     constant_model(&model, &Card::default(), &[0.0; 3]);
     let out = bench.path("out");
-    let register = || {
-        let mut command = hmorph();
-        command
-            .args([
-                "register".as_ref(),
-                image.as_os_str(),
-                image.as_os_str(),
-                "-o".as_ref(),
-            ])
-            .args([out.as_os_str(), "--model".as_ref(), model.as_os_str()]);
-        command
-    };
-    register().assert().success();
+    let again = || register([&image, &image], &model, &out);
+    again().assert().success();
     std::fs::write(out.join("moved.nii.gz"), "mine").unwrap();
-    let error = one_line_error(&mut register());
+    let error = one_line_error(&mut again());
     assert!(error.contains("--force"), "{error}");
     assert_eq!(std::fs::read(out.join("moved.nii.gz")).unwrap(), b"mine");
-    register().arg("--force").assert().success();
+    again().arg("--force").assert().success();
     assert!(read_image(out.join("moved.nii.gz")).is_ok());
     assert_eq!(bench.names(), ["image.nii.gz", "out", "zero.safetensors"]);
 }

@@ -7,8 +7,11 @@ use hmorph::volume::{Affine, Dimension, Geometry, Image, Volume, VoxelPoint};
 use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array2, Array3, s};
 
+#[path = "support/scans.rs"]
+mod scans;
 #[path = "support/studies.rs"]
 mod studies;
+use scans::scans;
 use studies::{image, load, save};
 
 const ANATOMY: [usize; 3] = [5, 6, 7];
@@ -255,24 +258,15 @@ fn cropping_keeps_the_foreground_and_its_margin() {
     );
 }
 
-/// The folder of real scans, if there is one.
-fn real(set: &str) -> Option<String> {
-    let Ok(root) = std::env::var("HMORPH_TEST_DATA") else {
-        println!("skipped: HMORPH_TEST_DATA is not set");
-        return None;
-    };
-    Some(format!("{root}/{set}"))
-}
-
 #[test]
 fn slices_of_lpba40_are_those_of_its_2d_study() {
-    let (Some(volumes), Some(slices)) = (real("lpba40_1mm"), real("lpba40_2d_axial")) else {
+    let (Some(volumes), Some(slices)) = (scans("lpba40_1mm"), scans("lpba40_2d_axial")) else {
         return;
     };
-    let study = |folder: &str, extra: &str| {
+    let study = |folder: &Path, extra: &str| {
         let text = "images = '@/images/{subject}.nii.gz'\nlabels = '@/labels/{subject}.nii.gz'\n\
                     normalize = { kind = 'none' }\n";
-        load(Path::new(folder), &format!("{text}{extra}")).unwrap()
+        load(folder, &format!("{text}{extra}")).unwrap()
     };
     // The 2-D set holds slice 80 of 160 of the volumes.
     let cut = study(&volumes, "slice = 'axial:0.5'\n");
@@ -295,10 +289,12 @@ fn slices_of_lpba40_are_those_of_its_2d_study() {
 
 #[test]
 fn freesurfer_folders_are_found_and_sliced() {
-    let Some(folder) = real("fs_mgz") else { return };
+    let Some(folder) = scans("fs_mgz") else {
+        return;
+    };
     let text = "images = '@/{subject}/brainmask.mgz'\nlabels = '@/{subject}/aseg.mgz'\n\
                 normalize = { kind = 'none' }\nslice = 'coronal:0.5'\nsplit = [1.0, 0.0, 0.0]\n";
-    let data = load(Path::new(&folder), text).unwrap();
+    let data = load(&folder, text).unwrap();
     // nibabel: as_closest_canonical(load("brainmask.mgz")).dataobj[:, 128, :].sum(), likewise of
     // "aseg.mgz" == 2, the left white matter.
     for (subject, sum, white) in [("sub-01", 960_922.0, 1547), ("sub-02", 1_126_219.0, 1931)] {

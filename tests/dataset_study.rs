@@ -1,15 +1,17 @@
 //! Studies on disk: what is read, how it is prepared, and what is refused.
 
 use std::fs;
-use std::path::Path;
 
 use hmorph::dataset::{Dataset, Split};
 use hmorph::volume::{Affine, Dimension, Geometry, LabelMap, Volume};
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
+#[path = "support/scans.rs"]
+mod scans;
 #[path = "support/studies.rs"]
 mod studies;
+use scans::scans;
 use studies::{PATTERNS, config, image, load, save, save_labels, small_study};
 
 #[test]
@@ -262,11 +264,9 @@ fn settings_that_contradict_are_refused() {
 
 #[test]
 fn the_hippocampus_study_loads_whole() {
-    let Ok(root) = std::env::var("HMORPH_TEST_DATA") else {
-        println!("skipped: HMORPH_TEST_DATA is not set");
+    let Some(set) = scans("hippocampus_msd") else {
         return;
     };
-    let set = Path::new(&root).join("hippocampus_msd");
     let folder = tempfile::tempdir().unwrap();
     let mut manifest = String::from("image,label,subject\n");
     for entry in fs::read_dir(set.join("images")).unwrap() {

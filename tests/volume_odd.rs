@@ -2,18 +2,14 @@
 //!
 //! Needs the folder named by `HMORPH_TEST_DATA` with `odd/derived_expected.json`; skipped without it.
 
+#[path = "support/scans.rs"]
+mod scans;
+
 use std::path::{Path, PathBuf};
 
 use hmorph::volume::{self, FileInfo};
+use scans::scans;
 use serde_json::Value;
-
-fn data_folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("HMORPH_TEST_DATA").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("skipped: HMORPH_TEST_DATA is not set");
-    }
-    folder.map(|f| f.join("odd"))
-}
 
 fn one_line(error: &hmorph::error::Error, path: &Path) -> String {
     let message = error.to_string();
@@ -33,7 +29,7 @@ fn close(found: f64, expected: f64) -> bool {
 
 #[test]
 fn derived_files_are_as_expected() {
-    let Some(folder) = data_folder() else { return };
+    let Some(folder) = scans("odd") else { return };
     let text = std::fs::read_to_string(folder.join("derived_expected.json")).unwrap();
     let expected: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
     let mut counts = [0; 3];
@@ -188,7 +184,7 @@ fn check_numpy(path: &Path) {
 
 #[test]
 fn orientations_of_one_anatomy_agree() {
-    let Some(folder) = data_folder() else { return };
+    let Some(folder) = scans("odd") else { return };
     let read = |name: &str| volume::read_image(folder.join("derived").join(name)).unwrap();
     let base = read("base_ras_u8.nii.gz");
     for codes in ["LPS", "LAS", "ASL", "PIR", "SRA"] {
@@ -200,7 +196,7 @@ fn orientations_of_one_anatomy_agree() {
 /// Nothing here may panic; what nibabel reads as a scalar image, hmorph reads too.
 #[test]
 fn real_files_are_read_or_refused() {
-    let Some(folder) = data_folder() else { return };
+    let Some(folder) = scans("odd") else { return };
     let mut read = 0;
     let mut refused = Vec::new();
     for path in files(&folder.join("real")) {
@@ -232,7 +228,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Sums by nibabel 5.4.2: `numpy.asanyarray(nibabel.load(f).dataobj).sum(dtype="f8")`.
 #[test]
 fn real_values_are_nibabels() {
-    let Some(folder) = data_folder() else { return };
+    let Some(folder) = scans("odd") else { return };
     for (name, orientation, sum) in [
         ("antspy_oasis_mni_2mm.nii.gz", "LAS", 21783081.0),
         ("greedy_t1longi_2d_bl.nii.gz", "PRS", 9880.25089608645),
@@ -261,7 +257,7 @@ fn real_values_are_nibabels() {
 /// Every image and label map of the development sets is one readable volume or says what it is.
 #[test]
 fn development_sets_are_read() {
-    let Some(odd) = data_folder() else { return };
+    let Some(odd) = scans("odd") else { return };
     let sets = files(odd.parent().unwrap())
         .into_iter()
         .filter(|p| !p.starts_with(&odd));

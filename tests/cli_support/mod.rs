@@ -22,6 +22,14 @@ pub fn hmorph() -> Command {
     command
 }
 
+/// `hmorph register` of a fixed and a moving image, ready for more arguments.
+pub fn register([fixed, moving]: [&Path; 2], model: &Path, out: &Path) -> Command {
+    let mut command = hmorph();
+    command.arg("register").args([fixed, moving]);
+    command.arg("--model").arg(model).arg("-o").arg(out);
+    command
+}
+
 /// Runs a command that must fail with exit code 1 and one line on stderr; the line.
 pub fn one_line_error(command: &mut Command) -> String {
     let output = command.output().unwrap();
