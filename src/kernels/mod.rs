@@ -1,9 +1,13 @@
 //! CPU kernels: plain slices in, slices out; no burn.
 
+pub mod adam;
 pub mod boxsum;
 pub mod conv;
 pub mod correlation;
+pub mod diffusion;
+pub mod exponential;
 pub mod field;
+pub mod gaussian;
 pub mod jacobian;
 pub mod oracle;
 pub mod pool;

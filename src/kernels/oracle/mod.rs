@@ -5,6 +5,7 @@ pub mod check;
 pub mod conv;
 pub mod correlation;
 pub mod field;
+pub mod gaussian;
 pub mod jacobian;
 pub mod pool;
 pub mod random;
