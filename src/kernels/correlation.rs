@@ -70,23 +70,71 @@ pub fn local_grad(pair: &Pair, grad: &[f32], wanted: [bool; 2]) -> [Option<Vec<f
     let spread = |x: &[f32]| box_sum(x, pair.items, pair.extent, pair.window);
     let cross = spread(&sums.ab);
     let finish = |own: &[f32], other: &[f32], first: &[f32], square: &[f32]| {
-        let (mut out, square) = (spread(first), spread(square));
-        let tasks = out.par_chunks_mut(TASK).enumerate();
-        tasks.for_each(|(task, out)| {
-            let len = out.len();
-            let [own, other, square, cross] =
-                [own, other, &square, &cross].map(|x| range(x, task, len));
-            for (i, out) in out.iter_mut().enumerate() {
-                *out += cross[i] * other[i] + 2.0 * square[i] * own[i];
-            }
-        });
-        out
+        joined(own, other, [spread(first), spread(square)], &cross)
     };
     let [of_a, of_b] = wanted;
     [
         of_a.then(|| finish(pair.a, pair.b, &sums.a, &sums.aa)),
         of_b.then(|| finish(pair.b, pair.a, &sums.b, &sums.bb)),
     ]
+}
+
+/// Sums over windows of an image and of its square, made once for an image that is compared many times.
+pub struct Kept {
+    sums: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+impl Kept {
+    /// Of `x`, `[items, extent]`.
+    pub fn new(x: &[f32], items: usize, extent: Extent, window: [usize; 3]) -> Self {
+        Self {
+            sums: sum_of(Source::Values(x), items, extent, window),
+            squares: sum_of(Source::Products(x, x), items, extent, window),
+        }
+    }
+}
+
+/// The gradient of [`local_grad`] with respect to `a` alone, with the sums of `b` made before.
+pub fn local_grad_of_first(pair: &Pair, second: &Kept, grad: &[f32]) -> Vec<f32> {
+    let sum = |x| sum_of(x, pair.items, pair.extent, pair.window);
+    let mut a = sum(Source::Values(pair.a));
+    let mut aa = sum(Source::Products(pair.a, pair.a));
+    let mut ab = sum(Source::Products(pair.a, pair.b));
+    let tasks = a
+        .par_chunks_mut(TASK)
+        .zip(aa.par_chunks_mut(TASK))
+        .zip(ab.par_chunks_mut(TASK));
+    tasks.enumerate().for_each(|(task, ((a, aa), ab))| {
+        let [b, bb, grad] = [&second.sums, &second.squares, grad].map(|x| range(x, task, a.len()));
+        vector::run(GradientsOfFirst {
+            a,
+            aa,
+            ab,
+            b,
+            bb,
+            grad,
+            n: pair.voxels(),
+            form: pair.form,
+        });
+    });
+    let spread = |x: &[f32]| box_sum(x, pair.items, pair.extent, pair.window);
+    joined(pair.a, pair.b, [spread(&a), spread(&aa)], &spread(&ab))
+}
+
+/// The gradient for an image from those for its sums, all spread over the windows: of itself, its square, and its
+/// product with the other image.
+fn joined(own: &[f32], other: &[f32], [first, square]: [Vec<f32>; 2], cross: &[f32]) -> Vec<f32> {
+    let mut out = first;
+    let tasks = out.par_chunks_mut(TASK).enumerate();
+    tasks.for_each(|(task, out)| {
+        let len = out.len();
+        let [own, other, square, cross] = [own, other, &square, cross].map(|x| range(x, task, len));
+        for (i, out) in out.iter_mut().enumerate() {
+            *out += cross[i] * other[i] + 2.0 * square[i] * own[i];
+        }
+    });
+    out
 }
 
 /// The values of a task.
@@ -297,6 +345,46 @@ impl vector::Work for Gradients<'_> {
     }
 }
 
+/// Turns the sums of the first image into gradients, in their places.
+struct GradientsOfFirst<'a> {
+    a: &'a mut [f32],
+    aa: &'a mut [f32],
+    ab: &'a mut [f32],
+    b: &'a [f32],
+    bb: &'a [f32],
+    grad: &'a [f32],
+    n: f32,
+    form: Form,
+}
+
+impl GradientsOfFirst<'_> {
+    #[inline(always)]
+    fn each(self, slopes: impl Fn(Moments) -> [f32; 3]) {
+        let (n, len) = (self.n, self.grad.len());
+        let [a, aa, ab] = [self.a, self.aa, self.ab].map(|x| &mut x[..len]);
+        let [b, bb] = [self.b, self.bb].map(|x| &x[..len]);
+        for i in 0..len {
+            let moments = Moments::new([a[i], b[i], aa[i], bb[i], ab[i]], n);
+            let [cov, var, _] = slopes(moments).map(|slope| slope * self.grad[i]);
+            a[i] = -(cov * b[i] + 2.0 * var * a[i]) / n;
+            (ab[i], aa[i]) = (cov, var);
+        }
+    }
+}
+
+impl vector::Work for GradientsOfFirst<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        match self.form {
+            Form::Plain => self.each(plain_slopes),
+            Form::Clamped => self.each(clamped_slopes),
+            Form::Signed => self.each(signed_slopes),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,6 +459,8 @@ mod tests {
                 check::assert_close(&of_a, &expected, 1e-4);
                 let expected = check::finite_differences(|b| loss(&wide_a, b), &wide_b, 1e-6);
                 check::assert_close(&of_b, &expected, 1e-4);
+                let kept = Kept::new(&b, items, extent, window);
+                assert_eq!(local_grad_of_first(&pair, &kept, &grad), of_a);
             }
         }
     }

@@ -3,10 +3,12 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array4;
 
+use super::Start;
 use super::prepare::NetworkPair;
 use crate::error::{Error, Result};
 use crate::kernels::field;
 use crate::model::{Model, TransformKind};
+use crate::spatial::refine;
 use crate::volume::{DisplacementField, Geometry, Image};
 
 /// Updates of the fixed-point inversion at most, and the residual in voxels that ends it.
@@ -21,25 +23,47 @@ pub struct NetworkFields {
     pub inverse: DisplacementField,
 }
 
+/// What a model says about a pair.
+#[derive(Debug, Clone)]
+pub struct Predicted {
+    pub fields: NetworkFields,
+    /// The field that made them, on the network's grid, for an optimisation to go on from.
+    pub start: Start,
+}
+
 /// Runs the model on `device`.
 ///
 /// # Errors
 /// A model that predicts numbers that are not finite.
-pub fn predict(model: &Model, pair: &NetworkPair, device: &Device) -> Result<NetworkFields> {
+pub fn predict(model: &Model, pair: &NetworkPair, device: &Device) -> Result<Predicted> {
     let grid = pair.grid();
     let extent = grid.tensor_shape();
     let prediction = model.forward(tensor(&pair.moving, device), tensor(&pair.fixed, device));
     let forward = values(prediction.displacement)?;
-    let inverse = match model.config().transform {
-        TransformKind::Velocity => values(model.transform(prediction.regularised.neg(), extent))?,
+    let kind = model.config().transform;
+    let (inverse, start) = match kind {
+        TransformKind::Velocity => {
+            let factor = model.config().velocity_factor();
+            let velocity = refine(prediction.regularised.clone(), factor, extent);
+            let inverse = model.transform(prediction.regularised.neg(), extent);
+            (values(inverse)?, values(velocity)?)
+        }
         TransformKind::Displacement => {
             let (updates, tolerance) = INVERSION;
-            field::invert(&forward, grid.dimension.axes(), extent, updates, tolerance).0
+            let axes = grid.dimension.axes();
+            let (inverse, _) = field::invert(&forward, axes, extent, updates, tolerance);
+            (inverse, forward.clone())
         }
     };
-    Ok(NetworkFields {
-        forward: on_grid(forward, grid),
-        inverse: on_grid(inverse, grid),
+    Ok(Predicted {
+        fields: NetworkFields {
+            forward: on_grid(forward, grid),
+            inverse: on_grid(inverse, grid),
+        },
+        start: Start {
+            kind,
+            field: on_grid(start, grid),
+        },
     })
 }
 

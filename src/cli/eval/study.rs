@@ -83,7 +83,7 @@ fn pair(
         linear: Matrix4::identity(),
     };
     let started = Instant::now();
-    let fields = registrar.predict(&images)?;
+    let fields = registrar.predict(&images)?.fields;
     let seconds = started.elapsed().as_secs_f64();
     let id = format!("{}_to_{}", sample.moving_id, sample.fixed_id);
     let (fixed_points, moving_points) = &landmarks;

@@ -1,0 +1,146 @@
+"""hmorph beside other registration tools on the same pairs, one after the other in one run.
+
+usage: python benches/peers.py SET FIXED MOVING[,MOVING...] --hmorph PROGRAM [--tools hmorph,greedy,synquick,syncc]
+                               [--threads 2] [--out results.csv] [--hmorph-args "..."]
+
+SET holds images/NAME.nii.gz and labels/NAME.nii.gz. Needs nibabel and, for the tools asked for, picsl_greedy and
+antspyx. Every tool starts from the headers and does its own affine; its own program moves the labels, by the nearest
+voxel. Seconds: hmorph as a whole process, the others without the start of Python; reading and writing included. Memory:
+the largest resident set of the process, Python included. Folds: voxels of the fixed grid where the determinant of the
+Jacobian (central differences) of the deformation is not positive, the affine left out.
+"""
+import argparse
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+GREEDY = "-n 100x100x50 -m NCC 2x2x2"
+ANTS = {"synquick": "antsRegistrationSyNQuick[s]", "syncc": "SyNCC"}
+
+
+def run_greedy(fixed, moving, labels, out, threads):
+    from picsl_greedy import Greedy3D
+
+    started = time.time()
+    greedy = Greedy3D()
+    greedy.execute(f"-threads {threads} -i {fixed} {moving} -a -dof 12 -ia-image-centers -n 100x50x10 "
+                   f"-m NCC 2x2x2 -o {out}/affine.mat")
+    greedy.execute(f"-threads {threads} -i {fixed} {moving} -it {out}/affine.mat {GREEDY} -o {out}/warp.nii.gz")
+    greedy.execute(f"-threads {threads} -rf {fixed} -rm {moving} {out}/moved.nii.gz -r {out}/warp.nii.gz {out}/affine.mat")
+    seconds = time.time() - started
+    greedy.execute(f"-threads {threads} -rf {fixed} -ri NN -rm {labels} {out}/labels.nii.gz "
+                   f"-r {out}/warp.nii.gz {out}/affine.mat")
+    return seconds, f"{out}/warp.nii.gz"
+
+
+def run_ants(kind, fixed, moving, labels, out):
+    import ants
+
+    started = time.time()
+    f, m = ants.image_read(fixed), ants.image_read(moving)
+    found = ants.registration(f, m, type_of_transform=ANTS[kind], outprefix=f"{out}/a", random_seed=1)
+    ants.image_write(found["warpedmovout"], f"{out}/moved.nii.gz")
+    seconds = time.time() - started
+    moved = ants.apply_transforms(f, ants.image_read(labels), found["fwdtransforms"], interpolator="nearestNeighbor")
+    ants.image_write(moved, f"{out}/labels.nii.gz")
+    return seconds, next(name for name in found["fwdtransforms"] if name.endswith("Warp.nii.gz"))
+
+
+def one(tool, fixed, moving, labels, out, threads):
+    """The part that runs in a process of its own."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    if tool == "greedy":
+        seconds, warp = run_greedy(fixed, moving, labels, out, threads)
+    else:
+        seconds, warp = run_ants(tool, fixed, moving, labels, out)
+    print(f"RESULT {seconds} {warp}")
+
+
+def folded(warp):
+    """Voxels that fold, from a field in LPS mm; hmorph and ANTs write it for the fixed grid."""
+    import nibabel as nib
+
+    image = nib.load(warp)
+    u = np.squeeze(np.asarray(image.dataobj)).astype(np.float64)
+    to_voxel = np.linalg.inv(np.diag([-1, -1, 1]) @ image.affine[:3, :3])
+    u = u @ to_voxel.T
+    gradients = [np.gradient(u[..., c]) for c in range(3)]
+    jacobian = np.stack([np.stack(g, -1) for g in gradients], -2) + np.eye(3)
+    return int((~(np.linalg.det(jacobian) > 0)).sum()), u[..., 0].size
+
+
+def dice(fixed, moved):
+    import nibabel as nib
+
+    f, m = (np.asarray(nib.load(path).dataobj) for path in (fixed, moved))
+    both = [2 * ((f == k) & (m == k)).sum() / ((f == k).sum() + (m == k).sum()) for k in np.unique(f) if k]
+    return float(np.mean(both))
+
+
+def measured(command):
+    """Standard output, seconds and peak memory (bytes) of a process."""
+    started = time.time()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    text = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"failed: {' '.join(command)}\n{text}")
+    return text, time.time() - started, usage.ru_maxrss * 1024
+
+
+def register(tool, arguments, fixed, moving, labels, out):
+    if tool == "hmorph":
+        command = [arguments.hmorph, "register", fixed, moving, "--moving-labels", labels, "-o", f"{out}/h",
+                   "--threads", str(arguments.threads), *arguments.hmorph_args.split()]
+        _, seconds, memory = measured(command)
+        import json
+
+        record = json.load(open(f"{out}/h/run.json"))["measures"]
+        return f"{out}/h/moved_labels.nii.gz", seconds, memory, record["folded_voxels"], record["voxels"]
+    command = [sys.executable, __file__, "--one", tool, fixed, moving, labels, out, str(arguments.threads)]
+    text, _, memory = measured(command)
+    result = next(line for line in text.splitlines() if line.startswith("RESULT")).split()
+    return f"{out}/labels.nii.gz", float(result[1]), memory, *folded(result[2])
+
+
+def main():
+    if sys.argv[1:2] == ["--one"]:
+        return one(*sys.argv[2:7], int(sys.argv[7]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set")
+    parser.add_argument("fixed")
+    parser.add_argument("moving")
+    parser.add_argument("--hmorph", required=True)
+    parser.add_argument("--hmorph-args", default="")
+    parser.add_argument("--tools", default="hmorph,greedy,synquick")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", default="peers.csv")
+    arguments = parser.parse_args()
+    tools, rows = arguments.tools.split(","), []
+    image, label = (lambda name, kind=kind: f"{arguments.set}/{kind}/{name}.nii.gz" for kind in ("images", "labels"))
+    for moving in arguments.moving.split(","):
+        for tool in tools:
+            with tempfile.TemporaryDirectory() as out:
+                found = register(tool, arguments, image(arguments.fixed), image(moving), label(moving), out)
+                labels, seconds, memory, folds, voxels = found
+                overlap = dice(label(arguments.fixed), labels)
+            rows.append([moving, tool, overlap, 100 * folds / voxels, seconds, memory / 1e9])
+            print("{} {:9} Dice {:.4f}  folded {:.4f} %  {:6.1f} s  {:.2f} GB".format(*rows[-1]), flush=True)
+            with open(arguments.out, "w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["moving", "tool", "dice", "folded_percent", "seconds", "gigabytes"])
+                writer.writerows(rows)
+    for tool in tools:
+        mine = np.array([row[2:] for row in rows if row[1] == tool])
+        means = mine.mean(0)
+        print(f"{tool:9} Dice {means[0]:.4f}  folded {means[1]:.4f} %  median {np.median(mine[:, 2]):.1f} s  "
+              f"at most {mine[:, 3].max():.2f} GB  ({len(mine)} pairs)")
+
+
+if __name__ == "__main__":
+    main()

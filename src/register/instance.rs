@@ -1,0 +1,77 @@
+//! The stage of instance optimisation: a pair of scans on the fixed scan's own grid.
+
+use super::prepare::{Alignment, NetworkPair, Scan, prepare};
+use super::refine::{RefinePair, RefineSettings, refine};
+use super::{NetworkFields, Start};
+use crate::dataset::Preprocessing;
+use crate::error::{Error, Result};
+use crate::volume::intensity::Normalisation;
+use crate::volume::resample::{Interpolation, Outside, image_to};
+use crate::volume::{Affine, Geometry, Image};
+
+/// Optimises the transform of two scans that `alignment` brings together; the pair that was optimised, and its fields.
+///
+/// # Errors
+/// Those of [`prepare`] and of [`refine`].
+pub fn optimise(
+    fixed: Scan,
+    moving: Scan,
+    alignment: Alignment,
+    start: Option<&Start>,
+    settings: &RefineSettings,
+    done: &mut dyn FnMut(usize, usize),
+) -> Result<(NetworkPair, NetworkFields)> {
+    let as_stored = Preprocessing {
+        slice: None,
+        orientation: None,
+        spacing: None,
+        crop_foreground: None,
+        // All measures of likeness but the correlations ask for intensities from 0 to 1.
+        normaliser: Normalisation::default().prepare()?,
+    };
+    let pair = prepare(fixed, moving, &as_stored, alignment, [1; 3])?;
+    let weights = weights(fixed, moving, &pair)?;
+    let images = RefinePair {
+        fixed: &pair.fixed,
+        moving: &pair.moving,
+        weights: [&weights[0], &weights[1]],
+    };
+    let fields = refine(&images, start, settings, done)?;
+    Ok((pair, fields))
+}
+
+/// How much each voxel of the pair's grid counts, for the fixed and for the moving image: 1 in the part of the world that
+/// both scans cover and where their masks say so, 0 outside.
+fn weights(fixed: Scan, moving: Scan, pair: &NetworkPair) -> Result<[Image; 2]> {
+    let to_fixed = pair
+        .linear
+        .try_inverse()
+        .ok_or_else(|| Error::invalid("the linear map between the scans is singular"))?;
+    let beside = |scan: Scan| Affine(to_fixed * scan.image.geometry.affine.0);
+    let grid = pair.grid();
+    let on_grid = |scan: Scan, affine: Affine| -> Result<[Image; 2]> {
+        let image = &scan.image.geometry;
+        let geometry = Geometry::new(image.shape, image.dimension, affine);
+        let bring = |value: &dyn Fn([usize; 3]) -> f32| {
+            let data = ndarray::Array3::from_shape_fn(image.shape, |(i, j, k)| value([i, j, k]));
+            let source = Image {
+                data,
+                geometry: geometry.clone(),
+            };
+            image_to(&source, grid, Interpolation::Linear, Outside::Value(0.0))
+        };
+        let covered = bring(&|_| 1.0)?;
+        let counted = match scan.mask {
+            None => covered.clone(),
+            Some(mask) => bring(&|at| if mask.data[at] != 0 { 1.0 } else { 0.0 })?,
+        };
+        Ok([covered, counted])
+    };
+    let [mut in_fixed, mut counts_fixed] = on_grid(fixed, fixed.image.geometry.affine)?;
+    let [in_moving, mut counts_moving] = on_grid(moving, beside(moving))?;
+    in_fixed.data.zip_mut_with(&in_moving.data, |a, b| *a *= b);
+    for counts in [&mut counts_fixed, &mut counts_moving] {
+        counts.data.zip_mut_with(&in_fixed.data, |a, b| *a *= b);
+    }
+    Ok([counts_fixed, counts_moving])
+}

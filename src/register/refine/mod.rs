@@ -1,0 +1,164 @@
+//! Instance optimisation: the transform of one pair improved on its own images.
+//!
+//! Minimises `dissimilarity(fixed, moving o phi) + dissimilarity(moving, fixed o phi^-1)`, halved, plus a weight times
+//! the mean squared derivative of the field, by Adam, from coarse to fine. `phi` is the exponential of a stationary
+//! velocity (Arsigny et al., MICCAI 2006; symmetric in both images as in Avants et al., MedIA 2008, and Balakrishnan et
+//! al., TMI 2019, by one velocity for both directions), or a plain displacement. No transform that folds leaves here.
+
+mod field;
+mod grid;
+mod objective;
+mod optimise;
+
+use ndarray::Array4;
+
+use self::field::Field;
+use self::grid::{Grid, pyramid};
+use self::optimise::{Level, descend, signs};
+use super::network::NetworkFields;
+use crate::error::{Error, Result};
+use crate::linear::Similarity;
+use crate::model::TransformKind;
+use crate::volume::resample::field_to;
+use crate::volume::{DisplacementField, Image};
+
+/// Where an optimisation starts, such as a network's prediction.
+#[derive(Debug, Clone)]
+pub struct Start {
+    pub kind: TransformKind,
+    /// A velocity or a displacement, in voxels of a grid of the fixed world.
+    pub field: DisplacementField,
+}
+
+/// How a pair is optimised.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct RefineSettings {
+    /// Steps at each level but the finest, which takes half as many.
+    pub steps: usize,
+    pub similarity: Similarity,
+    /// From 0, free, to 1, stiff.
+    pub smoothness: f64,
+    pub kind: TransformKind,
+    /// Whether both directions count alike; only with a velocity.
+    pub symmetric: bool,
+}
+
+impl Default for RefineSettings {
+    fn default() -> Self {
+        Self {
+            steps: 60,
+            similarity: Similarity::Lncc,
+            smoothness: 0.5,
+            kind: TransformKind::Velocity,
+            symmetric: true,
+        }
+    }
+}
+
+/// Weight of the penalty at smoothness 0.5.
+const WEIGHT: f64 = 0.2;
+/// What the weight grows by from smoothness 0 to 1.
+const RANGE: f64 = 1e4;
+
+impl RefineSettings {
+    /// Weight of the mean squared derivative: 0.002 at smoothness 0, 0.2 at 0.5, 20 at 1.
+    fn weight(&self) -> f64 {
+        WEIGHT * RANGE.powf(self.smoothness - 0.5)
+    }
+}
+
+/// Two images on one grid, the moving one brought there linearly.
+#[derive(Debug, Clone, Copy)]
+pub struct RefinePair<'a> {
+    /// Intensities from 0 to 1.
+    pub fixed: &'a Image,
+    pub moving: &'a Image,
+    /// How much each voxel of the fixed, and of the moving image counts, 0..1.
+    pub weights: [&'a Image; 2],
+}
+
+/// Optimises the transform of a pair.
+///
+/// `start` is taken if it is better than no deformation. `done` hears of each step: how many are done, and how many there are.
+///
+/// # Errors
+/// Images whose optimisation ends in numbers that are not finite.
+pub fn refine(
+    pair: &RefinePair,
+    start: Option<&Start>,
+    settings: &RefineSettings,
+    done: &mut dyn FnMut(usize, usize),
+) -> Result<NetworkFields> {
+    let geometry = &pair.fixed.geometry;
+    let finest = Grid::of(geometry);
+    let grids = pyramid(finest);
+    let images = [pair.fixed, pair.moving].map(values);
+    let weights = pair.weights.map(values);
+    let level = |grid: Grid| {
+        let [images, weights] = [&images, &weights].map(|x| [&x[0][..], &x[1][..]]);
+        Level::new(images, weights, &finest, grid, settings.similarity)
+    };
+    let steps = |index: usize| match index + 1 == grids.len() {
+        true => settings.steps.div_ceil(2),
+        false => settings.steps,
+    };
+    let (mut taken, all) = (0, (0..grids.len()).map(steps).sum());
+    let mut field: Option<Field> = None;
+    for (index, &grid) in grids.iter().enumerate() {
+        let level = level(grid);
+        let field = field.insert(match (&field, start) {
+            (Some(coarser), _) => coarser.on(level.field_grid()),
+            (None, Some(start)) => better_start(&level, start, pair.fixed, settings)?,
+            (None, None) => Field::zero(settings.kind, level.field_grid()),
+        });
+        descend(field, &level, settings, steps(index), || {
+            taken += 1;
+            done(taken, all);
+        });
+        if !field.values.iter().all(|v| v.is_finite()) {
+            return Err(Error::invalid(
+                "the optimisation ended in numbers that are not finite; check the images, or use --refine 0",
+            ));
+        }
+    }
+    let mut field = field.expect("a pyramid has at least one level");
+    field.unfold(&finest);
+    let [forward, inverse] = field.both_ways(&finest).map(|values| {
+        let [i, j, k] = geometry.shape;
+        DisplacementField {
+            data: Array4::from_shape_vec((finest.axes, i, j, k), values)
+                .expect("a vector per voxel of the grid"),
+            geometry: geometry.clone(),
+        }
+    });
+    Ok(NetworkFields { forward, inverse })
+}
+
+/// The given start on the level's grid, or none if the images are more alike without.
+fn better_start(
+    level: &Level,
+    start: &Start,
+    onto: &Image,
+    settings: &RefineSettings,
+) -> Result<Field> {
+    let zero = Field::zero(settings.kind, level.field_grid());
+    let start = Field {
+        kind: start.kind,
+        values: field_to(&start.field, &onto.geometry)?.data.into_iter().collect(),
+        grid: Grid::of(&onto.geometry),
+    };
+    let start = start.on(level.field_grid()).into_kind(settings.kind);
+    let value = |field: &Field| -> f64 {
+        let of = |&sign: &f32| {
+            let displaced = field.displaced(sign, &level.grid);
+            level.direction(sign, settings.similarity).value(displaced.displacement())
+        };
+        signs(settings).iter().map(of).sum()
+    };
+    let better = value(&start) < value(&zero);
+    Ok(if better { start } else { zero })
+}
+
+fn values(image: &Image) -> Vec<f32> {
+    image.data.iter().copied().collect()
+}
