@@ -1,11 +1,15 @@
 //! CPU kernels: plain slices in, slices out; no burn.
 
+pub mod affine;
 pub mod boxsum;
 pub mod conv;
 pub mod correlation;
 pub mod field;
+pub mod gaussian;
 pub mod jacobian;
+pub mod mind;
 pub mod oracle;
+pub mod parzen;
 pub mod pool;
 pub mod resize;
 pub mod upsample;
