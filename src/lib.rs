@@ -9,6 +9,7 @@ pub mod device;
 pub mod error;
 pub mod eval;
 pub mod kernels;
+pub mod linear;
 pub mod loss;
 pub mod metric;
 pub mod model;

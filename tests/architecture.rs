@@ -10,11 +10,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("kernels", &[]),
     ("volume", &["error"]),
+    ("linear", &["error", "kernels", "volume"]),
     ("metric", &["error", "kernels", "volume"]),
     ("synth", &["error", "kernels", "volume"]),
     ("eval", &["error", "kernels", "metric", "volume"]),
     ("plot", &["error", "eval", "kernels", "metric", "volume"]),
-    ("dataset", &["error", "synth", "volume"]),
+    ("dataset", &["error", "linear", "synth", "volume"]),
     ("device", &["error"]),
     ("ops", &["error", "kernels"]),
     ("spatial", &["kernels", "ops"]),
@@ -24,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "register",
         &[
-            "dataset", "error", "kernels", "metric", "model", "plot", "volume",
+            "dataset", "error", "kernels", "linear", "metric", "model", "plot", "volume",
         ],
     ),
     (
@@ -41,8 +42,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "dataset", "device", "error", "eval", "loss", "metric", "model", "plot",
-            "register", "synth", "train", "volume",
+            "config", "dataset", "device", "error", "eval", "linear", "loss", "metric", "model",
+            "plot", "register", "synth", "train", "volume",
         ],
     ),
     ("main", &["cli"]),
@@ -59,7 +60,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 
 /// Modules that compute on plain memory: they must not know burn.
 const WITHOUT_BURN: &[&str] = &[
-    "error", "kernels", "volume", "metric", "synth", "eval", "plot", "dataset", "config",
+    "error", "kernels", "volume", "linear", "metric", "synth", "eval", "plot", "dataset", "config",
 ];
 
 /// The only module that sees what burn is made of: its backends, and the kernels' side of them.

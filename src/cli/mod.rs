@@ -6,6 +6,7 @@ mod config;
 mod dry_run;
 mod eval;
 mod info;
+mod linear;
 mod points;
 mod progress;
 mod record;

@@ -68,6 +68,12 @@ pub struct RegisterArgs {
     /// Labels of MOVING, on its grid: they are moved
     #[arg(long, value_name = "FILE")]
     pub moving_labels: Option<PathBuf>,
+    /// Label map on the grid of FIXED: only where it is not 0 are the images compared
+    #[arg(long, value_name = "FILE")]
+    pub fixed_mask: Option<PathBuf>,
+    /// The same for MOVING
+    #[arg(long, value_name = "FILE")]
+    pub moving_mask: Option<PathBuf>,
     /// Which volume of a 4-D FIXED, counted from 0
     #[arg(long, value_name = "N", visible_alias = "frame")]
     pub fixed_frame: Option<usize>,
@@ -172,8 +178,9 @@ struct Inputs {
 
 impl Inputs {
     fn read(args: &RegisterArgs, fixed: &Path, moving: &Path) -> crate::error::Result<Self> {
-        let fixed = ScanFile::read(fixed, args.fixed_frame)?;
-        let moving = ScanFile::read(moving, args.moving_frame)?;
+        let fixed = ScanFile::read(fixed, args.fixed_frame)?.masked(args.fixed_mask.as_deref())?;
+        let moving =
+            ScanFile::read(moving, args.moving_frame)?.masked(args.moving_mask.as_deref())?;
         let labels = |scan: &ScanFile, path: &Option<PathBuf>| {
             path.as_deref().map(|path| scan.labels(path)).transpose()
         };
@@ -282,7 +289,7 @@ fn picture(
     judged: &Assessment,
     registration: &Registration,
 ) -> crate::error::Result<Picture> {
-    let (before, after) = (&judged.quality.before, &judged.quality.after);
+    let (before, after) = (&judged.quality.linear, &judged.quality.after);
     let labels = judged.labels.as_ref().zip(inputs.fixed_labels.as_ref());
     let options = QcOptions {
         fixed_name: stem(&inputs.fixed.path),
@@ -306,25 +313,21 @@ fn picture(
 }
 
 fn report(quality: &Quality, seconds: f64, common: &Common) {
-    let (before, after) = (&quality.before, &quality.after);
-    let row = |name: &str, before: f64, after: f64, note: &str| {
-        common.say(format!("{name:<8} {before:.4} -> {after:.4}{note}"));
+    let states = [&quality.before, &quality.linear, &quality.after];
+    let row = |name: &str, values: [f64; 3], note: &str| {
+        let [before, linear, after] = values;
+        common.say(format!(
+            "{name:<8} {before:.4} -> {linear:.4} -> {after:.4}{note}"
+        ));
     };
-    if let (Some(before), Some(after)) = (before.dice, after.dice) {
-        row(
-            "Dice",
-            before,
-            after,
-            &format!("  (mean over {} labels)", quality.structures),
-        );
+    common.say("         before -> linear -> all");
+    if let [Some(before), Some(linear), Some(after)] = states.map(|measures| measures.dice) {
+        let note = format!("  (mean over {} labels)", quality.structures);
+        row("Dice", [before, linear, after], &note);
     }
-    row("NCC", before.ncc, after.ncc, "");
-    row(
-        "MSE",
-        before.mse,
-        after.mse,
-        "  (of normalised intensities)",
-    );
+    row("NCC", states.map(|measures| measures.ncc), "");
+    let note = "  (of normalised intensities)";
+    row("MSE", states.map(|measures| measures.mse), note);
     common.say(format!(
         "folds    {} of {} voxels ({:.4} %)",
         quality.folded_voxels, quality.voxels, quality.folded_percent

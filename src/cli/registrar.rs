@@ -8,14 +8,15 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 
 use super::Common;
+use super::linear::{LinearArgs, Meeting};
 use super::scan::ScanFile;
-use crate::dataset::{Align, Preprocessing};
+use crate::dataset::Preprocessing;
 use crate::device;
 use crate::error::Error;
 use crate::model::{Model, ModelCard, WeightsFile, builtin};
 use crate::register::{
-    NetworkFields, NetworkPair, Registration, back_to_scans, network_bytes, predict, prepare,
-    preprocessing,
+    Alignment, NetworkFields, NetworkPair, Registration, align, back_to_scans, network_bytes,
+    predict, prepare, preprocessing,
 };
 use crate::volume::intensity::{Mask, Normalisation, Normaliser};
 use crate::volume::{Dimension, Geometry};
@@ -32,22 +33,8 @@ pub struct ModelArgs {
     /// Voxel size of the network's grid in mm, one number or one per axis [default: as the model was trained]
     #[arg(long, value_name = "MM", value_delimiter = ',', value_parser = parse_size)]
     pub spacing: Option<Vec<f64>>,
-    /// How the images meet before the network: header or none (as their headers say), centre (centre on centre)
-    /// [default: as the model was trained]
-    #[arg(long, value_name = "HOW")]
-    pub init: Option<Init>,
-}
-
-/// Alignment before the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Init {
-    /// Through the headers of both images
-    Header,
-    /// The same: nothing but the headers
-    None,
-    /// The voxel in the centre of one image on that of the other
-    #[value(alias = "center")]
-    Centre,
+    #[command(flatten)]
+    pub linear: LinearArgs,
 }
 
 fn parse_size(text: &str) -> Result<f64, String> {
@@ -83,7 +70,8 @@ pub struct Registrar {
     model: Model,
     card: ModelCard,
     preprocessing: Preprocessing,
-    align: Align,
+    meeting: Meeting,
+    linear: LinearArgs,
     device: Device,
     /// The file's path, or what else it is.
     source: String,
@@ -125,11 +113,8 @@ impl Registrar {
         Ok(Self {
             model: weights.model(&device).with_context(|| source.clone())?,
             preprocessing,
-            align: match args.init {
-                None => card.align,
-                Some(Init::Header | Init::None) => Align::Header,
-                Some(Init::Centre) => Align::Centre,
-            },
+            meeting: args.linear.meeting(card.align, dimension)?,
+            linear: args.linear.clone(),
             card,
             device,
             source,
@@ -149,11 +134,16 @@ impl Registrar {
         self.check_memory([fixed.geometry(), moving.geometry()])?;
         let factor = self.model.config().size_factor();
         let (fixed_scan, moving_scan) = (fixed.scan(), moving.scan());
+        let alignment = match &self.meeting {
+            Meeting::Header => Alignment::Header,
+            Meeting::Centre => Alignment::Centre,
+            Meeting::Linear(settings) => align(fixed_scan, moving_scan, settings)?,
+        };
         let pair = prepare(
             fixed_scan,
             moving_scan,
             &self.preprocessing,
-            self.align,
+            alignment,
             factor,
         )?;
         let fields = self.predict(&pair)?;
@@ -164,9 +154,9 @@ impl Registrar {
     /// A network that does not fit would be killed by the system without a word.
     fn check_memory(&self, scans: [&Geometry; 2]) -> crate::error::Result<()> {
         let voxels = scans.map(|grid| self.network_voxels(grid));
-        let voxels = match self.align {
-            Align::Centre => voxels[0].max(voxels[1]),
-            Align::Header | Align::Affine => voxels[0],
+        let voxels = match self.meeting {
+            Meeting::Centre => voxels[0].max(voxels[1]),
+            Meeting::Header | Meeting::Linear(_) => voxels[0],
         };
         let needed = network_bytes(self.model.config(), voxels);
         match device::available_memory() {
@@ -223,6 +213,6 @@ impl Registrar {
 
     /// Alignment and preprocessing for `run.json`.
     pub fn settings(&self) -> Value {
-        json!({ "align": self.align, "preprocessing": self.preprocessing })
+        json!({ "alignment": self.linear.record(), "preprocessing": self.preprocessing })
     }
 }

@@ -12,6 +12,8 @@ pub struct ScanFile {
     pub path: PathBuf,
     pub name: String,
     pub image: Image,
+    /// On the image's grid, not 0 where a voxel counts.
+    pub mask: Option<LabelMap>,
     frame: Option<usize>,
 }
 
@@ -25,8 +27,18 @@ impl ScanFile {
             path: path.to_path_buf(),
             name: path.display().to_string(),
             image: read_image_frame(path, frame)?,
+            mask: None,
             frame,
         })
+    }
+
+    /// With the mask of a file, where one is named.
+    ///
+    /// # Errors
+    /// As [`Self::labels`].
+    pub fn masked(mut self, path: Option<&Path>) -> Result<Self> {
+        self.mask = path.map(|path| self.labels(path)).transpose()?;
+        Ok(self)
     }
 
     pub fn geometry(&self) -> &Geometry {
@@ -38,6 +50,7 @@ impl ScanFile {
         Scan {
             name: &self.name,
             image: &self.image,
+            mask: self.mask.as_ref(),
         }
     }
 

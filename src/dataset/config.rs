@@ -46,7 +46,8 @@ pub struct DataConfig {
     pub orientation: Option<String>,
     /// Voxel size in mm per axis, 2 or 3 numbers (default: as stored).
     pub spacing: Option<Vec<f64>>,
-    /// How two images are brought together: `"header"` (default), `"centre"` or `"affine"`.
+    /// How two images are brought together: `"header"` (default), `"centre"` or `"affine"` (each image is registered
+    /// linearly once, to the atlas or else to the first image for training).
     pub align: Align,
     /// Network grid in voxels, 2 or 3 numbers; images are padded or cropped about their centre
     /// (default: the smallest that holds every image). Rounded up to what the network can halve.
@@ -78,7 +79,7 @@ pub enum Align {
     Header,
     /// Centre on centre, voxel by voxel, for data whose headers mean nothing.
     Centre,
-    /// By a linear registration first.
+    /// By a linear registration that starts from the headers and centres.
     Affine,
 }
 
@@ -126,11 +127,6 @@ impl DataConfig {
                     "augment.gamma needs intensities from 0 to 1: normalize by min-max or percentile, or set augment.gamma.prob = 0",
                 );
             }
-        }
-        if self.align == Align::Affine {
-            problems.push(
-                "align = \"affine\" is not available yet; use \"header\" on data registered linearly beforehand, or \"centre\"",
-            );
         }
         let lengths = [
             ("shape", self.shape.as_ref().map(Vec::len)),

@@ -96,7 +96,7 @@ pub(super) fn complete(
         preprocessing.orientation = Some(axis_codes(&first.affine));
     }
     let axes = first.dimension.axes();
-    let meaningful = config.align == Align::Header && spacing_range(images, axes).is_none();
+    let meaningful = config.align != Align::Centre && spacing_range(images, axes).is_none();
     if preprocessing.spacing.is_none() && meaningful {
         preprocessing.spacing = Some(first.spacing()[..axes].to_vec());
     }

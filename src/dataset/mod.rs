@@ -3,6 +3,7 @@
 //! A [`Dataset`] holds a verified study in memory, a [`Sampler`] draws pairs of it and of synthesis, a
 //! [`Loader`] makes batches ahead of the trainer. Sample `n` of a seed is always the same.
 
+mod align;
 mod batch;
 mod config;
 mod globs;

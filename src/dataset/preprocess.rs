@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{DataConfig, per_axis};
 use super::manifest::Entry;
-use super::regrid::{SAME_GRID, by, corner_distance, cut, respaced, same_grid, take};
+use super::regrid::{SAME_GRID, by, corner_distance, cut, same_grid, take};
 use super::slice::Slice;
 use crate::error::{Error, Result};
 use crate::volume::intensity::Normaliser;
@@ -99,7 +99,7 @@ impl Preprocessing {
         let grid = &prepared.image.geometry;
         let spacing = per_axis("spacing", spacing, grid.dimension, grid.spacing()[2])
             .map_err(Error::invalid)?;
-        let target = respaced(grid, spacing);
+        let target = grid.respaced(spacing);
         if same_grid(grid, &target) {
             return Ok(prepared);
         }

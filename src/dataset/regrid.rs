@@ -88,25 +88,6 @@ fn world_axis(affine: &Affine, world: usize) -> (usize, bool) {
     (axis, "LPI".contains(letter))
 }
 
-/// The grid of another voxel size that covers the same box about the same centre.
-pub(super) fn respaced(grid: &Geometry, spacing: [f64; 3]) -> Geometry {
-    let old = grid.spacing();
-    let mut shape = grid.shape;
-    let mut affine = grid.affine;
-    for axis in 0..grid.dimension.axes() {
-        let ratio = spacing[axis] / old[axis];
-        shape[axis] = ((grid.shape[axis] as f64 / ratio).round() as usize).max(1);
-        let mut column = affine.0.fixed_view_mut::<3, 1>(0, axis);
-        column *= ratio;
-    }
-    let centre = |shape: [usize; 3]| {
-        VoxelPoint(Vector3::from_fn(|axis, _| (shape[axis] as f64 - 1.0) / 2.0))
-    };
-    let shift = grid.affine.to_world(centre(grid.shape)).0 - affine.to_world(centre(shape)).0;
-    let origin = affine.translation() + shift;
-    Geometry::new(shape, grid.dimension, with_origin(&affine, origin))
-}
-
 fn with_origin(affine: &Affine, origin: Vector3<f64>) -> Affine {
     let mut moved = *affine;
     moved.0.fixed_view_mut::<3, 1>(0, 3).copy_from(&origin);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rand::Rng;
 
+use super::align;
 use super::batch::{Kind, Sample};
 use super::config::{Align, DataConfig};
 use super::grid::{self, Grid};
@@ -51,10 +52,13 @@ impl Dataset {
         let splits = split::assign(&entries, config, &mut problems);
         let study = Study::new(config, &entries, &splits, &mut problems);
         let preprocessing = problems.keep(Preprocessing::new(config));
-        let loaded = match &preprocessing {
+        let mut loaded = match &preprocessing {
             Some(preprocessing) => study.load(preprocessing, &mut problems),
             None => Vec::new(),
         };
+        if config.align == Align::Affine && problems.is_empty() {
+            align::to_reference(&study, &mut loaded, &mut problems);
+        }
         let read = study.entries.iter().zip(&loaded);
         let read: Vec<_> = read
             .filter_map(|(entry, loaded)| Some((entry.id.as_str(), &loaded.as_ref()?.prepared)))
@@ -67,13 +71,15 @@ impl Dataset {
         };
         let notes = grid::notes(&read, &grid, config, factor);
         grid::complete(&mut preprocessing, &read, config);
-        let keep_whole = config.align == Align::Header;
+        let keep_whole = config.align != Align::Centre;
         let described = study.entries.into_iter().zip(study.splits);
         let mut items: Vec<Item> = described
             .zip(loaded.into_iter().flatten())
             .map(|((entry, split), loaded)| Item::new(entry, split, loaded, &grid, keep_whole))
             .collect();
-        drop_needless_wholes(&mut items);
+        if config.align == Align::Header {
+            drop_needless_wholes(&mut items);
+        }
         Ok(Self {
             grid,
             items,
@@ -113,7 +119,7 @@ impl Dataset {
     }
 
     /// What was done to every image, for use on other scans: with the axis directions that the images
-    /// have in common, and with `align = "header"` their voxel size.
+    /// have in common, and unless `align = "centre"` their voxel size.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
@@ -171,7 +177,7 @@ impl Dataset {
     /// Two images on the grid of the fixed one, not augmented.
     ///
     /// # Errors
-    /// 2-D images whose planes are not parallel, with `align = "header"`.
+    /// 2-D images whose planes are not parallel, unless `align = "centre"`.
     pub fn pair(&self, fixed: usize, moving: usize) -> Result<Sample> {
         let (fixed, moving) = (&self.items[fixed], &self.items[moving]);
         let (moving_image, moving_labels) = moving.on_grid_of(fixed)?;
@@ -200,10 +206,10 @@ impl Dataset {
         if fixed.landmarks.is_empty() || moving.landmarks.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
-        let moving_grid = moving.grid_beside(fixed);
+        let moving_grid = moving.grid_beside(fixed)?;
         corresponding(
             (&fixed.landmarks, &fixed.geometry),
-            (&moving.landmarks, moving_grid),
+            (&moving.landmarks, &moving_grid),
         )
         .map_err(|error| Error::invalid(format!("{} and {}: {error}", fixed.id, moving.id)))
     }

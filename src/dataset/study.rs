@@ -1,5 +1,6 @@
 //! The images that a run reads: found, split, paired, checked and prepared.
 
+use nalgebra::Matrix4;
 use rayon::prelude::*;
 
 use super::config::{DataConfig, Pairs};
@@ -101,5 +102,6 @@ fn load(entry: &Entry, preprocessing: &Preprocessing, problems: &mut Problems) -
     Some(Loaded {
         prepared: prepared?,
         landmarks: landmarks?.unwrap_or_default(),
+        from_reference: Matrix4::identity(),
     })
 }

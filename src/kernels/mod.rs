@@ -1,6 +1,7 @@
 //! CPU kernels: plain slices in, slices out; no burn.
 
 pub mod adam;
+pub mod affine;
 pub mod boxsum;
 pub mod conv;
 pub mod correlation;
@@ -9,7 +10,9 @@ pub mod exponential;
 pub mod field;
 pub mod gaussian;
 pub mod jacobian;
+pub mod mind;
 pub mod oracle;
+pub mod parzen;
 pub mod pool;
 pub mod resize;
 pub mod upsample;

@@ -1,5 +1,5 @@
 //! Registers a pair of scans: the network's view of them ([`prepare`]), its transform ([`predict`]), and the way back to
-//! the scans' own grids ([`back_to_scans`]).
+//! the scans' own grids ([`back_to_scans`]); before it, the linear stage ([`align`]).
 //!
 //! ```text
 //! fixed grid --A_F--> fixed world --linear--> moving world --A_M^-1--> moving grid
@@ -12,6 +12,8 @@
 //! on through `linear` to the moving scan; the inverse runs back. Both are kept as displacements on the scans' own
 //! grids, so that one interpolation makes the moved image.
 
+mod align;
+mod check;
 mod field;
 mod fill;
 mod memory;
@@ -21,10 +23,11 @@ mod quality;
 mod result_folder;
 mod transform;
 
+pub use align::align;
 pub use fill::Fill;
 pub use memory::network_bytes;
 pub use network::{NetworkFields, predict};
-pub use prepare::{NetworkPair, Scan, prepare};
+pub use prepare::{Alignment, NetworkPair, Scan, prepare};
 pub use quality::{Assessed, Assessment, Measures, Quality, assess};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{Transform, map_point, pull_image, pull_labels};
@@ -48,6 +51,8 @@ pub struct Registration {
     pub network_grid: Geometry,
     /// Fixed world to moving world (RAS mm), before the network.
     pub linear: Matrix4<f64>,
+    /// What `linear` was found from; the same where it was not searched for.
+    pub initial: Matrix4<f64>,
     /// Complete pull on the fixed scan's grid, its voxels: places in the fixed world to the moving world.
     pub forward: Arc<DisplacementField>,
     /// The network's part of `forward`, on the same grid: without `linear`.
@@ -97,6 +102,7 @@ pub fn back_to_scans(
     Ok(Registration {
         network_grid: grid.clone(),
         linear: pair.linear,
+        initial: pair.initial,
         forward: Arc::new(lift(&fields.forward, fixed, &to_network, &beside_moving)?),
         deformation: lift(&fields.forward, fixed, &to_network, grid)?,
         inverse: lift(
@@ -128,7 +134,12 @@ impl Registration {
         pull_labels(labels, &self.forward.geometry, &self.end()?)
     }
 
-    /// The transform without the network's part: what comparisons call "before".
+    /// Where the scans were before they were registered.
+    pub fn unregistered(&self) -> [Transform; 1] {
+        [Transform::Affine(self.initial)]
+    }
+
+    /// The transform without the network's part.
     pub fn start(&self) -> [Transform; 1] {
         [Transform::Affine(self.linear)]
     }

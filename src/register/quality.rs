@@ -21,10 +21,13 @@ pub struct Measures {
     pub mse: f64,
 }
 
-/// Measures before (after the linear part alone) and after, and the regularity of the deformation.
+/// Measures of the three states of a registration, and the regularity of the deformation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Quality {
+    /// Where the scans were: by their headers, or by the start that was asked for.
     pub before: Measures,
+    /// After the linear part alone.
+    pub linear: Measures,
     pub after: Measures,
     /// Labels that the Dice is a mean of.
     pub structures: usize,
@@ -103,8 +106,19 @@ pub fn assess(
         })
     };
     let folds = folding(&registration.deformation, None)?;
+    let linear = measures(&moving, labels.as_ref().map(|l| &l[0]))?;
+    let before = if registration.initial == registration.linear {
+        linear
+    } else {
+        let initial = registration.unregistered();
+        let labels = pair
+            .labels
+            .map(|(_, labels)| pull_labels(labels, grid, &initial));
+        measures(&image(&initial)?, labels.transpose()?.as_ref())?
+    };
     let quality = Quality {
-        before: measures(&moving, labels.as_ref().map(|l| &l[0]))?,
+        before,
+        linear,
         after: measures(&moved, labels.as_ref().map(|l| &l[1]))?,
         structures,
         folded_voxels: folds.folded,

@@ -125,6 +125,22 @@ impl Geometry {
         self.affine.spacing()
     }
 
+    /// The grid of another voxel size (mm) that covers the same box about the same centre; the third of a 2-D grid stays.
+    pub fn respaced(&self, spacing: [f64; 3]) -> Self {
+        let old = self.spacing();
+        let (mut shape, mut linear) = (self.shape, self.affine.linear());
+        for axis in 0..self.dimension.axes() {
+            let ratio = spacing[axis] / old[axis];
+            shape[axis] = ((self.shape[axis] as f64 / ratio).round() as usize).max(1);
+            let mut column = linear.column_mut(axis);
+            column *= ratio;
+        }
+        let centre = |shape: [usize; 3]| Vector3::from(shape.map(|n| (n as f64 - 1.0) / 2.0));
+        let middle = self.affine.to_world(VoxelPoint(centre(self.shape))).0;
+        let affine = Affine::from_parts(linear, middle - linear * centre(shape));
+        Self::new(shape, self.dimension, affine)
+    }
+
     /// The grid as tensors see it, `[depth, height, width]`: `(i, j, k)` in 3-D, `(1, i, j)` in 2-D.
     ///
     /// Both orders describe the same row-major memory.

@@ -81,6 +81,7 @@ fn pair(
             geometry: geometry.clone(),
         },
         linear: Matrix4::identity(),
+        initial: Matrix4::identity(),
     };
     let started = Instant::now();
     let fields = registrar.predict(&images)?.fields;

@@ -1,0 +1,108 @@
+//! Gradients against finite differences.
+
+use nalgebra::{Matrix4, Translation3, Vector3};
+use ndarray::Array3;
+
+use super::Objective;
+use crate::linear::phantom::{grid, map, painted};
+use crate::linear::pyramid::{Level, levels, sizes};
+use crate::linear::{Masked, Similarity};
+use crate::volume::{Dimension, LabelMap};
+
+const ALL: [Similarity; 5] = [
+    Similarity::Ncc,
+    Similarity::Lncc,
+    Similarity::Mse,
+    Similarity::Mi,
+    Similarity::Mind,
+];
+
+/// The finest of the levels with voxels of about 5 mm.
+fn level(masked: Masked, most: usize) -> Level {
+    let grid = &masked.image.geometry;
+    levels(masked, &sizes(grid, grid, most))
+        .unwrap()
+        .pop()
+        .unwrap()
+}
+
+fn check(dimension: Dimension, masked: bool) {
+    let most = if dimension == Dimension::Two {
+        900
+    } else {
+        20_000
+    };
+    let fixed_grid = grid(dimension, [2.0, 2.5, 4.0], [3.0, -2.0, 1.0]);
+    let moving_grid = grid(dimension, [3.0, 2.0, 2.5], [-2.0, 4.0, 1.0]);
+    let fixed = painted(&fixed_grid, &Matrix4::identity(), |v| v);
+    let moving = painted(
+        &moving_grid,
+        &map([0.0; 3], [1.0; 3], 0.0, [1.0, 2.0, 0.0]),
+        |v| v * (1.6 - v),
+    );
+    let mask = |grid: &crate::volume::Geometry| LabelMap {
+        data: Array3::from_shape_fn(grid.shape, |(i, j, _)| i32::from(i > 9 && j > 7)),
+        geometry: grid.clone(),
+    };
+    let masks = [&fixed_grid, &moving_grid].map(mask);
+    let chosen = |n: usize| masked.then_some(&masks[n]);
+    let fixed_level = level(
+        Masked {
+            image: &fixed,
+            mask: chosen(0),
+        },
+        most,
+    );
+    let moving_level = level(
+        Masked {
+            image: &moving,
+            mask: chosen(1),
+        },
+        most,
+    );
+    let centre = Vector3::new(1.0, 2.0, 0.5);
+    // Some of the samples leave the moving image.
+    let start = map([0.0, 0.0, 0.12], [1.05, 0.97, 1.0], 0.04, [9.0, -6.0, 0.3])
+        * Translation3::from(centre).to_homogeneous();
+    for similarity in ALL {
+        let objective =
+            Objective::new(similarity, &fixed_level, chosen(0), &moving_level, centre).unwrap();
+        let described = objective.describe(&start);
+        let value = |m: &Matrix4<f64>| objective.evaluate(described.as_ref(), m).unwrap().0;
+        let (_, gradient) = objective.evaluate(described.as_ref(), &start).unwrap();
+        let largest = gradient
+            .as_flattened()
+            .iter()
+            .fold(0.0_f64, |a, b| a.max(b.abs()));
+        for row in 0..dimension.axes() {
+            for column in 0..4 {
+                // Both move samples by about as much.
+                let step = if column < 3 { 2e-5 } else { 1e-3 };
+                let [mut low, mut high] = [start; 2];
+                low[(row, column)] -= step;
+                high[(row, column)] += step;
+                let expected = (value(&high) - value(&low)) / (2.0 * step);
+                let found = gradient[row][column];
+                // Slopes jump between voxels, and windows are summed in float32.
+                let allowed =
+                    0.02 * expected.abs() + 3e-3 * largest * if column < 3 { 1.0 } else { 0.05 };
+                assert!(
+                    (found - expected).abs() < allowed,
+                    "{similarity:?} {dimension:?} [{row}, {column}]: {found} against {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_volumes_are_those_of_finite_differences() {
+    check(Dimension::Three, false);
+    check(Dimension::Three, true);
+}
+
+#[test]
+fn gradients_of_slices_are_those_of_finite_differences() {
+    check(Dimension::Two, false);
+    check(Dimension::Two, true);
+}

@@ -1,0 +1,238 @@
+//! From many starts on the coarsest level to one result on the finest.
+
+use nalgebra::{Matrix3, Matrix4, Translation3, Vector3};
+use rayon::prelude::*;
+
+use super::bfgs::Limits;
+use super::moments::{Moments, middle};
+use super::objective::Objective;
+use super::pose::{Frame, Pose};
+use super::pyramid::{Level, levels, sizes};
+use super::similarity::Similarity;
+use super::starts::Sides;
+use super::{Found, Freedom, Masked, Settings};
+use crate::error::{Error, Result};
+use crate::volume::Dimension;
+use crate::volume::resample::place;
+
+/// Degrees between the rotations tried, at most.
+fn stride(dimension: Dimension) -> f64 {
+    match dimension {
+        Dimension::Two => 10.0,
+        Dimension::Three => 20.0,
+    }
+}
+
+/// Candidates refined on the coarsest level, besides the plain starts.
+const REFINED: usize = 12;
+
+/// Candidates kept for each level, from the coarsest.
+const KEPT: [usize; 2] = [4, 2];
+
+/// Evaluations of one refinement at most.
+const EVALUATIONS: usize = 60;
+
+/// Zooms along the principal directions of a believable result, relative to its start.
+const ZOOMS: [f64; 2] = [0.4, 2.5];
+
+/// Voxels of the finest level of the fixed image at most: samples need few, windows and descriptors look at all.
+fn most_voxels(similarity: Similarity) -> usize {
+    match similarity {
+        Similarity::Ncc | Similarity::Mse | Similarity::Mi => 800_000,
+        Similarity::Lncc | Similarity::Mind => 200_000,
+    }
+}
+
+/// A map from millimetres about the centre of the fixed image to the moving world, and its energy.
+type Candidate = (Matrix4<f64>, f64);
+
+/// The linear map from the fixed to the moving world under which the images are most alike.
+///
+/// # Errors
+/// Images that have nothing in common under any start; an image without a finite voxel, or without mass where its mask
+/// holds.
+pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Found> {
+    let grids = [&fixed.image.geometry, &moving.image.geometry];
+    let sizes = sizes(grids[0], grids[1], most_voxels(settings.similarity));
+    let [fixed_levels, moving_levels] = [fixed, moving].map(|masked| levels(masked, &sizes));
+    let (fixed_levels, moving_levels) = (fixed_levels?, moving_levels?);
+    let coarsest = [&fixed_levels[0], &moving_levels[0]];
+    let centre =
+        Moments::new(coarsest[0]).map_or_else(|| middle(coarsest[0]), |moments| moments.centre);
+    let objective = |similarity, level: usize| {
+        Objective::new(
+            similarity,
+            &fixed_levels[level],
+            fixed.mask,
+            &moving_levels[level],
+            centre,
+        )
+    };
+    let afar = objective(settings.similarity.afar(), 0)?;
+    let frame = Frame::new(grids[0], afar.radius());
+    let sides = Sides {
+        frame: &frame,
+        grids,
+        levels: coarsest,
+    };
+    let starts = settings.start.matrices(&sides)?;
+    let to_world = Translation3::from(centre).to_homogeneous();
+    let plain: Vec<Matrix4<f64>> = starts.iter().map(|start| start * to_world).collect();
+    let mut search = Search {
+        frame,
+        size: sizes[0],
+    };
+    let mut found = search.coarse(&afar, &plain, settings);
+    for (level, &size) in sizes.iter().enumerate() {
+        search.size = size;
+        found.truncate(KEPT.get(level).copied().unwrap_or(1));
+        found = if level == 0 && sizes.len() > 1 {
+            search.refined(&afar, &found, settings.freedom)
+        } else {
+            search.refined(
+                &objective(settings.similarity, level)?,
+                &found,
+                settings.freedom,
+            )
+        };
+    }
+    let (matrix, energy) = found.first().ok_or_else(|| {
+        Error::invalid("the images have too little in common to be registered linearly; give a start by --init, or use --linear none")
+    })?;
+    Ok(Found {
+        matrix: matrix * Translation3::from(-centre).to_homogeneous(),
+        initial: starts[0],
+        value: -energy,
+    })
+}
+
+struct Search {
+    frame: Frame,
+    /// Voxel size of the level, mm.
+    size: f64,
+}
+
+impl Search {
+    /// The best of all starts and rotations, refined without shears.
+    fn coarse(
+        &self,
+        objective: &Objective,
+        plain: &[Matrix4<f64>],
+        settings: &Settings,
+    ) -> Vec<Candidate> {
+        let mut bases = plain.to_vec();
+        if settings.flip {
+            let mirror = self.frame.mirror().to_homogeneous();
+            bases.extend(plain.iter().map(|start| start * mirror));
+        }
+        let search = match settings.freedom {
+            Freedom::None => 0.0,
+            _ => settings.search,
+        };
+        let turns = rotations(&self.frame, search);
+        let turned: Vec<Matrix4<f64>> = bases
+            .iter()
+            .flat_map(|base| turns.iter().map(move |turn| base * turn.to_homogeneous()))
+            .collect();
+        let compared = turned
+            .par_iter()
+            .filter_map(|matrix| Some((*matrix, objective.energy(matrix)?)));
+        let mut compared: Vec<Candidate> = compared.collect();
+        sort(&mut compared);
+        let mut chosen: Vec<Candidate> = bases
+            .iter()
+            .filter_map(|base| Some((*base, objective.energy(base)?)))
+            .collect();
+        chosen.extend(compared.into_iter().take(REFINED));
+        let freedom = match settings.freedom {
+            Freedom::None | Freedom::Rigid => settings.freedom,
+            Freedom::Similarity | Freedom::Affine => Freedom::Similarity,
+        };
+        self.refined(objective, &chosen, freedom)
+    }
+
+    /// Every candidate refined; the best first, those that came to the same place only once.
+    fn refined(
+        &self,
+        objective: &Objective,
+        candidates: &[Candidate],
+        freedom: Freedom,
+    ) -> Vec<Candidate> {
+        let refined = candidates
+            .par_iter()
+            .filter_map(|(start, _)| self.refine(objective, *start, freedom));
+        let mut refined: Vec<Candidate> = refined.collect();
+        sort(&mut refined);
+        let mut distinct: Vec<Candidate> = Vec::new();
+        for candidate in refined {
+            if distinct
+                .iter()
+                .all(|other| self.apart(&other.0, &candidate.0) > self.size / 2.0)
+            {
+                distinct.push(candidate);
+            }
+        }
+        distinct
+    }
+
+    /// With the freedom asked for, or less where that leads to an incredible map.
+    fn refine(
+        &self,
+        objective: &Objective,
+        start: Matrix4<f64>,
+        freedom: Freedom,
+    ) -> Option<Candidate> {
+        let limits = Limits {
+            step: self.size,
+            least_step: 0.01 * self.size,
+            evaluations: EVALUATIONS,
+        };
+        let with = |freedom| {
+            objective.refine(|start| Pose::new(self.frame, freedom, start), start, limits)
+        };
+        let credible = |found: &Candidate| credible(&start, &found.0);
+        with(freedom)
+            .filter(credible)
+            .or_else(|| with(Freedom::Rigid).filter(credible))
+    }
+
+    /// How far apart two maps bring places at the radius of the image, mm.
+    fn apart(&self, a: &Matrix4<f64>, b: &Matrix4<f64>) -> f64 {
+        let probes = (0..3).flat_map(|axis| [-1.0, 1.0].map(|side| self.frame.probe(axis) * side));
+        let distances = probes.map(|probe| (place(a, probe) - place(b, probe)).norm());
+        distances.fold(0.0, f64::max)
+    }
+}
+
+/// Least energy first; candidates of the same energy keep their order.
+fn sort(candidates: &mut [Candidate]) {
+    candidates.sort_by(|a, b| a.1.total_cmp(&b.1));
+}
+
+/// Whether no direction is stretched or squeezed beyond belief.
+fn credible(start: &Matrix4<f64>, end: &Matrix4<f64>) -> bool {
+    let [start, end] = [start, end].map(|m| m.fixed_view::<3, 3>(0, 0).into_owned());
+    let Some(back) = start.try_inverse() else {
+        return false;
+    };
+    let zooms = (back * end).singular_values();
+    zooms.min() >= ZOOMS[0] && zooms.max() <= ZOOMS[1]
+}
+
+/// Rotations up to `search` degrees, on a grid of rotation vectors.
+fn rotations(frame: &Frame, search: f64) -> Vec<Matrix3<f64>> {
+    let steps = (search / stride(frame.dimension)).ceil() as i32;
+    let stride = search.to_radians() / f64::from(steps.max(1));
+    let tilts = match frame.dimension {
+        Dimension::Two => 0..=0,
+        Dimension::Three => -steps..=steps,
+    };
+    let vectors = tilts.clone().flat_map(|x| {
+        let tilts = tilts.clone();
+        tilts.flat_map(move |y| (-steps..=steps).map(move |z| Vector3::new(x, y, z).map(f64::from)))
+    });
+    vectors
+        .filter(|vector| vector.norm() <= f64::from(steps) + 1e-9)
+        .map(|vector| frame.rotation(vector * stride))
+        .collect()
+}

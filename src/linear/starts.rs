@@ -1,0 +1,111 @@
+//! Where a linear registration starts.
+
+use nalgebra::{Matrix3, Matrix4, Translation3, Vector3};
+
+use super::moments::{Moments, between, middle};
+use super::pose::Frame;
+use super::pyramid::Level;
+use crate::error::{Error, Result};
+use crate::volume::Geometry;
+use crate::volume::resample::place;
+
+/// The first guess of a linear map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Start {
+    /// The headers, the centres of the grids and the centres of mass are tried; without `headers`, whose directions and
+    /// positions then mean nothing, centres with voxel axis on voxel axis.
+    Auto { headers: bool },
+    /// Both images where their headers say.
+    Header,
+    /// The voxel in the centre of one grid on that of the other, voxel axis on voxel axis.
+    Centre,
+    /// Centre of mass on centre of mass.
+    Mass,
+    /// Centres of mass and principal axes; of the four ways that these can meet the best is taken.
+    Moments,
+    /// From the fixed world to the moving world.
+    Given(Matrix4<f64>),
+}
+
+/// What starts are made of.
+pub(super) struct Sides<'a> {
+    pub frame: &'a Frame,
+    /// The grids of the images as they are.
+    pub grids: [&'a Geometry; 2],
+    /// The coarsest levels of fixed and moving image.
+    pub levels: [&'a Level; 2],
+}
+
+impl Start {
+    /// The maps from fixed to moving world to compare; the first is what the start plainly means.
+    ///
+    /// # Errors
+    /// Centres of mass of an image without mass where it counts, a grid whose affine has no inverse.
+    pub(super) fn matrices(&self, sides: &Sides) -> Result<Vec<Matrix4<f64>>> {
+        let [fixed, moving] = sides.levels;
+        let header = Matrix4::identity();
+        Ok(match self {
+            Self::Auto { headers: true } => vec![
+                header,
+                meeting(&header, middle(fixed), middle(moving)),
+                sides.masses(&header)?,
+            ],
+            Self::Auto { headers: false } => {
+                let centre = sides.centre()?;
+                vec![centre, sides.masses(&centre)?]
+            }
+            Self::Header => vec![header],
+            Self::Centre => vec![sides.centre()?],
+            Self::Mass => vec![sides.masses(&header)?],
+            Self::Moments => sides.moments()?,
+            Self::Given(matrix) => vec![*matrix, sides.masses(matrix)?],
+        })
+    }
+}
+
+impl Sides<'_> {
+    /// Voxel centres as `register` without a linear stage has them meet: both grids padded about their centre to one
+    /// size, halves rounded down.
+    fn centre(&self) -> Result<Matrix4<f64>> {
+        let [fixed, moving] = self.grids;
+        let shift = Vector3::from_fn(|axis, _| {
+            let [f, m] = [fixed, moving].map(|grid| grid.shape[axis]);
+            let before = |n: usize| ((f.max(m) - n) / 2) as f64;
+            before(f) - before(m)
+        });
+        let inverse = fixed.affine.inverse();
+        let inverse =
+            inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))?;
+        Ok(moving.affine.0 * Translation3::from(shift).to_homogeneous() * inverse)
+    }
+
+    /// `matrix`, moved so that the centres of mass meet.
+    fn masses(&self, matrix: &Matrix4<f64>) -> Result<Matrix4<f64>> {
+        let [fixed, moving] = self.both_moments()?;
+        Ok(meeting(matrix, fixed.centre, moving.centre))
+    }
+
+    /// Principal axes on principal axes, the smallest rotation first.
+    fn moments(&self) -> Result<Vec<Matrix4<f64>>> {
+        let [fixed, moving] = self.both_moments()?;
+        let mut turns: Vec<Matrix3<f64>> = between(&fixed, &moving).to_vec();
+        turns.retain(|turn| self.frame.keeps_plane(turn));
+        turns.sort_by(|a, b| b.trace().total_cmp(&a.trace()));
+        let meet =
+            |turn: Matrix3<f64>| meeting(&turn.to_homogeneous(), fixed.centre, moving.centre);
+        Ok(turns.into_iter().map(meet).collect())
+    }
+
+    fn both_moments(&self) -> Result<[Moments; 2]> {
+        let [fixed, moving] = self.levels.map(Moments::new);
+        fixed.zip(moving).map(|(f, m)| [f, m]).ok_or_else(|| {
+            Error::invalid("an image has no intensities above its minimum where its mask holds; check image and mask")
+        })
+    }
+}
+
+/// `matrix` with another translation: it takes `from` to `to`.
+fn meeting(matrix: &Matrix4<f64>, from: Vector3<f64>, to: Vector3<f64>) -> Matrix4<f64> {
+    let shift = to - place(matrix, from);
+    Translation3::from(shift).to_homogeneous() * matrix
+}
