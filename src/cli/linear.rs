@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use serde_json::{Value, json};
 
+use super::registrar::Stages;
 use crate::dataset::Align;
 use crate::linear::{Freedom, Settings, Similarity, Start};
 use crate::volume::{Dimension, read_affine};
@@ -12,17 +13,19 @@ use crate::volume::{Dimension, read_affine};
 /// The linear stage.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LinearArgs {
-    /// Linear registration before the network: none, rigid, similarity, affine
-    #[arg(long, value_name = "MAP", value_enum, default_value_t)]
-    pub linear: Linear,
+    /// Linear registration before the network: none, rigid, similarity, affine [default: affine; eval: as the model was
+    /// trained]
+    #[arg(long, value_name = "MAP", value_enum)]
+    pub linear: Option<Linear>,
     /// Where it starts: header, centre (voxel centre on voxel centre), mass (centres of mass), moments (principal axes),
     /// FILE (.mat, .tfm, .txt, .lta), auto (headers, centres and masses are compared), or none (headers, and no linear
     /// registration) [default: auto; for models trained with align = "centre": centre and mass]
     #[arg(long, value_name = "START", value_parser = parse_init)]
     pub init: Option<Init>,
-    /// What the linear registration maximises: mi (any contrast), ncc, lncc, mse, mind
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    pub metric: Metric,
+    /// What makes the images alike: mi or mind (any contrast), lncc, ncc (one contrast), mse (one scanner)
+    /// [default: mi for the linear registration, lncc for the optimisation]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub metric: Option<Metric>,
     /// Rotations up to this many degrees from the start are tried
     #[arg(long, value_name = "DEG", default_value_t = 60.0, value_parser = parse_degrees)]
     pub search: f64,
@@ -32,7 +35,7 @@ pub struct LinearArgs {
 }
 
 /// What the linear map may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Linear {
     /// No linear registration: images meet as they start
     None,
@@ -41,12 +44,11 @@ pub enum Linear {
     /// And one zoom
     Similarity,
     /// And zooms and shears of all axes
-    #[default]
     Affine,
 }
 
 /// What makes images alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Metric {
     /// Global correlation: images of one contrast
     Ncc,
@@ -55,7 +57,6 @@ pub enum Metric {
     /// Mean squared difference: same scanner and protocol
     Mse,
     /// Mutual information: any contrast
-    #[default]
     Mi,
     /// Self-similarity context: any contrast
     Mind,
@@ -111,17 +112,25 @@ impl LinearArgs {
     ///
     /// # Errors
     /// A file that cannot be read or holds a singular matrix; mirrored volumes.
-    pub fn meeting(&self, align: Align, dimension: Dimension) -> anyhow::Result<Meeting> {
+    pub fn meeting(
+        &self,
+        align: Align,
+        dimension: Dimension,
+        stages: Stages,
+    ) -> anyhow::Result<Meeting> {
         ensure!(
             !self.allow_flip || dimension == Dimension::Two,
             "--allow-flip is for 2-D images; these are 3-D, and no volume is mirrored in its scanner"
         );
         let init = self.init.clone().unwrap_or(Init::Auto);
-        let freedom = match self.linear {
-            Linear::None => Freedom::None,
-            Linear::Rigid => Freedom::Rigid,
-            Linear::Similarity => Freedom::Similarity,
-            Linear::Affine => Freedom::Affine,
+        let freedom = match (self.linear, stages, align) {
+            (Some(Linear::None), ..) => Freedom::None,
+            (Some(Linear::Rigid), ..) => Freedom::Rigid,
+            (Some(Linear::Similarity), ..) => Freedom::Similarity,
+            (Some(Linear::Affine), ..) | (None, Stages::All, _) | (None, _, Align::Affine) => {
+                Freedom::Affine
+            }
+            (None, Stages::Network, Align::Header | Align::Centre) => Freedom::None,
         };
         let start = match (init, freedom, align) {
             (Init::None, ..) | (Init::Header, Freedom::None, _) => return Ok(Meeting::Header),
@@ -139,23 +148,28 @@ impl LinearArgs {
         };
         Ok(Meeting::Linear(Settings {
             freedom,
-            similarity: self.metric.similarity(),
+            similarity: self.similarity().unwrap_or(Similarity::Mi),
             start,
             search: self.search,
             flip: self.allow_flip,
         }))
     }
 
+    /// What makes images alike, where the command line says it.
+    pub fn similarity(&self) -> Option<Similarity> {
+        self.metric.map(Metric::similarity)
+    }
+
     /// The options for `run.json`.
     pub fn record(&self) -> Value {
-        let similarity = self.metric.similarity();
+        let name = |linear: Linear| format!("{linear:?}").to_lowercase();
         let init = match &self.init {
             Some(Init::File(path)) => path.display().to_string(),
             Some(init) => format!("{init:?}").to_lowercase(),
             None => "auto".into(),
         };
         json!({
-            "linear": format!("{:?}", self.linear).to_lowercase(), "init": init, "metric": similarity,
+            "linear": self.linear.map(name), "init": init, "metric": self.similarity(),
             "search_degrees": self.search, "allow_flip": self.allow_flip,
         })
     }

@@ -10,6 +10,7 @@ mod linear;
 mod points;
 mod progress;
 mod record;
+mod refine;
 mod register;
 mod registrar;
 mod scan;

@@ -1,10 +1,5 @@
 //! How a command line has the transform of a pair optimised.
 
-use std::io::IsTerminal;
-
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::Common;
 use crate::linear::Similarity;
 use crate::model::TransformKind;
 use crate::register::RefineSettings;
@@ -13,7 +8,7 @@ use crate::register::RefineSettings;
 #[derive(Debug, Clone, clap::Args)]
 pub struct RefineArgs {
     /// Steps of optimisation on the pair itself, at each resolution (half as many at the finest); 0 leaves the network's
-    /// transform as it is
+    /// transform as it is [default: 60; eval: 0]
     #[arg(long, value_name = "STEPS")]
     pub refine: Option<usize>,
     /// Do without the network: optimise from the linear registration
@@ -62,13 +57,4 @@ impl RefineArgs {
             symmetric: !self.one_sided,
         })
     }
-}
-
-/// A bar for the steps of an optimisation; nothing where nobody watches.
-pub fn steps_bar(common: &Common) -> ProgressBar {
-    if common.quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("refining {bar:40} {pos}/{len} steps, {eta} left");
-    ProgressBar::new(0).with_style(style.expect("the template is well formed"))
 }

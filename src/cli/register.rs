@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::record;
-use super::registrar::{ModelArgs, Registrar};
+use super::registrar::{ModelArgs, Registrar, Stages};
 use super::scan::ScanFile;
 use crate::dataset::stem;
 use crate::eval::peak_memory_bytes;
@@ -123,11 +123,16 @@ pub fn run(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
     let dtype = output_type(args.dtype, moving)?;
     common.say(format!("fixed    {}", inputs.fixed.describe()));
     common.say(format!("moving   {}", inputs.moving.describe()));
-    let registrar = Registrar::new(&args.model, inputs.fixed.geometry().dimension, common)?;
+    let registrar = Registrar::new(
+        &args.model,
+        inputs.fixed.geometry().dimension,
+        Stages::All,
+        common,
+    )?;
     common.say(format!("model    {}", registrar.describe()));
     let read = started.elapsed().as_secs_f64();
 
-    let (registration, registering) = registrar.register(&inputs.fixed, &inputs.moving)?;
+    let (registration, registering) = registrar.register(&inputs.fixed, &inputs.moving, common)?;
     let judged = assess(&registration, inputs.assessed(), registrar.normaliser())?;
     let quality = &judged.quality;
 

@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::linear::{LinearArgs, Meeting};
+use super::progress::Progress;
+use super::refine::RefineArgs;
 use super::scan::ScanFile;
 use crate::dataset::Preprocessing;
 use crate::device;
 use crate::error::Error;
 use crate::model::{Model, ModelCard, WeightsFile, builtin};
 use crate::register::{
-    Alignment, NetworkFields, NetworkPair, Registration, align, back_to_scans, network_bytes,
-    predict, prepare, preprocessing,
+    Alignment, NetworkPair, Predicted, RefineSettings, Registration, Scan, align, back_to_scans,
+    network_bytes, optimise, predict, prepare, preprocessing, unmoved,
 };
 use crate::volume::intensity::{Mask, Normalisation, Normaliser};
 use crate::volume::{Dimension, Geometry};
@@ -35,6 +37,8 @@ pub struct ModelArgs {
     pub spacing: Option<Vec<f64>>,
     #[command(flatten)]
     pub linear: LinearArgs,
+    #[command(flatten)]
+    pub refine: RefineArgs,
 }
 
 fn parse_size(text: &str) -> Result<f64, String> {
@@ -65,13 +69,28 @@ fn parse_normalisation(text: &str) -> Result<Normalisation, String> {
     }
 }
 
-/// A model on its device, with the preprocessing and alignment to use.
+/// What is done beside the network where the command line does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stages {
+    /// The linear registration before it and the optimisation after it.
+    All,
+    /// Nothing: the model is to be judged.
+    Network,
+}
+
+/// Steps of the optimisation at each level.
+const STEPS: usize = 60;
+
+/// A model on its device, with all that is done before and after it.
 pub struct Registrar {
     model: Model,
     card: ModelCard,
     preprocessing: Preprocessing,
     meeting: Meeting,
     linear: LinearArgs,
+    /// Whether the network says anything.
+    network: bool,
+    refine: Option<RefineSettings>,
     device: Device,
     /// The file's path, or what else it is.
     source: String,
@@ -80,7 +99,12 @@ pub struct Registrar {
 impl Registrar {
     /// # Errors
     /// A weights file that cannot be used, a model for images of the other dimension, a device that is not there.
-    pub fn new(args: &ModelArgs, dimension: Dimension, common: &Common) -> anyhow::Result<Self> {
+    pub fn new(
+        args: &ModelArgs,
+        dimension: Dimension,
+        stages: Stages,
+        common: &Common,
+    ) -> anyhow::Result<Self> {
         let axes = dimension.axes();
         let (weights, source) = match &args.model {
             Some(path) => (WeightsFile::read(path)?, path.display().to_string()),
@@ -97,6 +121,10 @@ impl Registrar {
             "{source}: a model for {found}-D images, but these are {axes}-D; choose another by --model, or leave it out"
         );
         let device = common.device()?;
+        let steps = match stages {
+            Stages::All => STEPS,
+            Stages::Network => 0,
+        };
         let mut preprocessing = preprocessing(&card, args.normalize.as_ref())?;
         if let Some(spacing) = &args.spacing {
             let sizes = match spacing[..] {
@@ -113,8 +141,10 @@ impl Registrar {
         Ok(Self {
             model: weights.model(&device).with_context(|| source.clone())?,
             preprocessing,
-            meeting: args.linear.meeting(card.align, dimension)?,
+            meeting: args.linear.meeting(card.align, dimension, stages)?,
             linear: args.linear.clone(),
+            network: !args.refine.no_network,
+            refine: args.refine.settings(steps, args.linear.similarity()),
             card,
             device,
             source,
@@ -129,26 +159,48 @@ impl Registrar {
         &self,
         fixed: &ScanFile,
         moving: &ScanFile,
+        common: &Common,
     ) -> crate::error::Result<(Registration, f64)> {
         let started = Instant::now();
-        self.check_memory([fixed.geometry(), moving.geometry()])?;
-        let factor = self.model.config().size_factor();
-        let (fixed_scan, moving_scan) = (fixed.scan(), moving.scan());
+        let scans = [fixed.scan(), moving.scan()];
         let alignment = match &self.meeting {
             Meeting::Header => Alignment::Header,
             Meeting::Centre => Alignment::Centre,
-            Meeting::Linear(settings) => align(fixed_scan, moving_scan, settings)?,
+            Meeting::Linear(settings) => align(scans[0], scans[1], settings)?,
         };
-        let pair = prepare(
-            fixed_scan,
-            moving_scan,
-            &self.preprocessing,
-            alignment,
-            factor,
-        )?;
-        let fields = self.predict(&pair)?;
+        let predicted = match self.network {
+            true => Some(self.network_stage(scans, alignment)?),
+            false => None,
+        };
+        let (pair, fields) = match (&self.refine, predicted) {
+            (None, Some((pair, predicted))) => (pair, predicted.fields),
+            (None, None) => unmoved(scans, alignment)?,
+            (Some(settings), predicted) => {
+                let start = predicted.map(|(_, predicted)| predicted.start);
+                let mut progress: Option<Progress> = None;
+                let mut done = |taken: usize, all: usize| {
+                    let new = || Progress::new(common, "step", all as u64, 0);
+                    progress
+                        .get_or_insert_with(new)
+                        .advance(taken as u64, "refining");
+                };
+                optimise(scans, alignment, start.as_ref(), settings, &mut done)?
+            }
+        };
         let registration = back_to_scans(&pair, &fields, fixed.geometry(), moving.geometry())?;
         Ok((registration, started.elapsed().as_secs_f64()))
+    }
+
+    fn network_stage(
+        &self,
+        [fixed, moving]: [Scan; 2],
+        alignment: Alignment,
+    ) -> crate::error::Result<(NetworkPair, Predicted)> {
+        self.check_memory([&fixed.image.geometry, &moving.image.geometry])?;
+        let factor = self.model.config().size_factor();
+        let pair = prepare(fixed, moving, &self.preprocessing, alignment, factor)?;
+        let predicted = self.predict(&pair)?;
+        Ok((pair, predicted))
     }
 
     /// A network that does not fit would be killed by the system without a word.
@@ -184,7 +236,7 @@ impl Registrar {
     ///
     /// # Errors
     /// A model that predicts numbers that are not finite.
-    pub fn predict(&self, pair: &NetworkPair) -> crate::error::Result<NetworkFields> {
+    pub fn predict(&self, pair: &NetworkPair) -> crate::error::Result<Predicted> {
         predict(&self.model, pair, &self.device)
     }
 
@@ -213,6 +265,9 @@ impl Registrar {
 
     /// Alignment and preprocessing for `run.json`.
     pub fn settings(&self) -> Value {
-        json!({ "alignment": self.linear.record(), "preprocessing": self.preprocessing })
+        json!({
+            "alignment": self.linear.record(), "network": self.network, "preprocessing": self.preprocessing,
+            "refine": self.refine,
+        })
     }
 }

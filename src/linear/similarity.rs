@@ -19,6 +19,9 @@ pub enum Similarity {
 }
 
 impl Similarity {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Ncc, Self::Lncc, Self::Mse, Self::Mi, Self::Mind];
+
     /// The one that compares starts far from each other: windows and descriptors see only what is near.
     pub(super) fn afar(self) -> Self {
         match self {

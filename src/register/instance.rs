@@ -1,5 +1,7 @@
 //! The stage of instance optimisation: a pair of scans on the fixed scan's own grid.
 
+use ndarray::{Array3, Array4};
+
 use super::prepare::{Alignment, NetworkPair, Scan, prepare};
 use super::refine::{RefinePair, RefineSettings, refine};
 use super::{NetworkFields, Start};
@@ -7,29 +9,20 @@ use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
 use crate::volume::intensity::Normalisation;
 use crate::volume::resample::{Interpolation, Outside, image_to};
-use crate::volume::{Affine, Geometry, Image};
+use crate::volume::{Affine, DisplacementField, Geometry, Image};
 
 /// Optimises the transform of two scans that `alignment` brings together; the pair that was optimised, and its fields.
 ///
 /// # Errors
 /// Those of [`prepare`] and of [`refine`].
 pub fn optimise(
-    fixed: Scan,
-    moving: Scan,
+    [fixed, moving]: [Scan; 2],
     alignment: Alignment,
     start: Option<&Start>,
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<(NetworkPair, NetworkFields)> {
-    let as_stored = Preprocessing {
-        slice: None,
-        orientation: None,
-        spacing: None,
-        crop_foreground: None,
-        // All measures of likeness but the correlations ask for intensities from 0 to 1.
-        normaliser: Normalisation::default().prepare()?,
-    };
-    let pair = prepare(fixed, moving, &as_stored, alignment, [1; 3])?;
+    let pair = on_fixed_grid([fixed, moving], alignment)?;
     let weights = weights(fixed, moving, &pair)?;
     let images = RefinePair {
         fixed: &pair.fixed,
@@ -38,6 +31,37 @@ pub fn optimise(
     };
     let fields = refine(&images, start, settings, done)?;
     Ok((pair, fields))
+}
+
+/// The transform that is nothing but `alignment`, on the fixed scan's grid.
+///
+/// # Errors
+/// Those of [`prepare`].
+pub fn unmoved(scans: [Scan; 2], alignment: Alignment) -> Result<(NetworkPair, NetworkFields)> {
+    let pair = on_fixed_grid(scans, alignment)?;
+    let [i, j, k] = pair.grid().shape;
+    let zero = DisplacementField {
+        data: Array4::zeros((pair.grid().dimension.axes(), i, j, k)),
+        geometry: pair.grid().clone(),
+    };
+    let fields = NetworkFields {
+        forward: zero.clone(),
+        inverse: zero,
+    };
+    Ok((pair, fields))
+}
+
+/// Both scans as they are stored, the moving one brought to the fixed one's grid.
+fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<NetworkPair> {
+    let as_stored = Preprocessing {
+        slice: None,
+        orientation: None,
+        spacing: None,
+        crop_foreground: None,
+        // All measures of likeness but the correlations ask for intensities from 0 to 1.
+        normaliser: Normalisation::default().prepare()?,
+    };
+    prepare(fixed, moving, &as_stored, alignment, [1; 3])
 }
 
 /// How much each voxel of the pair's grid counts, for the fixed and for the moving image: 1 in the part of the world that
@@ -53,7 +77,7 @@ fn weights(fixed: Scan, moving: Scan, pair: &NetworkPair) -> Result<[Image; 2]> 
         let image = &scan.image.geometry;
         let geometry = Geometry::new(image.shape, image.dimension, affine);
         let bring = |value: &dyn Fn([usize; 3]) -> f32| {
-            let data = ndarray::Array3::from_shape_fn(image.shape, |(i, j, k)| value([i, j, k]));
+            let data = Array3::from_shape_fn(image.shape, |(i, j, k)| value([i, j, k]));
             let source = Image {
                 data,
                 geometry: geometry.clone(),

@@ -1,5 +1,6 @@
 //! Registers a pair of scans: the network's view of them ([`prepare`]), its transform ([`predict`]), and the way back to
-//! the scans' own grids ([`back_to_scans`]); before it, the linear stage ([`align`]).
+//! the scans' own grids ([`back_to_scans`]); before it, the linear stage ([`align`]); after it, the optimisation of the
+//! pair itself ([`optimise`]), on the fixed scan's grid in place of the network's.
 //!
 //! ```text
 //! fixed grid --A_F--> fixed world --linear--> moving world --A_M^-1--> moving grid
@@ -16,19 +17,23 @@ mod align;
 mod check;
 mod field;
 mod fill;
+mod instance;
 mod memory;
 mod network;
 mod prepare;
 mod quality;
+mod refine;
 mod result_folder;
 mod transform;
 
 pub use align::align;
 pub use fill::Fill;
+pub use instance::{optimise, unmoved};
 pub use memory::network_bytes;
-pub use network::{NetworkFields, predict};
+pub use network::{NetworkFields, Predicted, predict};
 pub use prepare::{Alignment, NetworkPair, Scan, prepare};
 pub use quality::{Assessed, Assessment, Measures, Quality, assess};
+pub use refine::{RefineSettings, Start};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{Transform, map_point, pull_image, pull_labels};
 

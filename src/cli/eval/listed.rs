@@ -9,7 +9,7 @@ use serde_json::json;
 use super::list::Row;
 use super::{EvalArgs, FieldUnits, Outcome, given, list};
 use crate::cli::Common;
-use crate::cli::registrar::Registrar;
+use crate::cli::registrar::{Registrar, Stages};
 use crate::cli::scan::ScanFile;
 use crate::dataset::corresponding;
 use crate::eval::{Landmarks, Moved, Options, Pair, Protocol, evaluate_pair, peak_memory_bytes};
@@ -118,10 +118,11 @@ fn solve(
                 none => none.insert(Box::new(Registrar::new(
                     &args.model,
                     fixed.geometry().dimension,
+                    Stages::Network,
                     common,
                 )?)),
             };
-            let (registration, seconds) = registrar.register(fixed, moving)?;
+            let (registration, seconds) = registrar.register(fixed, moving, common)?;
             let [complete] = registration.end()?;
             Ok(Solution {
                 linear: registration.linear,

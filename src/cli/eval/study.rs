@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{EvalArgs, Outcome};
 use crate::cli::Common;
-use crate::cli::registrar::Registrar;
+use crate::cli::registrar::{Registrar, Stages};
 use crate::config::{self, RunConfig};
 use crate::dataset::Dataset;
 use crate::eval::{Landmarks, Options, Pair, evaluate_pair, peak_memory_bytes};
@@ -25,7 +25,12 @@ pub fn evaluate(
     let settings: RunConfig = config::load(name, &args.overrides)?;
     let data = settings.data.as_ref();
     let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;
-    let registrar = Registrar::new(&args.model, settings.model.dimension, common)?;
+    let registrar = Registrar::new(
+        &args.model,
+        settings.model.dimension,
+        Stages::Network,
+        common,
+    )?;
     common.say(format!("model    {}", registrar.describe()));
     let dataset = Dataset::load(data, registrar.size_factor())?;
     let pairs = dataset.validation_pairs(args.split, args.count, common.seed.unwrap_or(0));

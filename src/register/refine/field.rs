@@ -24,8 +24,14 @@ pub(super) struct Field {
 
 /// A displacement on the images' grid, with what its gradient needs.
 pub(super) enum Displaced {
-    Velocity { flow: Exponential, sign: f32, onto: Vec<f32> },
-    Displacement { onto: Vec<f32> },
+    Velocity {
+        flow: Exponential,
+        sign: f32,
+        onto: Vec<f32>,
+    },
+    Displacement {
+        onto: Vec<f32>,
+    },
 }
 
 impl Displaced {
@@ -77,9 +83,13 @@ impl Field {
         let Grid { extent, axes, .. } = self.grid;
         let mut velocity = self.values.clone();
         for _ in 0..LOGARITHM {
-            let back = Exponential::new(&velocity, axes, extent, SQUARINGS, -1.0).into_displacement();
+            let back =
+                Exponential::new(&velocity, axes, extent, SQUARINGS, -1.0).into_displacement();
             let left = field::compose(&self.values, &back, axes, extent, Border::Edge);
-            velocity.iter_mut().zip(left).for_each(|(v, left)| *v += left);
+            velocity
+                .iter_mut()
+                .zip(left)
+                .for_each(|(v, left)| *v += left);
         }
         velocity
     }
@@ -147,7 +157,8 @@ impl Field {
         let mut folded = vec![0.0; onto.voxels()];
         for &sign in signs {
             let displaced = self.displaced(sign, onto);
-            let determinants = jacobian::determinant(displaced.displacement(), onto.axes, onto.extent);
+            let determinants =
+                jacobian::determinant(displaced.displacement(), onto.axes, onto.extent);
             for (folded, determinant) in folded.iter_mut().zip(determinants) {
                 // Also where it is not a number.
                 if !(determinant > LEAST_DETERMINANT) {
@@ -186,7 +197,11 @@ mod tests {
 
     #[test]
     fn a_displacement_has_the_velocity_that_makes_it() {
-        let grid = Grid { extent: [9, 10, 11], spacing: [1.0; 3], axes: 3 };
+        let grid = Grid {
+            extent: [9, 10, 11],
+            spacing: [1.0; 3],
+            axes: 3,
+        };
         let coarse = grid.coarser(3.0);
         let mut velocity = Field::zero(TransformKind::Velocity, coarse);
         velocity.values = uniform(1, velocity.values.len(), 0.3);
@@ -198,7 +213,12 @@ mod tests {
         let again = displacement.into_kind(TransformKind::Velocity);
         let after = again.displaced(1.0, &grid).displacement().to_vec();
         let left: Vec<f32> = before.iter().zip(&after).map(|(a, b)| a - b).collect();
-        assert!(length(&left) < 0.02 * length(&before), "{} {}", length(&left), length(&before));
+        assert!(
+            length(&left) < 0.02 * length(&before),
+            "{} {}",
+            length(&left),
+            length(&before)
+        );
     }
 
     #[test]
@@ -208,8 +228,15 @@ mod tests {
             (TransformKind::Displacement, [12, 13, 14], 3),
             (TransformKind::Displacement, [1, 20, 30], 2),
         ] {
-            let grid = Grid { extent, spacing: [1.0; 3], axes };
-            let fine = Grid { extent: extent.map(|n| (2 * n).saturating_sub(1)), ..grid };
+            let grid = Grid {
+                extent,
+                spacing: [1.0; 3],
+                axes,
+            };
+            let fine = Grid {
+                extent: extent.map(|n| (2 * n).saturating_sub(1)),
+                ..grid
+            };
             let mut field = Field::zero(kind, grid);
             // Rough in the first quarter, nothing elsewhere.
             let rough = grid.voxels() / 4;
@@ -223,9 +250,15 @@ mod tests {
                 let determinants = jacobian::determinant(&displacement, axes, fine.extent);
                 assert!(determinants.iter().all(|&d| d > 0.0), "{kind:?} {extent:?}");
             }
-            assert!(field.values.iter().any(|v| v.abs() > 0.05), "something is left");
+            assert!(
+                field.values.iter().any(|v| v.abs() > 0.05),
+                "something is left"
+            );
             let end = &field.values[grid.voxels() - rough / 2..grid.voxels()];
-            assert!(end.iter().all(|v| v.abs() < 1e-3), "far from the folds nothing moves");
+            assert!(
+                end.iter().all(|v| v.abs() < 1e-3),
+                "far from the folds nothing moves"
+            );
         }
     }
 }

@@ -139,9 +139,8 @@ pub(super) fn pyramid(finest: Grid) -> Vec<Grid> {
     for level in 1..MOST {
         let next = finest.coarser(f64::from(1 << level));
         let unchanged = next.extent == levels[levels.len() - 1].extent;
-        let small = |axis: usize| {
-            next.extent[axis] < SMALLEST && next.extent[axis] < finest.extent[axis]
-        };
+        let small =
+            |axis: usize| next.extent[axis] < SMALLEST && next.extent[axis] < finest.extent[axis];
         if unchanged || (0..3).any(small) {
             break;
         }
@@ -157,7 +156,11 @@ mod tests {
 
     fn grid(extent: Extent, spacing: [f64; 3]) -> Grid {
         let axes = if extent[0] == 1 { 2 } else { 3 };
-        Grid { extent, spacing, axes }
+        Grid {
+            extent,
+            spacing,
+            axes,
+        }
     }
 
     #[test]
@@ -186,8 +189,11 @@ mod tests {
         assert_eq!(coarse.extent, [5, 7, 9]);
         let at = |grid: &Grid, slope: [f32; 3]| -> Vec<f32> {
             let [_, h, w] = grid.extent;
-            let value = |c: usize, i: usize| slope[c] * [i / (h * w), i / w % h, i % w][(c + 1) % 3] as f32;
-            (0..3).flat_map(|c| (0..grid.voxels()).map(move |i| value(c, i))).collect()
+            let value =
+                |c: usize, i: usize| slope[c] * [i / (h * w), i / w % h, i % w][(c + 1) % 3] as f32;
+            (0..3)
+                .flat_map(|c| (0..grid.voxels()).map(move |i| value(c, i)))
+                .collect()
         };
         // Voxels double along every axis: so do positions and vectors.
         let found = fine.regrid(&at(&fine, [0.5, -0.25, 1.0]), &coarse);

@@ -144,14 +144,19 @@ fn better_start(
     let zero = Field::zero(settings.kind, level.field_grid());
     let start = Field {
         kind: start.kind,
-        values: field_to(&start.field, &onto.geometry)?.data.into_iter().collect(),
+        values: field_to(&start.field, &onto.geometry)?
+            .data
+            .into_iter()
+            .collect(),
         grid: Grid::of(&onto.geometry),
     };
     let start = start.on(level.field_grid()).into_kind(settings.kind);
     let value = |field: &Field| -> f64 {
         let of = |&sign: &f32| {
             let displaced = field.displaced(sign, &level.grid);
-            level.direction(sign, settings.similarity).value(displaced.displacement())
+            level
+                .direction(sign, settings.similarity)
+                .value(displaced.displacement())
         };
         signs(settings).iter().map(of).sum()
     };

@@ -62,7 +62,17 @@ impl Direction<'_> {
         let (source, c) = (self.source, self.channels);
         let border = Border::Edge;
         let (_, grad) = warp::linear_grad(
-            source, extent, displacement, extent, 1, c, axes, border, &by_moved, false, true,
+            source,
+            extent,
+            displacement,
+            extent,
+            1,
+            c,
+            axes,
+            border,
+            &by_moved,
+            false,
+            true,
         );
         grad.expect("the gradient of the flow was wanted")
     }
@@ -70,7 +80,16 @@ impl Direction<'_> {
     fn moved(&self, displacement: &[f32]) -> Vec<f32> {
         let (extent, axes) = (self.grid.extent, self.grid.axes);
         let border = Border::Edge;
-        warp::linear(self.source, extent, displacement, extent, 1, self.channels, axes, border)
+        warp::linear(
+            self.source,
+            extent,
+            displacement,
+            extent,
+            1,
+            self.channels,
+            axes,
+            border,
+        )
     }
 
     fn gradient_by_moved(&self, moved: &[f32]) -> Vec<f32> {
@@ -83,7 +102,10 @@ impl Direction<'_> {
             Similarity::Mi => match mutual_information(self.target, &self.samples(moved)) {
                 Some((_, by_sample)) => {
                     let total: f64 = self.weight.iter().map(|&w| f64::from(w)).sum();
-                    by_sample.par_iter().map(|[by_value, _]| (-total * by_value) as f32).collect()
+                    by_sample
+                        .par_iter()
+                        .map(|[by_value, _]| (-total * by_value) as f32)
+                        .collect()
                 }
                 None => vec![0.0; moved.len()],
             },
@@ -123,6 +145,7 @@ impl Direction<'_> {
         let sample = |(&value, &weight): (&f32, &f32)| Sample {
             value: f64::from(value),
             slope: [0.0; 3],
+            weight_slope: [0.0; 3],
             weight: f64::from(weight),
         };
         moved.par_iter().zip(self.weight).map(sample).collect()
@@ -211,7 +234,11 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         for (extent, axes) in [([5, 6, 7], 3), ([1, 8, 9], 2)] {
-            let grid = Grid { extent, spacing: [1.0; 3], axes };
+            let grid = Grid {
+                extent,
+                spacing: [1.0; 3],
+                axes,
+            };
             let n = grid.voxels();
             for similarity in Similarity::ALL {
                 let channels = if similarity == Similarity::Mind { 2 } else { 1 };

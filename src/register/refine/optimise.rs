@@ -79,7 +79,9 @@ impl Level {
 /// Descriptors channel by channel, `[channels, extent]`.
 fn described(image: &[f32], grid: &Grid) -> Vec<f32> {
     fn by_channel<const C: usize>(descriptors: &[[f32; C]]) -> Vec<f32> {
-        (0..C).flat_map(|c| descriptors.iter().map(move |d| d[c])).collect()
+        (0..C)
+            .flat_map(|c| descriptors.iter().map(move |d| d[c]))
+            .collect()
     }
     match grid.axes {
         2 => by_channel::<{ mind::PAIRS_2D }>(&mind::descriptors(image, grid.extent)),
@@ -109,12 +111,23 @@ pub(super) fn descend(
             let by_displacement = direction.gradient(displaced.displacement());
             let one = field.gradient(&displaced, by_displacement, &level.grid);
             let share = 1.0 / signs.len() as f32;
-            gradient.iter_mut().zip(one).for_each(|(sum, g)| *sum += share * g);
+            gradient
+                .iter_mut()
+                .zip(one)
+                .for_each(|(sum, g)| *sum += share * g);
         }
-        diffusion::add_gradient(&field.values, grid.axes, grid.extent, &penalty, &mut gradient);
+        diffusion::add_gradient(
+            &field.values,
+            grid.axes,
+            grid.extent,
+            &penalty,
+            &mut gradient,
+        );
         let components = field.values.chunks_exact_mut(voxels);
-        for (((values, gradient), moments), &rate) in
-            components.zip(gradient.chunks_exact(voxels)).zip(&mut moments).zip(&rates)
+        for (((values, gradient), moments), &rate) in components
+            .zip(gradient.chunks_exact(voxels))
+            .zip(&mut moments)
+            .zip(&rates)
         {
             moments.step(values, gradient, rate);
         }
@@ -139,5 +152,7 @@ fn penalty(grid: &Grid, image_voxels: usize, weight: f64) -> Vec<[f32; 3]> {
         let ratio = grid.spacing[grid.axis(component)] / grid.spacing[axis];
         (each * ratio * ratio) as f32
     };
-    (0..grid.axes).map(|c| [0, 1, 2].map(|axis| of(c, axis))).collect()
+    (0..grid.axes)
+        .map(|c| [0, 1, 2].map(|axis| of(c, axis)))
+        .collect()
 }
