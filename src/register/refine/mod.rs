@@ -14,7 +14,7 @@ use ndarray::Array4;
 
 use self::field::Field;
 use self::grid::{Grid, pyramid};
-use self::optimise::{Level, descend, signs};
+use self::optimise::{Level, descend, objective};
 use super::network::NetworkFields;
 use crate::error::{Error, Result};
 use crate::linear::Similarity;
@@ -79,7 +79,7 @@ pub struct RefinePair<'a> {
 
 /// Optimises the transform of a pair.
 ///
-/// `start` is taken if it is better than no deformation. `done` hears of each step: how many are done, and how many there are.
+/// `start` is taken if it leads further than no deformation does on the coarsest level. `done` hears of each step: how many are done, and how many there are.
 ///
 /// # Errors
 /// Images whose optimisation ends in numbers that are not finite.
@@ -102,26 +102,34 @@ pub fn refine(
         true => settings.steps.div_ceil(2),
         false => settings.steps,
     };
-    let (mut taken, all) = (0, (0..grids.len()).map(steps).sum());
-    let mut field: Option<Field> = None;
-    for (index, &grid) in grids.iter().enumerate() {
+    let starts = starts(start, pair.fixed, settings.kind)?;
+    let (mut taken, all) = (0, (0..grids.len()).map(steps).sum::<usize>());
+    let all = all + (starts.len() - 1) * steps(0);
+    let mut step = || {
+        taken += 1;
+        done(taken, all);
+    };
+    let coarsest = level(grids[0]);
+    let mut field = starts
+        .iter()
+        .map(|start| {
+            let mut field = start.on(coarsest.field_grid()).into_kind(settings.kind);
+            descend(&mut field, &coarsest, settings, steps(0), &mut step);
+            (objective(&field, &coarsest, settings), field)
+        })
+        .min_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, field)| field)
+        .expect("there is at least the start that moves nothing");
+    for (index, &grid) in grids.iter().enumerate().skip(1) {
         let level = level(grid);
-        let field = field.insert(match (&field, start) {
-            (Some(coarser), _) => coarser.on(level.field_grid()),
-            (None, Some(start)) => better_start(&level, start, pair.fixed, settings)?,
-            (None, None) => Field::zero(settings.kind, level.field_grid()),
-        });
-        descend(field, &level, settings, steps(index), || {
-            taken += 1;
-            done(taken, all);
-        });
-        if !field.values.iter().all(|v| v.is_finite()) {
-            return Err(Error::invalid(
-                "the optimisation ended in numbers that are not finite; check the images, or use --refine 0",
-            ));
-        }
+        field = field.on(level.field_grid());
+        descend(&mut field, &level, settings, steps(index), &mut step);
     }
-    let mut field = field.expect("a pyramid has at least one level");
+    if !field.values.iter().all(|v| v.is_finite()) {
+        return Err(Error::invalid(
+            "the optimisation ended in numbers that are not finite; check the images, or use --refine 0",
+        ));
+    }
     field.unfold(&finest);
     let [forward, inverse] = field.both_ways(&finest).map(|values| {
         let [i, j, k] = geometry.shape;
@@ -134,34 +142,21 @@ pub fn refine(
     Ok(NetworkFields { forward, inverse })
 }
 
-/// The given start on the level's grid, or none if the images are more alike without.
-fn better_start(
-    level: &Level,
-    start: &Start,
-    onto: &Image,
-    settings: &RefineSettings,
-) -> Result<Field> {
-    let zero = Field::zero(settings.kind, level.field_grid());
-    let start = Field {
-        kind: start.kind,
-        values: field_to(&start.field, &onto.geometry)?
-            .data
-            .into_iter()
-            .collect(),
-        grid: Grid::of(&onto.geometry),
-    };
-    let start = start.on(level.field_grid()).into_kind(settings.kind);
-    let value = |field: &Field| -> f64 {
-        let of = |&sign: &f32| {
-            let displaced = field.displaced(sign, &level.grid);
-            level
-                .direction(sign, settings.similarity)
-                .value(displaced.displacement())
-        };
-        signs(settings).iter().map(of).sum()
-    };
-    let better = value(&start) < value(&zero);
-    Ok(if better { start } else { zero })
+/// No deformation, and the given start, on the grid of an image.
+fn starts(start: Option<&Start>, onto: &Image, kind: TransformKind) -> Result<Vec<Field>> {
+    let grid = Grid::of(&onto.geometry);
+    let mut starts = vec![Field::zero(kind, grid)];
+    if let Some(start) = start {
+        starts.push(Field {
+            kind: start.kind,
+            values: field_to(&start.field, &onto.geometry)?
+                .data
+                .into_iter()
+                .collect(),
+            grid,
+        });
+    }
+    Ok(starts)
 }
 
 fn values(image: &Image) -> Vec<f32> {

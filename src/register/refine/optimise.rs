@@ -135,8 +135,33 @@ pub(super) fn descend(
     }
 }
 
+/// What [`descend`] minimises, per voxel of the level.
+pub(super) fn objective(field: &Field, level: &Level, settings: &RefineSettings) -> f64 {
+    let signs = signs(settings);
+    let dissimilarity = |&sign: &f32| {
+        let displaced = field.displaced(sign, &level.grid);
+        let direction = level.direction(sign, settings.similarity);
+        direction.value(displaced.displacement())
+    };
+    let grid = &field.grid;
+    let penalty = penalty(grid, level.grid.voxels(), settings.weight());
+    let mut gradient = vec![0.0; field.values.len()];
+    diffusion::add_gradient(
+        &field.values,
+        grid.axes,
+        grid.extent,
+        &penalty,
+        &mut gradient,
+    );
+    // A quadratic form is half the product of its gradient with the place.
+    let terms = field.values.iter().zip(&gradient);
+    let roughness = 0.5 * terms.map(|(v, g)| f64::from(v * g)).sum::<f64>();
+    signs.iter().map(dissimilarity).sum::<f64>() / signs.len() as f64
+        + roughness / level.grid.voxels() as f64
+}
+
 /// The directions whose dissimilarity is minimised; only a velocity has both.
-pub(super) fn signs(settings: &RefineSettings) -> &'static [f32] {
+fn signs(settings: &RefineSettings) -> &'static [f32] {
     match (settings.kind, settings.symmetric) {
         (TransformKind::Velocity, true) => &[1.0, -1.0],
         _ => &[1.0],
