@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use nalgebra::{Matrix3, Vector3};
 
 use super::super::Dimension;
-use super::super::format::quoted;
+use super::super::format::{numbers, quoted};
+use super::WorldAffine;
 use super::matlab::{self, Variable};
-use super::{WorldAffine, numbers};
 
 pub(super) const TEXT_START: &str = "#Insight Transform File";
 /// Transforms whose parameters are a matrix and a translation.

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use nalgebra::{Matrix3, Matrix4, Vector3};
 
+use super::super::format::numbers;
 use super::super::{Affine, Geometry};
-use super::{WorldAffine, matrix, matrix_text, numbers};
+use super::{WorldAffine, matrix, matrix_text};
 
 const VOXEL_TO_VOXEL: i32 = 0;
 const RAS_TO_RAS: i32 = 1;

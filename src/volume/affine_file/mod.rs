@@ -20,7 +20,7 @@ use std::path::Path;
 
 use nalgebra::{Matrix3, Matrix4, Vector3, Vector4};
 
-use super::format::{file_name, quoted};
+use super::format::{self, file_name};
 use super::io::write_atomically;
 use super::{Geometry, WorldPoint};
 use crate::error::{Error, Result};
@@ -160,7 +160,7 @@ fn matrix<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Matrix4<f64>, Stri
         .filter(|l| !l.is_empty() && !l.starts_with('#'));
     let mut numbers = Vec::new();
     for line in lines {
-        numbers.extend(self::numbers(line)?);
+        numbers.extend(format::numbers(line)?);
     }
     if numbers.len() != 16 {
         return Err(format!("{} numbers; expected 4 rows of 4", numbers.len()));
@@ -170,12 +170,4 @@ fn matrix<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Matrix4<f64>, Stri
         return Err("the last row of the matrix is not 0 0 0 1".into());
     }
     Ok(matrix)
-}
-
-fn numbers(line: &str) -> Result<Vec<f64>, String> {
-    let parse = |word: &str| {
-        word.parse()
-            .map_err(|_| format!("{} is not a number", quoted(word)))
-    };
-    line.split_whitespace().map(parse).collect()
 }
