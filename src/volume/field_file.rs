@@ -21,7 +21,7 @@ use super::placement::{flip, in_axial_plane};
 use super::raw::{Intent, RawVolume};
 use super::read::{Role, read_raw};
 use super::write::{Content, encode, write_content};
-use super::{Affine, Dimension, DisplacementField, Geometry, nifti};
+use super::{Dimension, DisplacementField, Geometry, nifti};
 use crate::error::{Error, Result};
 
 const INTENT_VECTOR: i16 = 1007;
@@ -42,20 +42,11 @@ pub fn write_field(path: impl AsRef<Path>, field: &DisplacementField, note: &str
     }
     let geometry = &field.geometry;
     let components = components_on_disk(geometry);
-    let to_lps = to_lps(&geometry.affine);
-    let mut voxels = Vec::new();
-    for component in 0..components {
-        let row = to_lps.row(component);
-        let millimetres = |(i, j, k)| {
-            let axes = 0..geometry.dimension.axes();
-            let sum: f64 = axes
-                .map(|c| row[c] * f64::from(field.data[[c, i, j, k]]))
-                .sum();
-            sum as f32
-        };
-        let plane = Array3::from_shape_fn(geometry.shape, millimetres);
-        voxels.extend(encode(&plane, DType::F32, Endian::Little));
-    }
+    let planes = to_lps(field, components);
+    let planes = planes
+        .iter()
+        .map(|plane| encode(plane, DType::F32, Endian::Little));
+    let voxels = planes.collect::<Vec<_>>().concat();
     let [x, y, z] = geometry.shape;
     let content = nifti::Content {
         shape: &[x, y, z, 1, components],
@@ -170,9 +161,30 @@ fn check_kind(raw: &RawVolume) -> Result<(), String> {
     }
 }
 
-/// Rows: LPS components; columns: voxel axes.
-fn to_lps(affine: &Affine) -> Matrix3<f64> {
-    flip() * affine.linear()
+/// The first `components` of the displacements in LPS millimetres.
+pub(super) fn to_lps(field: &DisplacementField, components: usize) -> Vec<Array3<f32>> {
+    let geometry = &field.geometry;
+    let linear = flip() * geometry.affine.linear();
+    let plane = |component: usize| {
+        let row = linear.row(component);
+        Array3::from_shape_fn(geometry.shape, |(i, j, k)| {
+            let axes = 0..geometry.dimension.axes();
+            let sum: f64 = axes
+                .map(|c| row[c] * f64::from(field.data[[c, i, j, k]]))
+                .sum();
+            sum as f32
+        })
+    };
+    (0..components).map(plane).collect()
+}
+
+/// Displacements in voxels from components in LPS millimetres.
+pub(super) fn from_lps(
+    geometry: &Geometry,
+    vectors: &[Array3<f32>],
+) -> Result<Array4<f32>, String> {
+    let to_voxels = to_voxels(geometry, &flip(), vectors.len())?;
+    displacements(geometry, vectors, &to_voxels)
 }
 
 fn components_on_disk(geometry: &Geometry) -> usize {

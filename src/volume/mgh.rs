@@ -19,6 +19,8 @@ use super::{Affine, Geometry};
 use crate::error::{Error, Result};
 
 const HEADER_BYTES: usize = 284;
+/// After the seven numbers of 4 bytes that come first.
+const GEOMETRY_OFFSET: usize = 28;
 /// Tags hold command lines and transform names; more than this is not a tag.
 const MAX_TAG_BYTES: u64 = 16 << 20;
 const TAG_COMMAND_LINE: i32 = 3;
@@ -158,6 +160,32 @@ fn put_geometry(geometry: &Geometry, out: &mut Vec<u8>) {
     {
         (value as f32).put(Endian::Big, out);
     }
+}
+
+/// Puts another affine into the header of a file that was read before.
+///
+/// # Errors
+/// An affine with shear, which FreeSurfer's geometry does not have.
+pub(crate) fn replace_affine(
+    bytes: &mut [u8],
+    geometry: &Geometry,
+    affine: &Affine,
+) -> Result<(), String> {
+    let linear = affine.linear();
+    let sizes = Vector3::from(affine.spacing());
+    let directions = linear * Matrix3::from_diagonal(&sizes.map(|size| size.recip()));
+    // Far above float32 rounding, far below any shear that moves a voxel.
+    if (directions.transpose() * directions - Matrix3::identity()).amax() > 1e-5 {
+        return Err(
+            "the transform shears the image, which MGH headers cannot hold; resample it with -r"
+                .into(),
+        );
+    }
+    let geometry = Geometry::new(geometry.shape, geometry.dimension, *affine);
+    let mut out = Vec::new();
+    put_geometry(&geometry, &mut out);
+    bytes[GEOMETRY_OFFSET..GEOMETRY_OFFSET + out.len()].copy_from_slice(&out);
+    Ok(())
 }
 
 /// Five scan parameters (unknown: 0), then the note as FreeSurfer keeps command lines.

@@ -7,9 +7,11 @@ mod fields;
 mod fit;
 mod format;
 mod geometry;
+mod header_only;
 mod info;
 pub mod intensity;
 pub mod io;
+mod itk;
 mod metaimage;
 mod mgh;
 mod nifti;
@@ -23,6 +25,8 @@ mod read;
 pub mod resample;
 mod series;
 mod source;
+mod spline;
+mod transform_file;
 mod write;
 
 pub use affine_file::{WorldAffine, read_affine, write_affine};
@@ -31,11 +35,14 @@ pub use field_file::{read_field, read_voxel_field, write_field, write_voxel_fiel
 pub use fit::{centre_fit, centre_fit_field};
 pub use format::Format;
 pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
+pub use header_only::move_header;
 pub use info::{FileInfo, Kind, probe};
 pub use io::{TEMPORARY, write_atomically};
 pub use orientation::{axis_codes, reorient, reorient_field};
 pub use read::{read_image, read_image_frame, read_labels};
 pub use series::{Series, SeriesKind, read_series, write_series};
+pub use spline::Spline;
+pub use transform_file::{Step, read_transform, write_composite};
 pub use write::{write_image, write_labels};
 
 use ndarray::{Array3, Array4};

@@ -14,7 +14,9 @@ mod affine;
 mod analyze;
 mod header;
 mod read;
+mod replace;
 mod write;
 
 pub(crate) use read::{read_pair, read_single};
+pub(crate) use replace::replace_affine;
 pub(crate) use write::{Content, write};

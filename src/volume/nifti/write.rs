@@ -13,7 +13,7 @@ const DATA_OFFSET: usize = NIFTI1_BYTES + 4;
 /// Longest text `descrip` can hold with its closing zero.
 const NOTE_BYTES: usize = 79;
 /// "Aligned": the affine is a reference's, of which nothing more is known.
-const FORM_CODE: i16 = 2;
+pub(super) const FORM_CODE: i16 = 2;
 const UNITS_MM: u8 = 2;
 const UNITS_SECONDS: u8 = 8;
 
