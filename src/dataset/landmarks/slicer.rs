@@ -271,3 +271,96 @@ fn table(lines: &[Line], numbers: &[Vector3<f64>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As 3D Slicer 5 saves a list of two points, one of them not placed yet.
+    const JSON: &str = r#"{
+        "@schema": "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#",
+        "markups": [{
+            "type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm",
+            "controlPoints": [
+                {"id": "1", "label": "ac", "description": "kept", "position": [1.0, -2.0, 3.5], "positionStatus": "defined"},
+                {"id": "2", "label": "later", "position": [0, 0, 0], "positionStatus": "undefined"}
+            ]
+        }]
+    }"#;
+    const TABLE: &str = "# Markups fiducial file version = 4.11\n# CoordinateSystem = RAS\n\
+        # columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n\
+        vtk_1,1,-2,3.5,0,0,0,1,1,1,0,\"a, c\",kept,\n";
+
+    fn read(name: &str, text: &str) -> Result<Markups> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Markups::read(&path)
+    }
+
+    #[test]
+    fn points_lie_where_the_file_says() {
+        let json = read("p.mrk.json", JSON).unwrap();
+        assert_eq!(json.landmarks().len(), 1);
+        assert_eq!(json.landmarks()[0].at.0, Vector3::new(-1.0, 2.0, 3.5));
+        assert_eq!(json.landmarks()[0].name, "ac");
+        for (old, new) in [
+            ("\"LPS\"", "\"RAS\""),
+            ("\"LPS\"", "\"0\""),
+            ("\"LPS\"", "0"),
+        ] {
+            let ras = read("p.mrk.json", &JSON.replace(old, new)).unwrap();
+            assert_eq!(
+                ras.landmarks()[0].at.0,
+                Vector3::new(1.0, -2.0, 3.5),
+                "{new}"
+            );
+        }
+        let table = read("p.fcsv", TABLE).unwrap();
+        assert_eq!(table.landmarks()[0].at.0, Vector3::new(1.0, -2.0, 3.5));
+        assert_eq!(table.landmarks()[0].name, "a, c");
+        let old = read("p.fcsv", &TABLE.replace("RAS", "1")).unwrap();
+        assert_eq!(old.landmarks()[0].at.0, Vector3::new(-1.0, 2.0, 3.5));
+    }
+
+    #[test]
+    fn moved_points_are_all_that_changes() {
+        let to = WorldPoint(Vector3::new(10.0, 20.0, 30.25));
+        let json = read("p.mrk.json", JSON).unwrap().moved_to(&[to]);
+        let back: Value = serde_json::from_str(&json).unwrap();
+        let mut expected: Value = serde_json::from_str(JSON).unwrap();
+        expected["markups"][0]["controlPoints"][0]["position"] = json!([-10.0, -20.0, 30.25]);
+        assert_eq!(back, expected);
+        let table = read("p.fcsv", TABLE).unwrap().moved_to(&[to]);
+        assert_eq!(table, TABLE.replace("1,-2,3.5", "10,20,30.25"));
+    }
+
+    #[test]
+    fn what_does_not_say_its_world_is_refused() {
+        for (name, text, part) in [
+            (
+                "p.mrk.json",
+                JSON.replace("\"coordinateSystem\": \"LPS\", ", ""),
+                "no coordinate system",
+            ),
+            ("p.mrk.json", JSON.replace("LPS", "IJK"), "'IJK'"),
+            (
+                "p.mrk.json",
+                JSON.replace("\"mm\"", "\"um\""),
+                "millimetres",
+            ),
+            ("p.mrk.json", JSON.replace("-2.0,", ""), "three numbers"),
+            ("p.mrk.json", "{}".into(), "markups"),
+            ("p.mrk.json", "x,y,z".into(), "not JSON"),
+            (
+                "p.fcsv",
+                TABLE.replace("# CoordinateSystem = RAS\n", ""),
+                "no coordinate system",
+            ),
+            ("p.fcsv", TABLE.replace("-2,", "left,"), "three numbers"),
+        ] {
+            let error = read(name, &text).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::format::{numbers, quoted};
-use super::Stored;
+use super::{COMPOSITE, Stored};
 
 pub(in super::super) const START: &str = "#Insight Transform File";
 
@@ -36,12 +36,13 @@ pub(super) fn read(text: &str) -> Result<Vec<Stored>, String> {
         match (key, stored.last_mut()) {
             ("Transform", _) if entries == 3 => {
                 let class = value.trim().to_string();
+                // A composite is this line alone.
+                entries = if class.starts_with(COMPOSITE) { 2 } else { 0 };
                 stored.push(Stored {
                     class,
                     parameters: Vec::new(),
                     fixed: Vec::new(),
                 });
-                entries = 0;
             }
             ("Parameters", Some(last)) => last.parameters = numbers(value)?,
             ("FixedParameters", Some(last)) => last.fixed = numbers(value)?,

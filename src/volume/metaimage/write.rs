@@ -51,7 +51,7 @@ fn header(content: &Content, packed: Option<usize>, data_file: &str) -> Result<S
     let spacing = (0..axes).map(|axis| placement.spacing.get(axis).copied().unwrap_or(1.0));
     let mut text = format!("ObjectType = Image\nNDims = {axes}\n");
     if !content.note.is_empty() {
-        let _ = writeln!(text, "Comment = {}", content.note);
+        let _ = writeln!(text, "Comment = {}", content.note.replace('\n', " "));
     }
     text += "BinaryData = True\nBinaryDataByteOrderMSB = False\n";
     // Writing to a string cannot fail.
