@@ -79,6 +79,27 @@ impl PointFile {
 }
 
 impl PointSpace {
+    /// Reads landmarks; `grid` gives voxel indices their place. Slicer's files say themselves what their numbers are.
+    ///
+    /// # Errors
+    /// A file that is no landmark file; voxel indices without a grid.
+    pub fn read(self, path: &Path, grid: Option<&Geometry>) -> Result<Vec<Landmark>> {
+        let mut landmarks = read_landmarks(path)?;
+        if Markups::is_named(path) {
+            return Ok(landmarks);
+        }
+        for landmark in &mut landmarks {
+            // The reader takes the numbers for LPS and turns them into RAS.
+            let numbers = landmark.at.0.component_mul(&Vector3::new(-1.0, -1.0, 1.0));
+            landmark.at = match self {
+                Self::Lps => landmark.at,
+                Self::Ras => WorldPoint(numbers),
+                Self::Voxel => known(grid, path)?.affine.to_world(VoxelPoint(numbers)),
+            };
+        }
+        Ok(landmarks)
+    }
+
     fn write(
         self,
         path: &Path,

@@ -30,8 +30,8 @@ belongs there. The suffix of OUT says what is written:
   .nii.gz             one displacement field on the grid of -r, LPS mm (5-D NIfTI, vector intent 1007)
   l2r:FILE.nii.gz     the same in voxels of -r, (x, y, z, 3)
   .h5                 an ITK composite: with -r of one field on its grid, else of the transforms as they are
-  .mat .tfm .txt .lta one affine, of transforms that are all affine; .mat and .tfm are ITK's (LPS mm), .txt a 4x4 matrix
-                      (RAS mm, as of greedy, c3d and NiftyReg), .lta FreeSurfer's, which needs -r and --moving
+  .mat .tfm .txt .lta one affine, of transforms that are all affine; .mat and .tfm are ITK's (LPS mm), .txt a matrix (RAS
+                      mm, as of greedy and c3d; of three rows where -r is 2-D), .lta FreeSurfer's, which needs -r and --moving
 
 The Jacobian determinant is the volume that a voxel of the reference takes in the image, over its own: above 1 where the
 image is compressed when it is moved, below 1 where it is stretched, 0 or less where it folds.

@@ -123,7 +123,7 @@ pub fn read_voxel_field(path: impl AsRef<Path>, grid: &Geometry) -> Result<Displ
         return Err(Error::file(path, problem));
     }
     let planes = components(path, &raw)?;
-    let views: Vec<_> = planes.iter().map(Array3::view).collect();
+    let views: Vec<_> = planes.iter().map(|plane| plane.view()).collect();
     let data = ndarray::stack(Axis(0), &views).expect("components of one shape");
     Ok(DisplacementField {
         data,

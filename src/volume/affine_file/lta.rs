@@ -17,7 +17,7 @@ const RAS_TO_RAS: i32 = 1;
 pub(super) fn text(matrix: &Matrix4<f64>, source: &Geometry, destination: &Geometry) -> String {
     format!(
         "type      = {RAS_TO_RAS}\nnxforms   = 1\nmean      = 0 0 0\nsigma     = 1\n1 4 4\n{}{}{}",
-        matrix_text(matrix),
+        matrix_text(matrix, &[0, 1, 2, 3]),
         geometry_text("src", source),
         geometry_text("dst", destination),
     )

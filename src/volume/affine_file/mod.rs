@@ -7,12 +7,11 @@
 //! |---|---|---|---|
 //! | `.mat` | ITK, binary (MATLAB 4); read: also a matrix as text | fixed to moving | LPS; text: RAS |
 //! | `.tfm` | ITK, text | fixed to moving | LPS |
-//! | `.txt` | 4x4 matrix, as of greedy, c3d and NiftyReg (read: also 3x3 in 2-D, and ITK text) | fixed to moving | RAS |
+//! | `.txt` | 4x4 matrix, in 2-D 3x3, as of greedy and c3d (read: also ITK text) | fixed to moving | RAS |
 //! | `.lta` | FreeSurfer, with both geometries | moving to fixed | RAS |
 
 mod lta;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -21,7 +20,7 @@ use nalgebra::{Matrix3, Matrix4, Vector3, Vector4};
 use super::format::{self, file_name};
 use super::io::write_atomically;
 use super::transform_file::Step;
-use super::{Geometry, WorldPoint, itk};
+use super::{Dimension, Geometry, WorldPoint, itk};
 use crate::error::{Error, Result};
 
 /// No file of an affine comes near this.
@@ -43,6 +42,11 @@ impl WorldAffine {
     /// The pull the other way; `None` for a singular matrix.
     pub fn inverse(&self) -> Option<Self> {
         self.0.try_inverse().map(Self)
+    }
+
+    /// Whether it keeps to the plane of a 2-D image and leaves the third coordinate alone.
+    pub(super) fn is_planar(&self) -> bool {
+        (0..2).all(|n| self.0[(2, n)] == 0.0 && self.0[(n, 2)] == 0.0)
     }
 
     pub(super) fn from_parts(linear: &Matrix3<f64>, offset: Vector3<f64>) -> Self {
@@ -96,7 +100,10 @@ pub fn write_affine(
     let bytes = match kind_of(path)? {
         Kind::ItkBinary => itk::affine_matlab(affine, fixed.dimension),
         Kind::ItkText => itk::affine_text(affine, fixed.dimension).into_bytes(),
-        Kind::Matrix => matrix_text(&affine.0).into_bytes(),
+        Kind::Matrix if fixed.dimension == Dimension::Two && affine.is_planar() => {
+            matrix_text(&affine.0, &[0, 1, 3]).into_bytes()
+        }
+        Kind::Matrix => matrix_text(&affine.0, &[0, 1, 2, 3]).into_bytes(),
         Kind::Lta => {
             let inverse = affine.inverse();
             let inverse = inverse.ok_or_else(|| Error::file(path, "the affine has no inverse"))?;
@@ -164,14 +171,13 @@ fn is_text(bytes: &[u8]) -> bool {
             .all(|&b| b.is_ascii_graphic() || b.is_ascii_whitespace())
 }
 
-/// Four rows; `{}` prints the shortest text that reads back as the same number.
-fn matrix_text(matrix: &Matrix4<f64>) -> String {
-    let mut text = String::new();
-    for row in matrix.row_iter() {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} {} {} {}", row[0], row[1], row[2], row[3]);
-    }
-    text
+/// These rows and columns, a row a line; each number is the shortest text that reads back as the same.
+fn matrix_text(matrix: &Matrix4<f64>, kept: &[usize]) -> String {
+    let row = |&r: &usize| {
+        let numbers: Vec<String> = kept.iter().map(|&c| matrix[(r, c)].to_string()).collect();
+        numbers.join(" ") + "\n"
+    };
+    kept.iter().map(row).collect()
 }
 
 /// Four rows of four numbers, or three of three in 2-D; empty lines and lines that start with `#` do not count.

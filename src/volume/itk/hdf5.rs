@@ -4,7 +4,9 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use hdf5_pure::{CharacterSet, File, FileBuilder, Group, make_vlen_string_type};
+use hdf5_pure::{
+    CharacterSet, DatasetBuilder, Datatype, File, FileBuilder, Group, StringPadding, make_u8_type,
+};
 
 use super::super::Dimension;
 use super::super::io::write_atomically;
@@ -134,11 +136,10 @@ pub(in super::super) fn write(path: &Path, steps: &[Step], dimension: Dimension)
     };
     for (number, stored) in std::iter::once(&composite).chain(&members).enumerate() {
         let mut member = group.create_group(&number.to_string());
-        let ascii = make_vlen_string_type(CharacterSet::Ascii);
         member
             .create_dataset(CLASS)
             .with_vlen_strings(&[&stored.class])
-            .with_dtype(ascii);
+            .with_dtype(ascii());
         if number > 0 {
             put(member.create_dataset(PARAMETERS[0]), &stored.parameters);
             put(member.create_dataset(FIXED[0]), &stored.fixed);
@@ -151,7 +152,17 @@ pub(in super::super) fn write(path: &Path, steps: &[Step], dimension: Dimension)
     write_atomically(path, |out| out.write_all(&bytes))
 }
 
-fn put(set: &mut hdf5_pure::DatasetBuilder, values: &[f64]) {
+/// Strings as ITK writes and reads them: the HDF5 library does not convert between ASCII and UTF-8.
+fn ascii() -> Datatype {
+    Datatype::VariableLength {
+        is_string: true,
+        padding: Some(StringPadding::NullTerminate),
+        charset: Some(CharacterSet::Ascii),
+        base_type: Box::new(make_u8_type()),
+    }
+}
+
+fn put(set: &mut DatasetBuilder, values: &[f64]) {
     set.with_f64_data(values).with_shape(&[values.len() as u64]);
     if values.len() > CHUNK {
         set.with_chunks(&[CHUNK as u64]).with_deflate(DEFLATE_LEVEL);

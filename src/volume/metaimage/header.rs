@@ -53,7 +53,7 @@ impl Header {
         let axes = self.get(&["NDims"]).ok_or("no 'NDims' in the header")?;
         let text = self.get(&["DimSize"]).ok_or("no 'DimSize' in the header")?;
         let sizes: Option<Vec<usize>> = text.split_whitespace().map(|n| n.parse().ok()).collect();
-        match (axes.parse(), sizes) {
+        match (axes.parse::<usize>(), sizes) {
             (Ok(axes), Some(sizes))
                 if sizes.len() == axes && (2..=7).contains(&axes) && !sizes.contains(&0) =>
             {

@@ -61,7 +61,7 @@ impl Header {
             .ok_or("no 'dimension' in the header")?;
         let text = self.get("sizes").ok_or("no 'sizes' in the header")?;
         let sizes: Option<Vec<usize>> = text.split_whitespace().map(|n| n.parse().ok()).collect();
-        match (axes.parse(), sizes) {
+        match (axes.parse::<usize>(), sizes) {
             (Ok(axes), Some(sizes))
                 if sizes.len() == axes && (2..=7).contains(&axes) && !sizes.contains(&0) =>
             {
