@@ -108,12 +108,13 @@ pub(crate) fn read_raw(path: &Path, role: Role) -> Result<RawVolume> {
 /// # Errors
 /// Vectors or colours where intensities are wanted.
 pub(crate) fn check_scalar(path: &Path, raw: &RawVolume) -> Result<()> {
+    let a_field = |intent: i32| {
+        format!("a displacement field (intent {intent}), not an image; pass it as a transform")
+    };
     let problem = match raw.intent {
         Intent::Image => return Ok(()),
-        Intent::Displacement | Intent::DisplacementRas => {
-            "a displacement field (intent 1007 or 1006), not an image; pass it as a transform"
-                .to_string()
-        }
+        Intent::Displacement => a_field(1007),
+        Intent::DisplacementRas => a_field(1006),
         Intent::Channels => format!(
             "{} values a voxel; an image has one (a displacement field is passed as a transform)",
             raw.frames()
