@@ -167,9 +167,9 @@ fn composites_and_inverses_agree_with_itk() {
     };
     let same = |found: Vec<[f64; 3]>, expected: [[f64; 3]; 2], what: &str| {
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-            // Six decimals in the list, vectors of float32, inverses found within 1e-6 voxels of 4 mm.
+            // Six decimals in the list, vectors of float32, inverses found within 1e-5 voxels of 4 mm.
             assert!(
-                (found - expected).abs() < 2e-5,
+                (found - expected).abs() < 6e-5,
                 "{what}: {found} {expected}"
             );
         }

@@ -187,25 +187,24 @@ impl Source {
         }
     }
 
-    /// One line of a text header without its end; `what` names the header in the error.
+    /// One line of a text header without its end, which at the end of the file may be missing; `what` names the header
+    /// in the error.
     ///
     /// # Errors
-    /// No end of line within `limit` bytes.
+    /// A line longer than `limit` bytes, or none at all.
     pub fn line(&mut self, limit: u64, what: &str) -> Result<String> {
         let mut line = Vec::new();
-        loop {
-            if line.len() as u64 >= limit || self.left() == 0 {
-                let problem = format!("{what} does not end; the file is damaged or another format");
-                return Err(Error::file(&self.path, problem));
-            }
+        while self.left() > 0 && (line.len() as u64) < limit {
             match self.take(1, what)?[0] {
-                b'\n' => break,
+                b'\n' => return Ok(text(&line)),
                 byte => line.push(byte),
             }
         }
-        Ok(String::from_utf8_lossy(&line)
-            .trim_end_matches('\r')
-            .to_string())
+        if self.left() == 0 && !line.is_empty() {
+            return Ok(text(&line));
+        }
+        let problem = format!("{what} does not end; the file is damaged or another format");
+        Err(Error::file(&self.path, problem))
     }
 
     /// Bytes that may still come; a compressed file usually holds fewer.
@@ -269,4 +268,10 @@ impl Source {
         };
         Error::file(&self.path, problem)
     }
+}
+
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line)
+        .trim_end_matches('\r')
+        .to_string()
 }

@@ -126,8 +126,10 @@ impl<'a> Plan<'a> {
         if args.header_only {
             return Ok(move_header(path, out, &self.affine()?)?);
         }
+        // Another format than PNG takes the luminance of colours.
+        let grey = Format::of(path)? == Format::Png && Format::of(out)? != Format::Png;
         let mut series = match args.frame {
-            None => read_series(path)?,
+            None if !grey => read_series(path)?,
             frame => Series {
                 volumes: vec![read_image_frame(path, frame)?],
                 kind: SeriesKind::Frames {

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::volume::WorldPoint;
 use crate::volume::resample::place;
 
-/// The search at a place ends here, in voxels of the field.
-const CLOSE: f64 = 1e-6;
+/// The search at a place ends here, in voxels of the field; positions in fields are rounded by as much.
+const CLOSE: f64 = 1e-5;
 /// A place further from its solution than this, in voxels, has none: there the field folds.
 const TOLERANCE: f64 = 1e-2;
 const FIXED_POINT_STEPS: usize = 40;
