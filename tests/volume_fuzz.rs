@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use hmorph::volume;
 use proptest::prelude::*;
 
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "big_endian_nifti2.nii.gz",
     "field.nii.gz",
     "oblique.mgz",
@@ -23,6 +23,7 @@ const FILES: [&str; 17] = [
     "plane.nrrd",
     "field.mha",
     "composite.h5",
+    "ants_2d.h5",
     "chain.tfm",
     "affine.mat",
 ];

@@ -91,6 +91,23 @@ fn composites_of_itk_move_points_as_itk_does() {
 }
 
 #[test]
+fn composites_of_ants_are_compressed_and_in_single_precision() {
+    let steps = volume::read_transform(golden("ants_2d.h5")).unwrap();
+    assert_eq!(steps.len(), 2);
+    // SimpleITK: ReadTransform("ants_2d.h5").TransformPoint(p)
+    for (from, to) in [
+        ([1.5, -4.0], [1.2912300043914968, -4.254295343739662]),
+        ([7.25, 3.5], [7.186047788823027, 3.7713814897880114]),
+    ] {
+        let found = through(&steps, [from[0], from[1], 0.0]);
+        assert!(
+            (found - Vector3::new(to[0], to[1], 0.0)).amax() < 2e-6,
+            "{found}"
+        );
+    }
+}
+
+#[test]
 fn composites_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.h5");
