@@ -150,6 +150,64 @@ fn images_and_points_agree_with_itk() {
 }
 
 #[test]
+fn composites_and_inverses_agree_with_itk() {
+    let bench = Bench::new();
+    itk_case(&bench);
+    let transform = |arguments: &str| {
+        let mut command = hmorph();
+        command.current_dir(bench.folder.path()).arg("transform");
+        command
+            .args(arguments.split_whitespace())
+            .assert()
+            .success();
+    };
+    let moved = |arguments: &str| {
+        apply(&bench, &format!("{arguments} --force -o out.csv"));
+        points(&bench.path("out.csv"))
+    };
+    let same = |found: Vec<[f64; 3]>, expected: [[f64; 3]; 2], what: &str| {
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            // Six decimals in the list, vectors of float32, inverses found within 1e-5 voxels of 4 mm.
+            assert!(
+                (found - expected).abs() < 6e-5,
+                "{what}: {found} {expected}"
+            );
+        }
+    };
+    transform("-t field.nii.gz affine.txt -o chain.h5");
+    same(moved("-t chain.h5 -p points.csv"), BOTH_POINTS, "chain.h5");
+    // There by ITK and back by hmorph.
+    let rows: Vec<String> = BOTH_POINTS
+        .iter()
+        .map(|[x, y, z]| format!("{x},{y},{z}"))
+        .collect();
+    std::fs::write(
+        bench.path("there.csv"),
+        format!("x,y,z\n{}\n", rows.join("\n")),
+    )
+    .unwrap();
+    for back in ["inv:affine.txt inv:field.nii.gz", "inv:chain.h5"] {
+        same(moved(&format!("-t {back} -p there.csv")), POINTS, back);
+    }
+    transform("-t chain.h5 --invert -r reference.nii.gz -o back.nii.gz");
+    transform("-t affine.txt -o affine.mat");
+    transform("-t field.nii.gz affine.mat -r moving.nii.gz -o field.h5");
+    // On a grid of 2 mm, linear in between: the field bends over 10 mm.
+    for (arguments, expected, start) in [
+        ("-t back.nii.gz", POINTS, "there.csv"),
+        ("-t field.h5", BOTH_POINTS, "points.csv"),
+    ] {
+        let found = moved(&format!("{arguments} -p {start}"));
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert!(
+                (found - expected).abs() < 0.03,
+                "{arguments}: {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_result_folder_moves_everything_the_right_way() {
     let bench = Bench::new();
     let fixed = grid([18, 14, 11], [1.5, 2.0, 3.0], lps(), [4.0, -3.0, 9.0]);
@@ -287,6 +345,18 @@ fn what_cannot_be_applied_is_said_in_one_line_and_nothing_is_written() {
         (
             "-t field.nii.gz --inverse -i moving.nii.gz -r reference.nii.gz -o o",
             "result folder",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz --header-only -o o",
+            "displacement field among",
+        ),
+        (
+            "-t l2r:moving.nii.gz -i moving.nii.gz -r reference.nii.gz -o o",
+            "not a field in voxels of this grid",
+        ),
+        (
+            "-t l2r:field.nii.gz -p points.csv -o o",
+            "needs --reference",
         ),
         (
             "-t field.nii.gz -p points.csv --points-space voxel -o o",

@@ -43,14 +43,76 @@ fn itk_affines_move_points_as_itk_does() {
 }
 
 #[test]
+fn every_class_of_itk_moves_points_as_itk_does() {
+    // SimpleITK: t.TransformPoint((1, 2, 3)), or ((1, 2)) in 2-D, where the third coordinate stays.
+    for (name, expected) in [
+        (
+            "euler.tfm",
+            [2.4347030348094414, 3.326863932986032, 6.368019203416319],
+        ),
+        (
+            "euler_zyx.tfm",
+            [2.36135546176313, 3.372707350149631, 6.37696682575797],
+        ),
+        (
+            "versor_rigid.tfm",
+            [2.5942540598864667, 3.283673427221344, 6.279466361890282],
+        ),
+        (
+            "similarity.tfm",
+            [2.1131048718637597, 2.5404081126656126, 5.735359634268338],
+        ),
+        (
+            "versor.tfm",
+            [1.5942540598864665, 1.283673427221344, 3.2794663618902824],
+        ),
+        ("euler_2d.tfm", [3.020551152607201, 3.2474299126391633, 3.0]),
+        (
+            "similarity_2d.tfm",
+            [2.624661383128641, 2.496915895166996, 3.0],
+        ),
+        ("translation.tfm", [2.0, 4.0, 6.0]),
+        (
+            "chain.tfm",
+            [5.257846454962847, 6.925025626624536, 12.379063933161529],
+        ),
+    ] {
+        let affine = volume::read_affine(golden(name)).unwrap();
+        let found = pulled(&affine, [1.0, 2.0, 3.0]);
+        assert!(
+            (found - Vector3::from(expected)).amax() < 1e-12,
+            "{name}: {found}"
+        );
+    }
+}
+
+#[test]
 fn other_itk_transforms_are_refused_by_name() {
-    let error = volume::read_affine(golden("euler.tfm"))
+    let error = volume::read_affine(golden("bspline.tfm"))
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("'Euler3DTransform_double_3_3' is not an affine"),
+        error.contains("'BSplineTransform_double_2_2'") && error.contains("save it as"),
         "{error}"
     );
+}
+
+#[test]
+fn matrices_as_text_may_be_named_mat_and_have_three_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    // As `c3d_affine_tool -o` and greedy in 2-D write them.
+    let solid = folder.path().join("solid.mat");
+    std::fs::write(&solid, "1 0 0 4\n0 1 0 5\n0 0 1 6\n0 0 0 1\n").unwrap();
+    let moved = volume::read_affine(&solid)
+        .unwrap()
+        .apply(WorldPoint(Vector3::new(1.0, 2.0, 3.0)));
+    assert_eq!(moved.0, Vector3::new(5.0, 7.0, 9.0));
+    let flat = folder.path().join("flat.mat");
+    std::fs::write(&flat, "0 -1 4\n1 0 5\n0 0 1\n").unwrap();
+    let moved = volume::read_affine(&flat)
+        .unwrap()
+        .apply(WorldPoint(Vector3::new(1.0, 2.0, 3.0)));
+    assert_eq!(moved.0, Vector3::new(2.0, 6.0, 3.0));
 }
 
 #[test]

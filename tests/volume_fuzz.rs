@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use hmorph::volume;
 use proptest::prelude::*;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 18] = [
     "big_endian_nifti2.nii.gz",
     "field.nii.gz",
     "oblique.mgz",
@@ -16,6 +16,16 @@ const FILES: [&str; 8] = [
     "legacy.npz",
     "fortran_big_endian.npy",
     "grey16.png",
+    "oblique.mha",
+    "plain.mha",
+    "plane.mha",
+    "oblique.nrrd",
+    "plane.nrrd",
+    "field.mha",
+    "composite.h5",
+    "ants_2d.h5",
+    "chain.tfm",
+    "affine.mat",
 ];
 
 /// The content of a golden file, without the gzip around it, so that damage reaches the header.
@@ -36,6 +46,8 @@ fn read_everything(path: &Path) {
         volume::read_labels(path).err(),
         volume::read_field(path).err(),
         volume::probe(path).err(),
+        volume::read_transform(path).err(),
+        volume::read_affine(path).err(),
     ];
     for error in results.into_iter().flatten() {
         let message = error.to_string();

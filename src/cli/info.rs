@@ -6,11 +6,14 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::Common;
+use super::record::grid;
 use crate::error::{Error, Result};
 use crate::metric::folding;
 use crate::model::WeightsFile;
 use crate::register::RECORD;
-use crate::volume::{FileInfo, Kind, probe, read_affine, read_field};
+use crate::volume::{
+    FileInfo, Kind, Step, WorldAffine, probe, read_affine, read_field, read_transform,
+};
 
 /// Describe images, transforms, weights files and run folders
 #[derive(Debug, clap::Args)]
@@ -62,7 +65,8 @@ fn describe(path: &Path) -> Result<Value> {
         .to_lowercase();
     match suffix.as_str() {
         "safetensors" => weights(path),
-        "mat" | "tfm" | "txt" | "lta" => affine(path),
+        "tfm" | "h5" | "hdf5" => transform(path),
+        "mat" | "txt" | "lta" => affine(path),
         _ => image(path),
     }
 }
@@ -104,15 +108,33 @@ fn field(path: &Path) -> Result<serde_json::Map<String, Value>> {
 }
 
 fn affine(path: &Path) -> Result<Value> {
-    let matrix = read_affine(path)?.0;
-    let rows: Vec<Vec<f64>> = matrix
+    let affine = read_affine(path)?;
+    Ok(json!({
+        "path": path, "kind": "affine", "direction": "fixed to moving, RAS mm", "matrix": rows(&affine),
+        "determinant": affine.0.determinant(),
+    }))
+}
+
+/// The transforms of a composite, in the order in which a point goes through them.
+fn transform(path: &Path) -> Result<Value> {
+    let step = |step: Step| match step {
+        Step::Affine(affine) => json!({ "kind": "affine", "matrix": rows(&affine) }),
+        Step::Field(field) => {
+            json!({ "kind": "displacement-field", "grid": grid(&field.geometry) })
+        }
+    };
+    let steps: Vec<Value> = read_transform(path)?.into_iter().map(step).collect();
+    Ok(json!({
+        "path": path, "kind": "transform", "direction": "fixed to moving, RAS mm", "steps": steps,
+    }))
+}
+
+fn rows(affine: &WorldAffine) -> Vec<Vec<f64>> {
+    affine
+        .0
         .row_iter()
         .map(|row| row.iter().copied().collect())
-        .collect();
-    Ok(json!({
-        "path": path, "kind": "affine", "direction": "fixed to moving, RAS mm", "matrix": rows,
-        "determinant": matrix.determinant(),
-    }))
+        .collect()
 }
 
 fn weights(path: &Path) -> Result<Value> {

@@ -15,8 +15,10 @@ mod register;
 mod registrar;
 mod scan;
 mod signals;
+mod spacing;
 mod synth;
 mod train;
+mod transform;
 mod transforms;
 
 pub use common::Common;
@@ -39,7 +41,8 @@ enum Command {
     Train(train::TrainArgs),
     Finetune(train::FinetuneArgs),
     Register(register::RegisterArgs),
-    Apply(apply::ApplyArgs),
+    Apply(Box<apply::ApplyArgs>),
+    Transform(transform::TransformArgs),
     Eval(Box<eval::EvalArgs>),
     Info(info::InfoArgs),
     Config(config::ConfigArgs),
@@ -58,6 +61,7 @@ impl Cli {
             Command::Finetune(args) => train::run_finetune(args, &self.common),
             Command::Register(args) => register::run(args, &self.common),
             Command::Apply(args) => apply::run(args, &self.common),
+            Command::Transform(args) => transform::run(args, &self.common),
             Command::Eval(args) => eval::run(args, &self.common),
             Command::Info(args) => info::run(args, &self.common),
             Command::Config(args) => config::run(args),

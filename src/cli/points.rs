@@ -1,14 +1,15 @@
-//! Landmark files in the spaces that programs write them in.
+//! Landmark files in the spaces and formats that programs write them in.
 
+use std::io::Write;
 use std::path::Path;
 
 use nalgebra::Vector3;
 
-use crate::dataset::{Landmark, read_landmarks};
+use crate::dataset::{Landmark, Markups, read_landmarks};
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically};
 
-/// What the numbers of a landmark file are.
+/// What the numbers of a CSV landmark file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum PointSpace {
     /// Millimetres to the left, posterior and superior: ITK, ANTs, Slicer
@@ -20,13 +21,73 @@ pub enum PointSpace {
     Voxel,
 }
 
-impl PointSpace {
-    /// Reads CSV `x,y,z,name`; `grid` gives voxel indices their place.
+/// A landmark file that is to be written again with other places.
+pub enum PointFile {
+    /// CSV `x,y,z,name`.
+    Table {
+        landmarks: Vec<Landmark>,
+        space: PointSpace,
+    },
+    /// 3D Slicer's, which says itself what its numbers are.
+    Markups(Markups),
+}
+
+impl PointFile {
+    /// Reads markups of Slicer by their name, else CSV; `grid` gives voxel indices their place.
     ///
     /// # Errors
-    /// A file that is not such a table; voxel indices without a grid.
+    /// A file that is not of that kind; voxel indices without a grid.
+    pub fn read(path: &Path, space: PointSpace, grid: Option<&Geometry>) -> Result<Self> {
+        // Also refuses a file without landmarks.
+        let mut landmarks = read_landmarks(path)?;
+        if Markups::is_named(path) {
+            return Ok(Self::Markups(Markups::read(path)?));
+        }
+        for landmark in &mut landmarks {
+            // The reader takes the numbers for LPS and turns them into RAS.
+            let numbers = landmark.at.0.component_mul(&Vector3::new(-1.0, -1.0, 1.0));
+            landmark.at = match space {
+                PointSpace::Lps => landmark.at,
+                PointSpace::Ras => WorldPoint(numbers),
+                PointSpace::Voxel => known(grid, path)?.affine.to_world(VoxelPoint(numbers)),
+            };
+        }
+        Ok(Self::Table { landmarks, space })
+    }
+
+    pub fn landmarks(&self) -> &[Landmark] {
+        match self {
+            Self::Table { landmarks, .. } => landmarks,
+            Self::Markups(markups) => markups.landmarks(),
+        }
+    }
+
+    /// Writes the landmarks at other places, in the format and space they came in, whole or not at all; `grid` is that
+    /// of voxel indices.
+    ///
+    /// # Errors
+    /// Voxel indices without a grid, refusals of the operating system.
+    pub fn write(&self, path: &Path, places: &[WorldPoint], grid: Option<&Geometry>) -> Result<()> {
+        match self {
+            Self::Table { landmarks, space } => space.write(path, landmarks, places, grid),
+            Self::Markups(markups) => {
+                let text = markups.moved_to(places);
+                write_atomically(path, |file| file.write_all(text.as_bytes()))
+            }
+        }
+    }
+}
+
+impl PointSpace {
+    /// Reads landmarks; `grid` gives voxel indices their place. Slicer's files say themselves what their numbers are.
+    ///
+    /// # Errors
+    /// A file that is no landmark file; voxel indices without a grid.
     pub fn read(self, path: &Path, grid: Option<&Geometry>) -> Result<Vec<Landmark>> {
         let mut landmarks = read_landmarks(path)?;
+        if Markups::is_named(path) {
+            return Ok(landmarks);
+        }
         for landmark in &mut landmarks {
             // The reader takes the numbers for LPS and turns them into RAS.
             let numbers = landmark.at.0.component_mul(&Vector3::new(-1.0, -1.0, 1.0));
@@ -39,11 +100,13 @@ impl PointSpace {
         Ok(landmarks)
     }
 
-    /// Writes CSV `x,y,z,name`, whole or not at all.
-    ///
-    /// # Errors
-    /// Voxel indices without a grid, refusals of the operating system.
-    pub fn write(self, path: &Path, landmarks: &[Landmark], grid: Option<&Geometry>) -> Result<()> {
+    fn write(
+        self,
+        path: &Path,
+        landmarks: &[Landmark],
+        places: &[WorldPoint],
+        grid: Option<&Geometry>,
+    ) -> Result<()> {
         let to_voxel = match self {
             Self::Voxel => known(grid, path)?.affine.inverse(),
             _ => None,
@@ -56,8 +119,8 @@ impl PointSpace {
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);
             csv.write_record(["x", "y", "z", "name"])?;
-            for landmark in landmarks {
-                let [x, y, z]: [f64; 3] = numbers(landmark.at).into();
+            for (landmark, &place) in landmarks.iter().zip(places) {
+                let [x, y, z]: [f64; 3] = numbers(place).into();
                 let [x, y, z] = [x, y, z].map(|v| format!("{v:.6}"));
                 csv.write_record([&x, &y, &z, &landmark.name])?;
             }

@@ -1,19 +1,33 @@
-//! Transforms that a command line names: fields, affines and result folders of `hmorph register`.
+//! Transforms that a command line names: fields, affines, composites and result folders of `hmorph register`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
-use nalgebra::Matrix4;
 
 use crate::error::Error;
-use crate::register::{RECORD, Transform};
-use crate::volume::{DisplacementField, read_affine, read_field};
+use crate::register::{RECORD, Transform, inverted};
+use crate::volume::{Geometry, read_field, read_transform, read_voxel_field};
+
+/// The names of `--transform`, for the help of the commands that take it.
+pub const TRANSFORMS_HELP: &str = "\
+Transforms: a result folder of hmorph register; a displacement field (5-D NIfTI of LPS mm as ITK, ANTs, greedy and Slicer
+write, also .mha and .nrrd; intent 1006 is RAS mm); an ITK composite (.h5, .tfm); an affine (.mat, .tfm, .txt, .lta).
+Several are given in the order in which a place of the reference travels to the image, as for antsApplyTransforms.
+  inv:FILE   the other way round: matrices exactly, fields by iteration (refused where it does not converge)
+  l2r:FILE   a field in voxels of the reference grid, as Learn2Reg's disp_FFFF_MMMM.nii.gz (x, y, z, 3)
+A .txt matrix is RAS (greedy, c3d, NiftyReg), an ITK .txt is known by its first line; an .lta stores the inverse, which
+hmorph minds.";
 
 /// One `--transform`.
-enum Source {
-    /// A field, which can only be followed the way it was made.
-    Field(DisplacementField),
-    Affine(Matrix4<f64>),
+struct Source {
+    kind: Kind,
+    /// Named with `inv:`.
+    backwards: bool,
+}
+
+enum Kind {
+    /// What a file holds, in the order in which a point goes through it.
+    File(Vec<Transform>),
     /// A result folder: both ways are known.
     Folder(PathBuf),
 }
@@ -23,43 +37,35 @@ pub struct Transforms {
     sources: Vec<Source>,
 }
 
-/// Suffixes of affines; whatever else a transform is called must be a field.
-const AFFINES: [&str; 4] = ["mat", "tfm", "txt", "lta"];
-
 impl Transforms {
+    /// `reference` is the grid of fields in voxels.
+    ///
     /// # Errors
-    /// A path that is neither a field, nor an affine, nor a result folder.
-    pub fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
-        let sources = paths
-            .iter()
-            .map(|path| read(path))
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self { sources })
+    /// A name that is neither a field, nor an affine, nor a composite, nor a result folder.
+    pub fn read(names: &[String], reference: Option<&Geometry>) -> anyhow::Result<Self> {
+        let sources = names.iter().map(|name| read(name, reference));
+        Ok(Self {
+            sources: sources.collect::<anyhow::Result<_>>()?,
+        })
     }
 
     /// Whether a point's way can be told from an image's.
     pub fn know_both_ways(&self) -> bool {
         self.sources
             .iter()
-            .any(|source| matches!(source, Source::Folder(_)))
+            .any(|source| matches!(source.kind, Kind::Folder(_)))
     }
 
     /// From places of the reference to places of the images; `inverse` takes result folders the other way round.
     ///
     /// # Errors
-    /// Unreadable fields.
+    /// Unreadable fields, a matrix without inverse.
     pub fn pull(&self, inverse: bool) -> anyhow::Result<Vec<Transform>> {
-        let name = if inverse { "inverse" } else { "forward" };
-        let one = |source: &Source| -> anyhow::Result<Transform> {
-            Ok(match source {
-                Source::Field(field) => Transform::field(field.clone())?,
-                Source::Affine(matrix) => Transform::Affine(*matrix),
-                Source::Folder(folder) => {
-                    Transform::field(read_field(folder.join(format!("{name}.nii.gz")))?)?
-                }
-            })
-        };
-        self.sources.iter().map(one).collect()
+        let mut chain = Vec::new();
+        for source in &self.sources {
+            chain.extend(source.pull(inverse)?);
+        }
+        Ok(chain)
     }
 
     /// From places of the images to places of the reference: the pull backwards.
@@ -67,44 +73,86 @@ impl Transforms {
     /// # Errors
     /// Unreadable fields; a field that is no result folder, whose inverse is not known.
     pub fn carry(&self, inverse: bool) -> anyhow::Result<Vec<Transform>> {
-        let name = if inverse { "forward" } else { "inverse" };
-        let one = |source: &Source| -> anyhow::Result<Transform> {
-            Ok(match source {
-                Source::Field(_) => bail!(
-                    "landmarks need the inverse of what images need, which a field alone does not hold; give \
-                     landmarks and images in separate calls, or only result folders as --transform"
-                ),
-                Source::Affine(matrix) => match matrix.try_inverse() {
-                    Some(inverse) => Transform::Affine(inverse),
-                    None => bail!("an affine among the transforms has no inverse"),
-                },
-                Source::Folder(folder) => {
-                    Transform::field(read_field(folder.join(format!("{name}.nii.gz")))?)?
-                }
-            })
-        };
-        self.sources.iter().rev().map(one).collect()
+        let mut chain = Vec::new();
+        for source in self.sources.iter().rev() {
+            chain.extend(source.carry(inverse)?);
+        }
+        Ok(chain)
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Source> {
-    if path.is_dir() {
-        ensure!(
-            path.join(RECORD).is_file() && path.join("forward.nii.gz").is_file(),
-            "{}: a folder, but not one of hmorph register (no {RECORD} and forward.nii.gz)",
-            path.display()
-        );
-        return Ok(Source::Folder(path.to_path_buf()));
+impl Source {
+    fn pull(&self, inverse: bool) -> anyhow::Result<Vec<Transform>> {
+        match &self.kind {
+            Kind::Folder(folder) => Ok(vec![result(folder, inverse != self.backwards)?]),
+            Kind::File(chain) if self.backwards => Ok(inverted(chain)?),
+            Kind::File(chain) => Ok(chain.clone()),
+        }
     }
+
+    fn carry(&self, inverse: bool) -> anyhow::Result<Vec<Transform>> {
+        match &self.kind {
+            Kind::Folder(folder) => Ok(vec![result(folder, inverse == self.backwards)?]),
+            Kind::File(chain) if self.backwards => Ok(chain.clone()),
+            Kind::File(chain) => {
+                let field = chain
+                    .iter()
+                    .any(|step| !matches!(step, Transform::Affine(_)));
+                ensure!(
+                    !field,
+                    "landmarks need the inverse of what images need, which a field alone does not hold; give \
+                     landmarks and images in separate calls, or only result folders as --transform"
+                );
+                Ok(inverted(chain)?)
+            }
+        }
+    }
+}
+
+/// One of the two fields of a result folder.
+fn result(folder: &Path, inverse: bool) -> anyhow::Result<Transform> {
+    let name = if inverse {
+        "inverse.nii.gz"
+    } else {
+        "forward.nii.gz"
+    };
+    Ok(Transform::field(read_field(folder.join(name))?)?)
+}
+
+fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
+    let (backwards, name) = match name.strip_prefix("inv:") {
+        Some(rest) => (true, rest),
+        None => (false, name),
+    };
+    let (in_voxels, name) = match name.strip_prefix("l2r:") {
+        Some(rest) => (true, rest),
+        None => (false, name),
+    };
+    let path = Path::new(name);
     if !path.exists() {
         return Err(Error::io(path, std::io::ErrorKind::NotFound.into()).into());
     }
-    let suffix = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
-    if AFFINES.contains(&suffix.to_lowercase().as_str()) {
-        return Ok(Source::Affine(read_affine(path)?.0));
-    }
-    Ok(Source::Field(read_field(path)?))
+    let kind = match (in_voxels, path.is_dir()) {
+        (true, _) => {
+            let Some(grid) = reference else {
+                bail!("{name}: a field in voxels needs --reference, whose grid they belong to");
+            };
+            Kind::File(vec![Transform::field(read_voxel_field(path, grid)?)?])
+        }
+        (false, true) => folder(path)?,
+        (false, false) => {
+            let steps = read_transform(path)?.into_iter().map(Transform::of);
+            Kind::File(steps.collect::<crate::error::Result<_>>()?)
+        }
+    };
+    Ok(Source { kind, backwards })
+}
+
+fn folder(path: &Path) -> anyhow::Result<Kind> {
+    ensure!(
+        path.join(RECORD).is_file() && path.join("forward.nii.gz").is_file(),
+        "{}: a folder, but not one of hmorph register (no {RECORD} and forward.nii.gz)",
+        path.display()
+    );
+    Ok(Kind::Folder(path.to_path_buf()))
 }

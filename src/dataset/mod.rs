@@ -27,7 +27,7 @@ mod verify;
 pub use batch::{Batch, Kind, Sample};
 pub use config::{Align, DataConfig, Pairs};
 pub use item::Item;
-pub use landmarks::{Landmark, corresponding, read_landmarks};
+pub use landmarks::{Landmark, Markups, corresponding, read_landmarks};
 pub use loader::Loader;
 pub use manifest::stem;
 pub use mixture::{Alpha, MixtureConfig, Mode, Ramp};

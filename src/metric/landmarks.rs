@@ -1,9 +1,8 @@
 //! Target registration error of corresponding landmarks.
 
-use super::sample::linear;
-use super::spline::Spline;
+use super::sample::{inside, linear};
 use crate::error::{Error, Result};
-use crate::volume::{Affine, DisplacementField, VoxelPoint};
+use crate::volume::{Affine, DisplacementField, Spline, VoxelPoint};
 use nalgebra::Vector3;
 use ndarray::Axis;
 
@@ -51,7 +50,7 @@ pub fn target_registration_errors(
 enum Displacement<'a> {
     None,
     Linear(&'a DisplacementField),
-    Spline(Vec<Spline>),
+    Spline(&'a DisplacementField, Vec<Spline>),
 }
 
 impl<'a> Displacement<'a> {
@@ -60,7 +59,8 @@ impl<'a> Displacement<'a> {
             (None, _) => Self::None,
             (Some(field), Interpolation::Linear) => Self::Linear(field),
             (Some(field), Interpolation::CubicSpline) => {
-                Self::Spline(field.data.axis_iter(Axis(0)).map(Spline::new).collect())
+                let splines = field.data.axis_iter(Axis(0)).map(Spline::new);
+                Self::Spline(field, splines.collect())
             }
         }
     }
@@ -75,7 +75,9 @@ impl<'a> Displacement<'a> {
                     u[c] = linear(component, place);
                 }
             }
-            Self::Spline(components) => {
+            Self::Spline(..) if position.iter().any(|x| x.is_nan()) => u.fill(f64::NAN),
+            Self::Spline(field, _) if !inside(place, &field.geometry.shape) => {}
+            Self::Spline(_, components) => {
                 for (c, component) in components.iter().enumerate() {
                     u[c] = component.at(place);
                 }

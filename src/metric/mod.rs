@@ -24,7 +24,6 @@ pub mod overlap;
 mod paired;
 mod registry;
 pub mod sample;
-pub mod spline;
 pub mod surface;
 mod surfel;
 

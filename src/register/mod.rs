@@ -35,7 +35,10 @@ pub use prepare::{Alignment, NetworkPair, Scan, prepare};
 pub use quality::{Assessed, Assessment, Measures, Quality, assess};
 pub use refine::{RefineSettings, Start};
 pub use result_folder::{RECORD, ResultFolder};
-pub use transform::{Transform, map_point, pull_image, pull_labels};
+pub use transform::{
+    Transform, check_inverses, compose, inverted, jacobian, map_point, matrix_of, pull_image,
+    pull_labels, pull_labels_by, pull_series,
+};
 
 use std::sync::Arc;
 

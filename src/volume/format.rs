@@ -1,5 +1,7 @@
 //! Which file format a name stands for. The suffix decides, and the content must agree with it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -16,6 +18,10 @@ pub enum Format {
     NiftiPair,
     /// `.mgh`, `.mgz`: FreeSurfer.
     Mgh,
+    /// `.mha`, `.mhd` with its voxels beside it: ITK's MetaImage.
+    MetaImage,
+    /// `.nrrd`, `.nhdr` with its voxels beside it.
+    Nrrd,
     /// `.png`: 2-D, 8 or 16 bits.
     Png,
     /// `.npy`: one numpy array.
@@ -24,7 +30,7 @@ pub enum Format {
     Npz,
 }
 
-const SUFFIXES: [(&str, Format); 12] = [
+const SUFFIXES: [(&str, Format); 16] = [
     (".nii", Format::Nifti),
     (".nii.gz", Format::Nifti),
     (".hdr", Format::NiftiPair),
@@ -34,6 +40,10 @@ const SUFFIXES: [(&str, Format); 12] = [
     (".mgh", Format::Mgh),
     (".mgh.gz", Format::Mgh),
     (".mgz", Format::Mgh),
+    (".mha", Format::MetaImage),
+    (".mhd", Format::MetaImage),
+    (".nrrd", Format::Nrrd),
+    (".nhdr", Format::Nrrd),
     (".png", Format::Png),
     (".npy", Format::Npy),
     (".npz", Format::Npz),
@@ -54,11 +64,39 @@ impl Format {
         }
         let found = SUFFIXES.iter().find(|(suffix, _)| name.ends_with(suffix));
         found.map(|&(_, format)| format).ok_or_else(|| {
-            let problem = "not an image format by its suffix; hmorph reads .nii, .nii.gz, \
-                .hdr + .img, .mgz, .mgh, .png, .npy and .npz (convert others, such as DICOM, to NIfTI)";
+            let problem = if is_dicom(path) {
+                "DICOM is not read; convert the series to NIfTI first: dcm2niix -z y -o OUT FOLDER"
+            } else if path.is_dir() {
+                "a folder; name an image file"
+            } else {
+                "not an image format by its suffix; hmorph reads .nii, .nii.gz, .hdr + .img, .mgz, .mgh, .mha, .mhd, \
+                .nrrd, .nhdr, .png, .npy and .npz"
+            };
             Error::file(path, problem)
         })
     }
+
+    /// Whether the format says where an image lies in the world and how large its voxels are.
+    pub fn has_geometry(self) -> bool {
+        !matches!(self, Self::Png | Self::Npy | Self::Npz)
+    }
+}
+
+/// A file named `.dcm` or with DICOM's magic, or a folder with one among its first files.
+fn is_dicom(path: &Path) -> bool {
+    const LOOKED_AT: usize = 16;
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut files = entries
+            .map(|e| e.path())
+            .filter(|p| p.is_file())
+            .take(LOOKED_AT);
+        return files.any(|file| is_dicom(&file));
+    }
+    // 128 bytes that mean nothing come before the magic.
+    let mut start = [0; 132];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    file_name(path).ends_with(".dcm") || (read.is_ok() && start.ends_with(b"DICM"))
 }
 
 /// Whether the name promises gzip content.
@@ -103,4 +141,13 @@ pub(crate) fn header_and_image(path: &Path) -> Result<(PathBuf, PathBuf)> {
 pub(crate) fn quoted(text: &str) -> String {
     let start: String = text.trim().chars().take(40).collect();
     format!("'{}'", start.escape_debug())
+}
+
+/// Numbers between blanks.
+pub(crate) fn numbers(text: &str) -> Result<Vec<f64>, String> {
+    let parse = |word: &str| {
+        word.parse()
+            .map_err(|_| format!("{} is not a number", quoted(word)))
+    };
+    text.split_whitespace().map(parse).collect()
 }

@@ -67,8 +67,8 @@ fn describe(path: &Path, raw: &RawVolume) -> FileInfo {
     FileInfo {
         path: path.to_path_buf(),
         kind: match raw.intent {
-            Intent::Image => Kind::Image,
-            Intent::Displacement => Kind::DisplacementField,
+            Intent::Image | Intent::Channels => Kind::Image,
+            Intent::Displacement | Intent::DisplacementRas => Kind::DisplacementField,
         },
         format: raw.format,
         shape: raw.shape.clone(),

@@ -10,7 +10,7 @@ use super::format::is_gzip_name;
 use crate::error::{Error, Result};
 
 /// A compromise: float images hardly shrink further at the usual 6, which takes longer.
-const GZIP_LEVEL: u32 = 4;
+pub(crate) const COMPRESSION: Compression = Compression::new(4);
 /// Start of the name of a file that is not complete yet.
 pub const TEMPORARY: &str = ".hmorph-";
 
@@ -45,9 +45,7 @@ pub(crate) fn write_parts(path: &Path, parts: &[&[u8]]) -> Result<()> {
         if !is_gzip_name(path) {
             return all(out);
         }
-        let mut gz = GzBuilder::new()
-            .mtime(0)
-            .write(out, Compression::new(GZIP_LEVEL));
+        let mut gz = GzBuilder::new().mtime(0).write(out, COMPRESSION);
         all(&mut gz)?;
         gz.finish().map(drop)
     })

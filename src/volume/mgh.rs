@@ -12,12 +12,15 @@ use super::dtype::{DType, Endian, Storable};
 use super::fields::Fields;
 use super::format::Format;
 use super::io::write_parts;
-use super::raw::{Intent, Layout, RawVolume, Samples};
+use super::raw::{Intent, Layout, RawVolume, Samples, byte_count};
 use super::source::{Source, Trailing};
+use super::write::Content;
 use super::{Affine, Geometry};
 use crate::error::{Error, Result};
 
 const HEADER_BYTES: usize = 284;
+/// After the seven numbers of 4 bytes that come first.
+const GEOMETRY_OFFSET: usize = 28;
 /// Tags hold command lines and transform names; more than this is not a tag.
 const MAX_TAG_BYTES: u64 = 16 << 20;
 const TAG_COMMAND_LINE: i32 = 3;
@@ -37,16 +40,13 @@ pub(crate) fn read(path: &Path) -> Result<RawVolume> {
     let at = |problem| Error::file(path, problem);
     let (shape, dtype) = sizes(&fields).map_err(at)?;
     let affine = affine_of(&fields, &shape).map_err(at)?;
-    // Four sizes of 31 bits each may still overflow 64 bits.
-    let length = shape
-        .iter()
-        .try_fold(dtype.size() as u64, |n, &size| n.checked_mul(size as u64));
-    let length = length.ok_or_else(|| at("sizes multiply to more than 2^64 bytes".to_string()))?;
+    let length = byte_count(&shape, dtype).map_err(at)?;
     let mut volume = RawVolume {
         format: Format::Mgh,
         shape,
         affine,
         intent: Intent::Image,
+        frame_seconds: None,
         samples: Samples {
             bytes: Vec::new(),
             dtype,
@@ -118,33 +118,37 @@ fn half(shape: &[usize]) -> Vector3<f64> {
     Vector3::new(shape[0] as f64, shape[1] as f64, shape[2] as f64) / 2.0
 }
 
-/// Writes one frame; `voxels` are big-endian, first axis fastest. `note` is kept as a command-line tag.
-pub(crate) fn write(
-    path: &Path,
-    geometry: &Geometry,
-    dtype: DType,
-    voxels: &[u8],
-    note: &str,
-) -> Result<()> {
-    let code = CODES
-        .iter()
-        .find(|(_, d)| *d == dtype)
-        .map(|&(code, _)| code)
-        .ok_or_else(|| {
-            let problem =
-                format!("MGH has no {dtype}; choose uint8, int16, uint16, int32 or float32");
-            Error::file(path, problem)
-        })?;
-    write_parts(path, &[&header(geometry, code), voxels, &footer(note)])
+/// Writes `.mgh` or `.mgz`; `voxels` are big-endian with the first axis fastest.
+///
+/// # Errors
+/// A type MGH does not have, refusals of the operating system.
+pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
+    let dtype = content.dtype;
+    let known = CODES.iter().find(|(_, d)| *d == dtype);
+    let &(code, _) = known.ok_or_else(|| {
+        let problem = format!("MGH has no {dtype}; choose uint8, int16, uint16, int32 or float32");
+        Error::file(path, problem)
+    })?;
+    let header = header(content, code);
+    write_parts(path, &[&header, voxels, &footer(content.note)])
 }
 
-fn header(geometry: &Geometry, type_code: i32) -> Vec<u8> {
+fn header(content: &Content, type_code: i32) -> Vec<u8> {
+    let geometry = content.geometry;
+    let frames = content.trailing.iter().product::<usize>() as i32;
     let mut out = Vec::with_capacity(HEADER_BYTES);
     let [width, height, depth] = geometry.shape.map(|n| n as i32);
-    for value in [1, width, height, depth, 1, type_code, 0] {
+    for value in [1, width, height, depth, frames, type_code, 0] {
         value.put(Endian::Big, &mut out);
     }
-    1_i16.put(Endian::Big, &mut out);
+    put_geometry(geometry, &mut out);
+    out.resize(HEADER_BYTES, 0);
+    out
+}
+
+/// The "good RAS" flag, voxel sizes, directions and centre.
+fn put_geometry(geometry: &Geometry, out: &mut Vec<u8>) {
+    1_i16.put(Endian::Big, out);
     let linear = geometry.affine.linear();
     let sizes = geometry.spacing();
     let centre = geometry.affine.translation() + linear * half(&geometry.shape);
@@ -154,10 +158,34 @@ fn header(geometry: &Geometry, type_code: i32) -> Vec<u8> {
         .chain(directions)
         .chain(centre.iter().copied())
     {
-        (value as f32).put(Endian::Big, &mut out);
+        (value as f32).put(Endian::Big, out);
     }
-    out.resize(HEADER_BYTES, 0);
-    out
+}
+
+/// Puts another affine into the header of a file that was read before.
+///
+/// # Errors
+/// An affine with shear, which FreeSurfer's geometry does not have.
+pub(crate) fn replace_affine(
+    bytes: &mut [u8],
+    geometry: &Geometry,
+    affine: &Affine,
+) -> Result<(), String> {
+    let linear = affine.linear();
+    let sizes = Vector3::from(affine.spacing());
+    let directions = linear * Matrix3::from_diagonal(&sizes.map(|size| size.recip()));
+    // Far above float32 rounding, far below any shear that moves a voxel.
+    if (directions.transpose() * directions - Matrix3::identity()).amax() > 1e-5 {
+        return Err(
+            "the transform shears the image, which MGH headers cannot hold; resample it with -r"
+                .into(),
+        );
+    }
+    let geometry = Geometry::new(geometry.shape, geometry.dimension, *affine);
+    let mut out = Vec::new();
+    put_geometry(&geometry, &mut out);
+    bytes[GEOMETRY_OFFSET..GEOMETRY_OFFSET + out.len()].copy_from_slice(&out);
+    Ok(())
 }
 
 /// Five scan parameters (unknown: 0), then the note as FreeSurfer keeps command lines.

@@ -3,7 +3,7 @@
 //! Axis `i` runs along the rows from left to right and `j` down the columns, so `shape` is
 //! `(width, height, 1)`. A PNG has no place in the world: it is read as lying in the LPS plane with its first
 //! pixel at the origin, as ITK reads it, which makes the affine `diag(-1, -1, 1)` in RAS. Colours become
-//! Rec. 709 luminance for images and are refused for labels; an alpha channel is dropped.
+//! Rec. 709 luminance for images, without alpha, and are refused for labels; a series has them all, alpha too.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -16,7 +16,8 @@ use super::format::Format;
 use super::io::write_atomically;
 use super::raw::{Intent, Layout, RawVolume, Samples};
 use super::read::Role;
-use super::{Affine, Dimension, Geometry};
+use super::write::Content;
+use super::{Affine, Dimension};
 use crate::error::{Error, Result};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -43,20 +44,29 @@ pub(crate) fn read(path: &Path, role: Role) -> Result<RawVolume> {
         let problem = "a colour PNG is not a label map; save the labels as 8 or 16 bit grey values";
         return Err(Error::file(path, problem));
     }
+    let channels = decoder.color_type().channel_count() as usize;
     let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    let (bytes, dtype) = grey(picture);
+    let mut shape = vec![width as usize, height as usize];
+    let ((bytes, dtype), endian) = match role {
+        Role::Channels if channels > 1 => {
+            shape.extend([1, channels]);
+            (colours(picture), Endian::NATIVE)
+        }
+        _ => (grey(picture), Endian::Little),
+    };
     let samples = Samples {
         bytes,
         dtype,
-        endian: Endian::Little,
-        layout: Layout::FirstFastest,
+        endian,
+        layout: Layout::ChannelsFastest,
         scale: None,
     };
     Ok(RawVolume {
         format: Format::Png,
-        shape: vec![width as usize, height as usize],
+        shape,
         affine: affine(),
         intent: Intent::Image,
+        frame_seconds: None,
         samples,
     })
 }
@@ -75,6 +85,14 @@ fn affine() -> Affine {
     )
 }
 
+/// All channels, in native byte order.
+fn colours(picture: DynamicImage) -> (Vec<u8>, DType) {
+    let channels = picture.color().channel_count();
+    let wide = picture.color().bytes_per_pixel() / channels == 2;
+    let dtype = if wide { DType::U16 } else { DType::U8 };
+    (picture.into_bytes(), dtype)
+}
+
 fn grey(picture: DynamicImage) -> (Vec<u8>, DType) {
     match picture.color() {
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
@@ -88,26 +106,35 @@ fn grey(picture: DynamicImage) -> (Vec<u8>, DType) {
     }
 }
 
-/// Writes a 2-D image as grey values; `voxels` are in native byte order, first axis fastest.
+/// Writes a picture of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels; `voxels` are in native byte order, the
+/// channels of a pixel together, then the first axis.
 ///
 /// # Errors
 /// A volume, or a type other than uint8 and uint16.
-pub(crate) fn write(path: &Path, geometry: &Geometry, dtype: DType, voxels: &[u8]) -> Result<()> {
-    if geometry.dimension != Dimension::Two {
+pub(crate) fn write(path: &Path, content: &Content, channels: usize, voxels: &[u8]) -> Result<()> {
+    use image::ExtendedColorType as Colour;
+
+    if content.geometry.dimension != Dimension::Two {
         return Err(Error::file(
             path,
             "PNG holds 2-D images; write the volume as .nii.gz",
         ));
     }
-    let colour = match dtype {
-        DType::U8 => image::ExtendedColorType::L8,
-        DType::U16 => image::ExtendedColorType::L16,
-        _ => {
+    let colour = match (content.dtype, channels) {
+        (DType::U8, 1) => Colour::L8,
+        (DType::U8, 2) => Colour::La8,
+        (DType::U8, 3) => Colour::Rgb8,
+        (DType::U8, 4) => Colour::Rgba8,
+        (DType::U16, 1) => Colour::L16,
+        (DType::U16, 2) => Colour::La16,
+        (DType::U16, 3) => Colour::Rgb16,
+        (DType::U16, 4) => Colour::Rgba16,
+        (dtype, _) => {
             let problem = format!("PNG has no {dtype}; choose uint8 or uint16");
             return Err(Error::file(path, problem));
         }
     };
-    let [width, height, _] = geometry.shape.map(|n| n as u32);
+    let [width, height, _] = content.geometry.shape.map(|n| n as u32);
     write_atomically(path, |out| {
         let encoder = png::PngEncoder::new(out);
         encoder

@@ -16,6 +16,8 @@ pub(crate) enum Layout {
     FirstFastest,
     /// The last axis is fastest: C-ordered numpy.
     LastFastest,
+    /// The values of one voxel lie together, then the first axis: colours and vectors of MetaImage, NRRD and PNG.
+    ChannelsFastest,
 }
 
 /// What the numbers mean, as far as the header says.
@@ -24,6 +26,10 @@ pub(crate) enum Intent {
     Image,
     /// NIfTI vector (intent 1007): displacements in LPS millimetres.
     Displacement,
+    /// NIfTI displacement (intent 1006): displacements in RAS millimetres.
+    DisplacementRas,
+    /// Several values a voxel, of which the file does not say more.
+    Channels,
 }
 
 /// Voxel bytes with what is needed to turn them into numbers.
@@ -45,6 +51,8 @@ pub(crate) struct RawVolume {
     pub shape: Vec<usize>,
     pub affine: Affine,
     pub intent: Intent,
+    /// Time between the volumes of a series, where the file gives it in known units.
+    pub frame_seconds: Option<f64>,
     pub samples: Samples,
 }
 
@@ -128,6 +136,7 @@ impl RawVolume {
         let at = match self.samples.layout {
             Layout::FirstFastest => i + ni * (j + nj * (k + nk * frame)),
             Layout::LastFastest => ((i * nj + j) * nk + k) * self.frames() + frame,
+            Layout::ChannelsFastest => (i + ni * (j + nj * k)) * self.frames() + frame,
         };
         let stored = E::read(
             &self.samples.bytes[at * E::SIZE..][..E::SIZE],
@@ -173,4 +182,16 @@ impl RawVolume {
 pub(crate) struct Offending {
     pub value: f64,
     pub index: [usize; 3],
+}
+
+/// Bytes that voxels of the given sizes take.
+///
+/// # Errors
+/// More than 64 bits can count.
+pub(crate) fn byte_count(shape: &[usize], dtype: DType) -> Result<u64, String> {
+    let size = dtype.size() as u64;
+    let bytes = shape
+        .iter()
+        .try_fold(size, |n, &size| n.checked_mul(size as u64));
+    bytes.ok_or_else(|| "sizes multiply to more than 2^64 bytes; the header is damaged".into())
 }

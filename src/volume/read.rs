@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::format::Format;
 use super::raw::{Intent, Offending, RawVolume};
-use super::{Image, LabelMap, Volume, mgh, nifti, numpy, png};
+use super::{Image, LabelMap, Volume, metaimage, mgh, nifti, nrrd, numpy, png};
 use crate::error::{Error, Result};
 
 /// Whether intensities or labels are wanted: an `.npz` holds both under different names.
@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Role {
     Image,
     Labels,
+    /// Intensities, of a colour picture those of every channel.
+    Channels,
 }
 
 /// Reads an image as float32, after the file's own intensity scaling.
@@ -34,6 +36,11 @@ pub fn read_image_frame(path: impl AsRef<Path>, frame: Option<usize>) -> Result<
     let path = path.as_ref();
     let raw = read_raw(path, Role::Image)?;
     let frame = choose_frame(path, &raw, frame)?;
+    image_of(path, &raw, frame)
+}
+
+/// One frame as float32.
+pub(crate) fn image_of(path: &Path, raw: &RawVolume, frame: usize) -> Result<Image> {
     let float = |value: f64| {
         let narrow = value as f32;
         (narrow.is_finite() || !value.is_finite()).then_some(narrow)
@@ -90,17 +97,34 @@ pub(crate) fn read_raw(path: &Path, role: Role) -> Result<RawVolume> {
         Format::Nifti => nifti::read_single(path),
         Format::NiftiPair => nifti::read_pair(path),
         Format::Mgh => mgh::read(path),
+        Format::MetaImage => metaimage::read(path),
+        Format::Nrrd => nrrd::read(path),
         Format::Png => png::read(path, role),
         Format::Npy => numpy::read_npy(path),
         Format::Npz => numpy::read_npz(path, role),
     }
 }
 
+/// # Errors
+/// Vectors or colours where intensities are wanted.
+pub(crate) fn check_scalar(path: &Path, raw: &RawVolume) -> Result<()> {
+    let a_field = |intent: i32| {
+        format!("a displacement field (intent {intent}), not an image; pass it as a transform")
+    };
+    let problem = match raw.intent {
+        Intent::Image => return Ok(()),
+        Intent::Displacement => a_field(1007),
+        Intent::DisplacementRas => a_field(1006),
+        Intent::Channels => format!(
+            "{} values a voxel; an image has one (a displacement field is passed as a transform)",
+            raw.frames()
+        ),
+    };
+    Err(Error::file(path, problem))
+}
+
 fn choose_frame(path: &Path, raw: &RawVolume, frame: Option<usize>) -> Result<usize> {
-    if raw.intent == Intent::Displacement {
-        let problem = "a displacement field (intent 1007), not an image; pass it as a transform";
-        return Err(Error::file(path, problem));
-    }
+    check_scalar(path, raw)?;
     let frames = raw.frames();
     let axes = raw.shape.len();
     let last = frames - 1;

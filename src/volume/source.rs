@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use super::format::is_gzip_name;
 use crate::error::{Error, Result};
@@ -21,6 +22,13 @@ pub(crate) enum Trailing {
     Refuse,
     /// Tags of any kind, up to this many bytes.
     Allow(u64),
+}
+
+/// How a header says that the voxels after it are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Zlib,
+    Gzip,
 }
 
 /// An opened image file, decompressed on the fly where its name ends in `gz`.
@@ -114,6 +122,29 @@ impl Source {
         })
     }
 
+    /// Opens a file whose header says elsewhere how it is stored, such as the `.raw` of a `.mhd`.
+    pub fn open_raw(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+        Ok(Self {
+            path: path.to_path_buf(),
+            reader: Stream::Plain(BufReader::with_capacity(1 << 18, file)),
+            capacity: length,
+            consumed: 0,
+        })
+    }
+
+    /// What is left of the file, decompressed.
+    pub fn inflated(self, compression: Compression) -> Self {
+        let left = self.left();
+        let reader: Box<dyn Read> = match compression {
+            Compression::Zlib => Box::new(ZlibDecoder::new(self.reader)),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(self.reader)),
+        };
+        let capacity = left.saturating_mul(MAX_GZIP_RATIO);
+        Self::from_reader(&self.path, reader, capacity)
+    }
+
     /// Content that comes from inside the file at `path`, at most `capacity` bytes of it.
     pub fn from_reader(path: &Path, reader: Box<dyn Read>, capacity: u64) -> Self {
         Self {
@@ -133,7 +164,7 @@ impl Source {
     /// # Errors
     /// A length the file cannot hold (nothing is allocated then), a cut or damaged file.
     pub fn take(&mut self, length: u64, what: &str) -> Result<Vec<u8>> {
-        let left = self.capacity - self.consumed.min(self.capacity);
+        let left = self.left();
         if length > left {
             return Err(self.too_short(length, "at most ", left, what));
         }
@@ -154,6 +185,31 @@ impl Source {
             }
             Ok(_) => Ok(bytes),
         }
+    }
+
+    /// One line of a text header without its end, which at the end of the file may be missing; `what` names the header
+    /// in the error.
+    ///
+    /// # Errors
+    /// A line longer than `limit` bytes, or none at all.
+    pub fn line(&mut self, limit: u64, what: &str) -> Result<String> {
+        let mut line = Vec::new();
+        while self.left() > 0 && (line.len() as u64) < limit {
+            match self.take(1, what)?[0] {
+                b'\n' => return Ok(text(&line)),
+                byte => line.push(byte),
+            }
+        }
+        if self.left() == 0 && !line.is_empty() {
+            return Ok(text(&line));
+        }
+        let problem = format!("{what} does not end; the file is damaged or another format");
+        Err(Error::file(&self.path, problem))
+    }
+
+    /// Bytes that may still come; a compressed file usually holds fewer.
+    pub fn left(&self) -> u64 {
+        self.capacity - self.consumed.min(self.capacity)
     }
 
     /// Passes over `length` bytes, such as header extensions.
@@ -212,4 +268,10 @@ impl Source {
         };
         Error::file(&self.path, problem)
     }
+}
+
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line)
+        .trim_end_matches('\r')
+        .to_string()
 }

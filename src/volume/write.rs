@@ -6,7 +6,7 @@ use ndarray::Array3;
 
 use super::dtype::{DType, Endian, Storable, with_element};
 use super::format::Format;
-use super::{Image, LabelMap, Volume, mgh, nifti, png};
+use super::{Geometry, Image, LabelMap, Volume, metaimage, mgh, nifti, nrrd, png};
 use crate::error::{Error, Result};
 
 /// Writes an image with its geometry, as `dtype`, whole or not at all.
@@ -41,22 +41,70 @@ fn write_volume<T>(path: &Path, volume: &Volume<T>, dtype: DType, note: &str) ->
 where
     T: Copy + Into<f64>,
 {
-    let Volume { data, geometry } = volume;
+    let content = Content {
+        geometry: &volume.geometry,
+        trailing: &[],
+        frame_seconds: None,
+        dtype,
+        note,
+    };
+    write_content(path, &content, |endian| encode(&volume.data, dtype, endian))
+}
+
+/// What a file says about the voxels that are written to it.
+pub(crate) struct Content<'a> {
+    pub geometry: &'a Geometry,
+    /// Sizes of the axes after those of the grid; empty for one volume.
+    pub trailing: &'a [usize],
+    /// Time from one volume to the next, which only NIfTI keeps.
+    pub frame_seconds: Option<f64>,
+    pub dtype: DType,
+    /// Where the image came from.
+    pub note: &'a str,
+}
+
+impl Content<'_> {
+    /// Sizes of all axes, `grid_axes` of them those of the grid; before further axes all three.
+    pub fn shape(&self, grid_axes: usize) -> Vec<usize> {
+        let kept = if self.trailing.is_empty() {
+            grid_axes
+        } else {
+            3
+        };
+        let mut shape = self.geometry.shape[..kept].to_vec();
+        shape.extend(self.trailing);
+        shape
+    }
+}
+
+/// Writes in the format of the suffix; `voxels` gives them in a byte order, first axis fastest, frames last.
+pub(crate) fn write_content(
+    path: &Path,
+    content: &Content,
+    voxels: impl FnOnce(Endian) -> Vec<u8>,
+) -> Result<()> {
     match Format::of(path)? {
         Format::Nifti => {
-            let content = nifti::Content::scalar(geometry, dtype, note);
-            nifti::write(path, &content, &encode(data, dtype, Endian::Little))
+            let nifti = nifti::Content {
+                shape: &content.shape(content.geometry.dimension.axes()),
+                affine: &content.geometry.affine,
+                dtype: content.dtype,
+                intent_code: 0,
+                frame_seconds: content.frame_seconds,
+                note: content.note,
+            };
+            nifti::write(path, &nifti, &voxels(Endian::Little))
         }
-        Format::Mgh => mgh::write(
-            path,
-            geometry,
-            dtype,
-            &encode(data, dtype, Endian::Big),
-            note,
-        ),
-        Format::Png => png::write(path, geometry, dtype, &encode(data, dtype, Endian::NATIVE)),
+        Format::Mgh => mgh::write(path, content, &voxels(Endian::Big)),
+        Format::MetaImage => metaimage::write(path, content, &voxels(Endian::Little)),
+        Format::Nrrd => nrrd::write(path, content, &voxels(Endian::Little)),
+        Format::Png if !content.trailing.is_empty() => {
+            let problem = "PNG holds one picture; write the series as .nii.gz";
+            Err(Error::file(path, problem))
+        }
+        Format::Png => png::write(path, content, 1, &voxels(Endian::NATIVE)),
         Format::NiftiPair | Format::Npy | Format::Npz => {
-            let problem = "this format is only read; write .nii, .nii.gz, .mgh, .mgz or (2-D) .png";
+            let problem = "this format is only read; write .nii, .nii.gz, .mgh, .mgz, .mha, .mhd, .nrrd, .nhdr or (2-D) .png";
             Err(Error::file(path, problem))
         }
     }

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use ndarray::{Array4, Axis, s};
+use ndarray::Axis;
 
 use super::list::Row;
 use crate::dataset::stem;
-use crate::error::{Error, Result};
 use crate::volume::resample::field_to;
-use crate::volume::{DisplacementField, Geometry, read_field, read_image_frame};
+use crate::volume::{DisplacementField, Geometry, read_field, read_voxel_field};
 
 /// What the vectors of a field file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -63,7 +62,7 @@ pub fn find(row: &Row, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// Reads a field and brings it to the fixed grid.
 pub fn read(path: &Path, units: FieldUnits, fixed: &Geometry) -> anyhow::Result<DisplacementField> {
     let field = match units {
-        FieldUnits::Voxel => voxel_field(path, fixed)?,
+        FieldUnits::Voxel => read_voxel_field(path, fixed)?,
         FieldUnits::Lps => {
             let field = read_field(path)?;
             let same = field.geometry.shape == fixed.shape
@@ -83,27 +82,4 @@ pub fn read(path: &Path, units: FieldUnits, fixed: &Geometry) -> anyhow::Result<
         field.data.len_of(Axis(0))
     );
     Ok(field)
-}
-
-/// `(x, y, z, 3)` in voxels, on the fixed grid whatever the header says.
-fn voxel_field(path: &Path, fixed: &Geometry) -> Result<DisplacementField> {
-    let [i, j, k] = fixed.shape;
-    let axes = fixed.dimension.axes();
-    let mut data = Array4::zeros((axes, i, j, k));
-    for component in 0..axes {
-        let frame = read_image_frame(path, Some(component))?;
-        if frame.geometry.shape != fixed.shape {
-            let problem = format!(
-                "field of {:?} voxels for a fixed image of {:?}; a field in voxels lies on the fixed grid",
-                frame.geometry.shape, fixed.shape
-            );
-            return Err(Error::file(path, problem));
-        }
-        data.slice_mut(s![component, .., .., ..])
-            .assign(&frame.data);
-    }
-    Ok(DisplacementField {
-        data,
-        geometry: fixed.clone(),
-    })
 }

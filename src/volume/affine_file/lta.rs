@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use nalgebra::{Matrix3, Matrix4, Vector3};
 
+use super::super::format::numbers;
 use super::super::{Affine, Geometry};
-use super::{WorldAffine, matrix, matrix_text, numbers};
+use super::{WorldAffine, matrix, matrix_text};
 
 const VOXEL_TO_VOXEL: i32 = 0;
 const RAS_TO_RAS: i32 = 1;
@@ -16,7 +17,7 @@ const RAS_TO_RAS: i32 = 1;
 pub(super) fn text(matrix: &Matrix4<f64>, source: &Geometry, destination: &Geometry) -> String {
     format!(
         "type      = {RAS_TO_RAS}\nnxforms   = 1\nmean      = 0 0 0\nsigma     = 1\n1 4 4\n{}{}{}",
-        matrix_text(matrix),
+        matrix_text(matrix, &[0, 1, 2, 3]),
         geometry_text("src", source),
         geometry_text("dst", destination),
     )

@@ -5,24 +5,22 @@
 //!
 //! | suffix | content | direction | world |
 //! |---|---|---|---|
-//! | `.mat` | ITK, binary (MATLAB 4) | fixed to moving | LPS |
+//! | `.mat` | ITK, binary (MATLAB 4); read: also a matrix as text | fixed to moving | LPS; text: RAS |
 //! | `.tfm` | ITK, text | fixed to moving | LPS |
-//! | `.txt` | 4x4 matrix, as NiftyReg's (read: also ITK text) | fixed to moving | RAS |
+//! | `.txt` | 4x4 matrix, in 2-D 3x3, as of greedy and c3d (read: also ITK text) | fixed to moving | RAS |
 //! | `.lta` | FreeSurfer, with both geometries | moving to fixed | RAS |
 
-mod itk;
 mod lta;
-mod matlab;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
 use nalgebra::{Matrix3, Matrix4, Vector3, Vector4};
 
-use super::format::{file_name, quoted};
+use super::format::{self, file_name};
 use super::io::write_atomically;
-use super::{Geometry, WorldPoint};
+use super::transform_file::Step;
+use super::{Dimension, Geometry, WorldPoint, itk};
 use crate::error::{Error, Result};
 
 /// No file of an affine comes near this.
@@ -46,14 +44,19 @@ impl WorldAffine {
         self.0.try_inverse().map(Self)
     }
 
-    fn from_parts(linear: &Matrix3<f64>, offset: Vector3<f64>) -> Self {
+    /// Whether it keeps to the plane of a 2-D image and leaves the third coordinate alone.
+    pub(super) fn is_planar(&self) -> bool {
+        (0..2).all(|n| self.0[(2, n)] == 0.0 && self.0[(n, 2)] == 0.0)
+    }
+
+    pub(super) fn from_parts(linear: &Matrix3<f64>, offset: Vector3<f64>) -> Self {
         let mut matrix = linear.to_homogeneous();
         matrix.fixed_view_mut::<3, 1>(0, 3).copy_from(&offset);
         Self(matrix)
     }
 
     /// The same map between LPS worlds, and back.
-    fn flipped(&self) -> Self {
+    pub(super) fn flipped(&self) -> Self {
         let flip = Matrix4::from_diagonal(&Vector4::new(-1.0, -1.0, 1.0, 1.0));
         Self(flip * self.0 * flip)
     }
@@ -95,9 +98,12 @@ pub fn write_affine(
 ) -> Result<()> {
     let path = path.as_ref();
     let bytes = match kind_of(path)? {
-        Kind::ItkBinary => itk::binary(affine, fixed.dimension),
-        Kind::ItkText => itk::text(affine, fixed.dimension).into_bytes(),
-        Kind::Matrix => matrix_text(&affine.0).into_bytes(),
+        Kind::ItkBinary => itk::affine_matlab(affine, fixed.dimension),
+        Kind::ItkText => itk::affine_text(affine, fixed.dimension).into_bytes(),
+        Kind::Matrix if fixed.dimension == Dimension::Two && affine.is_planar() => {
+            matrix_text(&affine.0, &[0, 1, 3]).into_bytes()
+        }
+        Kind::Matrix => matrix_text(&affine.0, &[0, 1, 2, 3]).into_bytes(),
         Kind::Lta => {
             let inverse = affine.inverse();
             let inverse = inverse.ok_or_else(|| Error::file(path, "the affine has no inverse"))?;
@@ -126,10 +132,12 @@ pub fn read_affine(path: impl AsRef<Path>) -> Result<WorldAffine> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let text = String::from_utf8_lossy(&bytes);
     let affine = match kind {
-        Kind::ItkBinary => itk::from_binary(&bytes),
-        Kind::ItkText => itk::from_text(&text),
-        Kind::Matrix if text.starts_with(itk::TEXT_START) => itk::from_text(&text),
-        Kind::Matrix => matrix(text.lines()).map(WorldAffine),
+        Kind::ItkText => itk::from_text(&text).and_then(joined),
+        Kind::ItkBinary | Kind::Matrix if text.starts_with(itk::TEXT_START) => {
+            itk::from_text(&text).and_then(joined)
+        }
+        Kind::ItkBinary if !is_text(&bytes) => itk::from_matlab(&bytes).and_then(joined),
+        Kind::ItkBinary | Kind::Matrix => matrix(text.lines()).map(WorldAffine),
         Kind::Lta => lta::from_text(&text),
     };
     let affine = affine.map_err(|problem| Error::file(path, problem))?;
@@ -143,39 +151,59 @@ pub fn read_affine(path: impl AsRef<Path>) -> Result<WorldAffine> {
     }
 }
 
-/// Four rows; `{}` prints the shortest text that reads back as the same number.
-fn matrix_text(matrix: &Matrix4<f64>) -> String {
-    let mut text = String::new();
-    for row in matrix.row_iter() {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} {} {} {}", row[0], row[1], row[2], row[3]);
+/// The one affine that several in turn are.
+fn joined(steps: Vec<Step>) -> Result<WorldAffine, String> {
+    let mut all = Matrix4::identity();
+    for step in steps {
+        match step {
+            Step::Affine(affine) => all = affine.0 * all,
+            Step::Field(_) => return Err("a displacement field, not an affine".into()),
+        }
     }
-    text
+    Ok(WorldAffine(all))
 }
 
-/// Four rows of four numbers; empty lines and lines that start with `#` do not count.
+/// A MATLAB file starts with bytes that no text has.
+fn is_text(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes
+            .iter()
+            .all(|&b| b.is_ascii_graphic() || b.is_ascii_whitespace())
+}
+
+/// These rows and columns, a row a line; each number is the shortest text that reads back as the same.
+fn matrix_text(matrix: &Matrix4<f64>, kept: &[usize]) -> String {
+    let row = |&r: &usize| {
+        let numbers: Vec<String> = kept.iter().map(|&c| matrix[(r, c)].to_string()).collect();
+        numbers.join(" ") + "\n"
+    };
+    kept.iter().map(row).collect()
+}
+
+/// Four rows of four numbers, or three of three in 2-D; empty lines and lines that start with `#` do not count.
 fn matrix<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Matrix4<f64>, String> {
     let lines = lines
         .map(str::trim)
         .filter(|l| !l.is_empty() && !l.starts_with('#'));
     let mut numbers = Vec::new();
     for line in lines {
-        numbers.extend(self::numbers(line)?);
+        numbers.extend(format::numbers(line)?);
     }
-    if numbers.len() != 16 {
-        return Err(format!("{} numbers; expected 4 rows of 4", numbers.len()));
-    }
-    let matrix = Matrix4::from_row_slice(&numbers);
+    let matrix = match numbers.len() {
+        16 => Matrix4::from_row_slice(&numbers),
+        9 if numbers[6..] == [0.0, 0.0, 1.0] => {
+            let planar = Matrix3::from_row_slice(&numbers);
+            let linear = planar.fixed_view::<2, 2>(0, 0).to_homogeneous();
+            WorldAffine::from_parts(&linear, Vector3::new(planar[(0, 2)], planar[(1, 2)], 0.0)).0
+        }
+        count => {
+            return Err(format!(
+                "{count} numbers; expected 4 rows of 4, in 2-D 3 of 3"
+            ));
+        }
+    };
     if matrix.row(3) != Matrix4::identity().row(3) {
         return Err("the last row of the matrix is not 0 0 0 1".into());
     }
     Ok(matrix)
-}
-
-fn numbers(line: &str) -> Result<Vec<f64>, String> {
-    let parse = |word: &str| {
-        word.parse()
-            .map_err(|_| format!("{} is not a number", quoted(word)))
-    };
-    line.split_whitespace().map(parse).collect()
 }

@@ -32,6 +32,8 @@ pub(super) struct Header {
     pub datatype: i16,
     /// `pixdim[0]` is the handedness of the qform.
     pub pixdim: [f64; 8],
+    /// Units of space and time.
+    pub units: i32,
     pub vox_offset: f64,
     pub slope: f64,
     pub intercept: f64,
@@ -98,6 +100,19 @@ impl Header {
         }
     }
 
+    /// Time from one volume to the next, where the unit is known.
+    pub fn frame_seconds(&self) -> Option<f64> {
+        // Bits 3 to 5 hold the unit of time.
+        let unit = match self.units & 0x38 {
+            8 => 1.0,
+            16 => 1e-3,
+            24 => 1e-6,
+            _ => return None,
+        };
+        let seconds = self.pixdim[4] * unit;
+        (self.dim[0] > 3 && seconds > 0.0 && seconds.is_finite()).then_some(seconds)
+    }
+
     /// Where the voxels start in their file.
     pub fn data_offset(&self) -> Result<u64, String> {
         let offset = self.vox_offset;
@@ -131,6 +146,7 @@ fn nifti1(fields: &Fields, endian: Endian) -> Result<Header, String> {
         dim: fields.values::<i16, 8>(40).map(|v| v as i64),
         datatype: fields.number(70),
         pixdim: fields.values::<f32, 8>(76),
+        units: i32::from(fields.number::<u8>(123)),
         vox_offset: f64::from(fields.number::<f32>(108)),
         slope: f64::from(fields.number::<f32>(112)),
         intercept: f64::from(fields.number::<f32>(116)),
@@ -164,6 +180,7 @@ fn nifti2(fields: &Fields, endian: Endian) -> Result<Header, String> {
         dim,
         datatype: fields.number(12),
         pixdim: fields.values::<f64, 8>(104),
+        units: fields.number(500),
         vox_offset: offset as f64,
         slope: fields.number(176),
         intercept: fields.number(184),

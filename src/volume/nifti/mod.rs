@@ -6,7 +6,7 @@
 //! Policies, as nibabel's unless said otherwise:
 //! * affine: sform if its code > 0, else qform if its code > 0, else voxel sizes with x flipped, centred;
 //! * `scl_slope` 0, NaN or infinite: no scaling;
-//! * `xyzt_units` is not looked at;
+//! * of `xyzt_units` only the unit of time is looked at;
 //! * a voxel size of 0 is an error where it is needed (nibabel takes 1);
 //! * bytes beyond those the header accounts for are an error (nibabel ignores them).
 
@@ -14,7 +14,9 @@ mod affine;
 mod analyze;
 mod header;
 mod read;
+mod replace;
 mod write;
 
 pub(crate) use read::{read_pair, read_single};
+pub(crate) use replace::replace_affine;
 pub(crate) use write::{Content, write};

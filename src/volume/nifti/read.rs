@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::Affine;
 use super::super::dtype::Endian;
 use super::super::format::{Format, header_and_image};
-use super::super::raw::{Intent, Layout, RawVolume, Samples};
+use super::super::raw::{Intent, Layout, RawVolume, Samples, byte_count};
 use super::super::source::{Source, Trailing};
 use super::header::{Header, Storage, recognise};
 use super::{affine, analyze};
@@ -86,12 +86,7 @@ impl Plan {
             Storage::Analyze => analyze_meaning(header, bytes, &shape)?,
             _ => (affine::affine_of(header, &shape)?, header.scale()?),
         };
-        let length = shape
-            .iter()
-            .try_fold(dtype.size() as u64, |total, &size| {
-                total.checked_mul(size as u64)
-            })
-            .ok_or("the sizes in dim multiply to more than 2^64 bytes; the header is damaged")?;
+        let length = byte_count(&shape, dtype)?;
         let layout = Layout::FirstFastest;
         let samples = Samples {
             bytes: Vec::new(),
@@ -105,6 +100,7 @@ impl Plan {
             shape,
             affine,
             intent,
+            frame_seconds: header.frame_seconds(),
             samples,
         };
         Ok(Self { volume, length })
@@ -138,10 +134,7 @@ fn intent_of(header: &Header) -> Result<Intent, String> {
             Err("a NiftyReg transform, whose vectors are RAS; convert it with reg_transform".into())
         }
         INTENT_VECTOR => Ok(Intent::Displacement),
-        INTENT_DISPLACEMENT_RAS => Err(
-            "a displacement field of intent 1006 (RAS vectors); hmorph reads intent 1007 (LPS vectors)"
-                .into(),
-        ),
+        INTENT_DISPLACEMENT_RAS => Ok(Intent::DisplacementRas),
         3000..=3099 => Err("CIFTI connectivity data, not an image on a voxel grid".into()),
         _ => Ok(Intent::Image),
     }

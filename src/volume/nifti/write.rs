@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::super::Affine;
 use super::super::dtype::{DType, Endian, Storable};
 use super::super::io::write_parts;
-use super::super::{Affine, Geometry};
 use super::affine::Qform;
 use super::header::{NIFTI1_BYTES, code_of};
 use crate::error::{Error, Result};
@@ -13,8 +13,9 @@ const DATA_OFFSET: usize = NIFTI1_BYTES + 4;
 /// Longest text `descrip` can hold with its closing zero.
 const NOTE_BYTES: usize = 79;
 /// "Aligned": the affine is a reference's, of which nothing more is known.
-const FORM_CODE: i16 = 2;
+pub(super) const FORM_CODE: i16 = 2;
 const UNITS_MM: u8 = 2;
+const UNITS_SECONDS: u8 = 8;
 
 /// What is written beside the voxels.
 pub(crate) struct Content<'a> {
@@ -23,20 +24,9 @@ pub(crate) struct Content<'a> {
     pub affine: &'a Affine,
     pub dtype: DType,
     pub intent_code: i16,
+    /// Time from one volume to the next.
+    pub frame_seconds: Option<f64>,
     pub note: &'a str,
-}
-
-impl<'a> Content<'a> {
-    pub fn scalar(geometry: &'a Geometry, dtype: DType, note: &'a str) -> Self {
-        let shape = &geometry.shape[..geometry.dimension.axes()];
-        Self {
-            shape,
-            affine: &geometry.affine,
-            dtype,
-            intent_code: 0,
-            note,
-        }
-    }
 }
 
 /// Writes `.nii` or `.nii.gz`; `values` come with the first axis fastest.
@@ -64,6 +54,10 @@ fn header(content: &Content) -> Result<Vec<u8>, String> {
     let note = truncated(content.note, NOTE_BYTES);
     out.0[148..148 + note.len()].copy_from_slice(note.as_bytes());
     put_geometry(&mut out, content.affine);
+    if let Some(seconds) = content.frame_seconds {
+        out.put(92, &[seconds as f32]);
+        out.0[123] = UNITS_MM | UNITS_SECONDS;
+    }
     out.0[344..348].copy_from_slice(b"n+1\0");
     Ok(out.0)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::Affine;
 use super::super::dtype::{DType, Endian};
 use super::super::format::{Format, quoted};
-use super::super::raw::{Intent, Layout, RawVolume, Samples};
+use super::super::raw::{Intent, Layout, RawVolume, Samples, byte_count};
 use super::super::source::{Source, Trailing};
 use crate::error::{Error, Result};
 
@@ -79,11 +79,7 @@ impl Header {
     }
 
     fn bytes(&self) -> Result<u64, String> {
-        let size = self.dtype.size() as u64;
-        self.shape
-            .iter()
-            .try_fold(size, |total, &n| total.checked_mul(n as u64))
-            .ok_or_else(|| format!("shape {:?} is more than 2^64 bytes", self.shape))
+        byte_count(&self.shape, self.dtype)
     }
 
     fn into_volume(self, format: Format) -> RawVolume {
@@ -98,6 +94,7 @@ impl Header {
             shape,
             affine: Affine::identity(),
             intent: Intent::Image,
+            frame_seconds: None,
             samples: Samples {
                 bytes: Vec::new(),
                 dtype,

@@ -1,4 +1,9 @@
-//! Landmark files: CSV `x,y,z,name`, LPS millimetres.
+//! Landmark files: CSV `x,y,z,name` in LPS millimetres, and the markups of 3D Slicer.
+
+mod csv;
+mod slicer;
+
+pub use slicer::Markups;
 
 use std::path::Path;
 
@@ -15,44 +20,29 @@ pub struct Landmark {
     pub name: String,
 }
 
-#[derive(serde::Deserialize)]
-struct Row {
-    x: f64,
-    y: f64,
-    z: f64,
-    #[serde(default)]
-    name: String,
-}
-
-/// Reads `x,y,z,name` (the name may be left out) in LPS millimetres, as Slicer writes them.
+/// Reads landmarks: `.mrk.json` and `.fcsv` of 3D Slicer, else CSV `x,y,z,name` in LPS millimetres (the name may be left
+/// out).
 ///
 /// # Errors
-/// A file that is not such a table, or holds no landmark.
+/// A file that is not of that kind, or holds no landmark.
 pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Landmark>> {
     let path = path.as_ref();
-    let wrong = |error: csv::Error| Error::file(path, format!("expected CSV x,y,z,name: {error}"));
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(wrong)?;
-    let landmarks = reader
-        .deserialize::<Row>()
-        .map(|row| {
-            let Row { x, y, z, name } = row.map_err(wrong)?;
-            // World is RAS: the first two axes run the other way.
-            Ok(Landmark {
-                at: WorldPoint(Vector3::new(-x, -y, z)),
-                name,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let landmarks = match Markups::is_named(path) {
+        true => Markups::read(path)?.landmarks().to_vec(),
+        false => csv::read(path)?,
+    };
     if landmarks.is_empty() {
         return Err(Error::file(
             path,
-            "no landmark in the file; expected rows x,y,z,name",
+            "no landmark in the file; expected rows x,y,z,name or markups of Slicer",
         ));
     }
     Ok(landmarks)
+}
+
+/// World is RAS: the first two axes run the other way.
+fn ras(lps: Vector3<f64>) -> WorldPoint {
+    WorldPoint(lps.component_mul(&Vector3::new(-1.0, -1.0, 1.0)))
 }
 
 /// The landmarks that two images share, as voxels of the two grids, in the order of the first.

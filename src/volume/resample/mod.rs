@@ -1,14 +1,19 @@
-//! Resampling between grids through their affines: linear for images, nearest for labels.
+//! Resampling between grids through their affines: linear or by splines for images, by label for label maps.
 //!
 //! A target voxel takes the value at its own world position. Positions up to half a voxel beyond the centres of
 //! the outermost voxels belong to the image and take its edge values, as in ITK; further out is outside. Between
 //! two 2-D images the position along the slice normal is ignored, since neither has a thickness; their planes
 //! must be parallel. A 2-D and a 3-D image are compared as the slab of one voxel that the slice is.
 
+mod between;
+
 use nalgebra::{Matrix4, Vector3};
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array3, Array4, Axis};
 use rayon::prelude::*;
 
+use between::{linear, nearest, vote};
+
+use super::spline::Spline;
 use super::{Affine, Dimension, DisplacementField, Geometry, Image, LabelMap, Volume};
 use crate::error::{Error, Result};
 
@@ -16,7 +21,19 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
     Linear,
+    /// Cubic B-splines through the voxels (Unser, Aldroubi & Eden, IEEE TSP 1993), mirrored at the edges as in ITK.
+    Cubic,
     Nearest,
+}
+
+/// Which label a place between voxels takes; never one that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LabelInterpolation {
+    /// That of the nearest voxel.
+    #[default]
+    Nearest,
+    /// That with the largest sum of linear weights among the surrounding voxels.
+    Vote,
 }
 
 /// What lies outside the image.
@@ -38,32 +55,42 @@ pub fn image_to(
     outside: Outside,
 ) -> Result<Image> {
     let map = voxel_map(&image.geometry, target)?;
-    Ok(image_at(
-        image,
-        target,
-        |voxel| place(&map, voxel),
-        interpolation,
-        outside,
-    ))
+    let position = |voxel| place(&map, voxel);
+    image_at(image, target, position, interpolation, outside)
 }
 
 /// The image whose voxel `x` on the grid `target` takes the value at `position(x)`, in voxels of `image`.
+///
+/// # Errors
+/// Splines through voxels that are not finite, which would spread over the whole image.
 pub fn image_at(
     image: &Image,
     target: &Geometry,
     position: impl Fn(Vector3<f64>) -> Vector3<f64> + Sync,
     interpolation: Interpolation,
     outside: Outside,
-) -> Image {
+) -> Result<Image> {
     let fill = match outside {
         Outside::Value(value) => Some(value),
         Outside::Edge => None,
     };
     let view = image.data.view();
-    match interpolation {
+    Ok(match interpolation {
         Interpolation::Linear => on_grid(image, target, fill, position, |p| linear(&view, p)),
         Interpolation::Nearest => on_grid(image, target, fill, position, |p| nearest(&view, p)),
-    }
+        Interpolation::Cubic => {
+            let unknown = image.data.iter().filter(|v| !v.is_finite()).count();
+            if unknown > 0 {
+                return Err(Error::invalid(format!(
+                    "{unknown} voxels of the image are not finite numbers, which cubic interpolation spreads; use linear"
+                )));
+            }
+            let spline = Spline::new(view);
+            on_grid(image, target, fill, position, |p| {
+                spline.at(p.into()) as f32
+            })
+        }
+    })
 }
 
 /// Brings labels onto another grid by nearest neighbour, so that no label appears that was not there; outside is 0.
@@ -72,17 +99,29 @@ pub fn image_at(
 /// As [`image_to`].
 pub fn labels_to(labels: &LabelMap, target: &Geometry) -> Result<LabelMap> {
     let map = voxel_map(&labels.geometry, target)?;
-    Ok(labels_at(labels, target, |voxel| place(&map, voxel)))
+    let position = |voxel| place(&map, voxel);
+    Ok(labels_at(
+        labels,
+        target,
+        position,
+        LabelInterpolation::Nearest,
+    ))
 }
 
-/// As [`image_at`] for labels: nearest voxel, 0 outside.
+/// As [`image_at`] for labels; 0 outside.
 pub fn labels_at(
     labels: &LabelMap,
     target: &Geometry,
     position: impl Fn(Vector3<f64>) -> Vector3<f64> + Sync,
+    interpolation: LabelInterpolation,
 ) -> LabelMap {
     let view = labels.data.view();
-    on_grid(labels, target, Some(0), position, |p| nearest(&view, p))
+    match interpolation {
+        LabelInterpolation::Nearest => {
+            on_grid(labels, target, Some(0), position, |p| nearest(&view, p))
+        }
+        LabelInterpolation::Vote => on_grid(labels, target, Some(0), position, |p| vote(&view, p)),
+    }
 }
 
 /// Brings a field onto another grid: linear between voxels, edge values outside, vectors turned into voxels of
@@ -191,31 +230,4 @@ pub(crate) fn snapped(position: f64) -> f64 {
     } else {
         position
     }
-}
-
-fn linear(data: &ArrayView3<f32>, position: Vector3<f64>) -> f32 {
-    let low = position.map(|p| p.floor());
-    let [ti, tj, tk]: [f64; 3] = (position - low).into();
-    let [i, j, k]: [usize; 3] = low.map(|p| p as usize).into();
-    let along_k =
-        |i: usize, j: usize| mix(tk, || data[[i, j, k]].into(), || data[[i, j, k + 1]].into());
-    let along_j = |i: usize| mix(tj, || along_k(i, j), || along_k(i, j + 1));
-    mix(ti, || along_j(i), || along_j(i + 1)) as f32
-}
-
-/// The second value is not looked at where it has no weight: it may lie outside or be NaN.
-fn mix(t: f64, first: impl Fn() -> f64, second: impl Fn() -> f64) -> f64 {
-    let first = first();
-    if t == 0.0 {
-        first
-    } else {
-        first + (second() - first) * t
-    }
-}
-
-fn nearest<T: Copy>(data: &ArrayView3<T>, position: Vector3<f64>) -> T {
-    // Halves go up, as in ITK; `position` is clamped to the grid already.
-    let [i, j, k] = [0, 1, 2].map(|axis| (position[axis] + 0.5).floor() as usize);
-    let (ni, nj, nk) = data.dim();
-    data[[i.min(ni - 1), j.min(nj - 1), k.min(nk - 1)]]
 }

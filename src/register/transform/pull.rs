@@ -1,73 +1,20 @@
-//! Transforms as maps of the world, and moving images, labels and points through them.
-//!
-//! A transform of a registration maps a place of the reference (fixed) space to the place of the moving image whose
-//! value belongs there. So images and labels are pulled *through* it onto the reference grid, while a point moves
-//! *along* it: `forward` carries landmarks of the fixed image to the moving one, `inverse` those of the moving image
-//! to the fixed one.
-
-use std::sync::Arc;
+//! Images and labels through transforms onto a reference grid.
 
 use nalgebra::{Matrix4, Vector3};
 
-use super::field::Sampler;
+use super::{Transform, check_inverses, map_point, to_voxel};
 use crate::error::{Error, Result};
-use crate::volume::resample::{Interpolation, Outside, image_at, labels_at, place};
-use crate::volume::{
-    Affine, Dimension, DisplacementField, Geometry, Image, LabelMap, VoxelPoint, WorldPoint,
+use crate::register::Fill;
+use crate::volume::resample::{
+    Interpolation, LabelInterpolation, Outside, image_at, labels_at, place,
 };
-
-/// A map from world to world, RAS millimetres.
-#[derive(Debug, Clone)]
-pub enum Transform {
-    Field(Box<FieldTransform>),
-    /// A matrix for positions as columns.
-    Affine(Matrix4<f64>),
-}
-
-/// A displacement field with the way to its voxels; outside its grid the edge's displacement holds.
-#[derive(Debug, Clone)]
-pub struct FieldTransform {
-    field: Arc<DisplacementField>,
-    to_voxel: Matrix4<f64>,
-}
-
-impl Transform {
-    /// # Errors
-    /// A field whose affine has no inverse.
-    pub fn field(field: impl Into<Arc<DisplacementField>>) -> Result<Self> {
-        let field = field.into();
-        let to_voxel = to_voxel(&field.geometry)?;
-        Ok(Self::Field(Box::new(FieldTransform { field, to_voxel })))
-    }
-
-    /// Where a place goes.
-    pub fn map(&self, point: WorldPoint) -> WorldPoint {
-        match self {
-            Self::Affine(matrix) => WorldPoint(place(matrix, point.0)),
-            Self::Field(transform) => {
-                let FieldTransform { field, to_voxel } = transform.as_ref();
-                let mut voxel = place(to_voxel, point.0);
-                if field.geometry.dimension == Dimension::Two {
-                    voxel.z = 0.0;
-                }
-                let u = Sampler::new(field).at(voxel);
-                WorldPoint(point.0 + field.geometry.affine.linear() * u)
-            }
-        }
-    }
-}
-
-/// The way of a place through several transforms, in the order given.
-pub fn map_point(transforms: &[Transform], point: WorldPoint) -> WorldPoint {
-    transforms
-        .iter()
-        .fold(point, |point, transform| transform.map(point))
-}
+use crate::volume::{Affine, Dimension, Geometry, Image, LabelMap, Series, VoxelPoint};
 
 /// The image on the grid `reference`: each voxel takes the value that the transforms, in the order given, lead to.
 ///
 /// # Errors
-/// 2-D images in planes that are not parallel, a 2-D image for a 3-D reference or the reverse.
+/// 2-D images in planes that are not parallel, a 2-D image for a 3-D reference or the reverse, an inverse of a field
+/// that was not found, splines through voxels that are not finite.
 pub fn pull_image(
     image: &Image,
     reference: &Geometry,
@@ -76,13 +23,36 @@ pub fn pull_image(
     outside: Outside,
 ) -> Result<Image> {
     let path = Path::new(&image.geometry, reference, transforms)?;
-    Ok(image_at(
-        image,
-        reference,
-        |voxel| path.position(voxel),
-        interpolation,
-        outside,
-    ))
+    let position = |voxel| path.position(voxel);
+    let moved = image_at(image, reference, position, interpolation, outside)?;
+    check_inverses(transforms)?;
+    Ok(moved)
+}
+
+/// Every volume as [`pull_image`] does it, each with its own value outside.
+///
+/// # Errors
+/// As [`pull_image`].
+pub fn pull_series(
+    series: &Series,
+    reference: &Geometry,
+    transforms: &[Transform],
+    interpolation: Interpolation,
+    fill: Fill,
+) -> Result<Series> {
+    let pull = |image: &Image| {
+        pull_image(
+            image,
+            reference,
+            transforms,
+            interpolation,
+            fill.outside(image),
+        )
+    };
+    Ok(Series {
+        volumes: series.volumes.iter().map(pull).collect::<Result<_>>()?,
+        kind: series.kind.clone(),
+    })
 }
 
 /// As [`pull_image`], by the nearest voxel, 0 outside.
@@ -94,8 +64,28 @@ pub fn pull_labels(
     reference: &Geometry,
     transforms: &[Transform],
 ) -> Result<LabelMap> {
+    pull_labels_by(labels, reference, transforms, LabelInterpolation::Nearest)
+}
+
+/// As [`pull_labels`], with the label between voxels chosen otherwise.
+///
+/// # Errors
+/// As [`pull_image`].
+pub fn pull_labels_by(
+    labels: &LabelMap,
+    reference: &Geometry,
+    transforms: &[Transform],
+    interpolation: LabelInterpolation,
+) -> Result<LabelMap> {
     let path = Path::new(&labels.geometry, reference, transforms)?;
-    Ok(labels_at(labels, reference, |voxel| path.position(voxel)))
+    let moved = labels_at(
+        labels,
+        reference,
+        |voxel| path.position(voxel),
+        interpolation,
+    );
+    check_inverses(transforms)?;
+    Ok(moved)
 }
 
 /// From voxels of a reference to voxels of an image.
@@ -158,10 +148,4 @@ impl<'a> Path<'a> {
         }
         position
     }
-}
-
-/// From the world to the voxels of a grid.
-pub(super) fn to_voxel(grid: &Geometry) -> Result<Matrix4<f64>> {
-    let inverse = grid.affine.inverse();
-    inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))
 }

@@ -1,0 +1,175 @@
+//! `hmorph apply`: known transforms on any number of images, label maps and landmark files.
+
+mod names;
+mod plan;
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::Common;
+use super::points::PointSpace;
+use super::record;
+use super::register::{OutputType, parse_dtype};
+use super::spacing::PixelSpacing;
+use super::transforms::TRANSFORMS_HELP;
+use crate::register::{Fill, RECORD, ResultFolder};
+use crate::volume::resample::{Interpolation, LabelInterpolation};
+use plan::Plan;
+
+/// Apply transforms to images, labels and landmarks
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("\
+Examples:
+  hmorph apply -t b_to_a -i b_t2.nii.gz b_flair.nii.gz -l b_seg.nii.gz -p b_points.csv -r a.nii.gz -o moved
+  hmorph apply -t b_to_a --inverse -l a_atlas.nii.gz -r b.nii.gz -o atlas_on_b.nii.gz
+  hmorph apply -t 1Warp.nii.gz 0GenericAffine.mat -i moving.nii.gz -r fixed.nii.gz -o moved.nii.gz
+  hmorph apply -t inv:0GenericAffine.mat 1InverseWarp.nii.gz -l atlas.nii.gz -r scan.nii.gz -o labels.nii.gz
+  hmorph apply -t t1_to_mni.h5 bold_to_t1.txt -i bold.nii.gz -r mni.nii.gz -n cubic -o bold_mni.nii.gz
+  hmorph apply -t rigid.mat -i moving.nii.gz --header-only -o moved.nii.gz
+
+Everything arrives in the space of the reference: images and labels on its grid, landmarks in its world. All volumes of
+a 4-D image and all channels of a colour PNG are moved alike.
+
+{TRANSFORMS_HELP}
+
+Landmarks move against the images: where an image is pulled through forward.nii.gz, its landmarks go through
+inverse.nii.gz. With a result folder hmorph takes the right one of the two by itself. With plain files each landmark
+p simply goes to p + u(p), so give inverse.nii.gz for landmarks of MOVING (they come to FIXED) and forward.nii.gz for
+landmarks of FIXED (they come to MOVING), without images in the same call. Landmark files are CSV x,y,z,name
+(--points-space), or .mrk.json and .fcsv of 3D Slicer, which must name their coordinate system; each is written as it
+came."))]
+pub struct ApplyArgs {
+    /// Result folder, field, composite or affine; several are followed in this order from the reference; inv:FILE is
+    /// the inverse, l2r:FILE a field in voxels
+    #[arg(short, long = "transform", value_name = "TRANSFORM", required = true, num_args = 1..)]
+    pub transforms: Vec<String>,
+    /// Images; of 4-D ones every volume, of colour PNGs every channel
+    #[arg(short, long = "image", value_name = "FILE", num_args = 1..)]
+    pub images: Vec<PathBuf>,
+    /// Label maps
+    #[arg(short, long, value_name = "FILE", num_args = 1..)]
+    pub labels: Vec<PathBuf>,
+    /// Landmarks: CSV x,y,z,name, .mrk.json or .fcsv
+    #[arg(short, long, value_name = "FILE", num_args = 1..)]
+    pub points: Vec<PathBuf>,
+    /// Image whose grid and world everything comes to; landmarks in mm alone do without
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["points", "header_only"])]
+    pub reference: Option<PathBuf>,
+    /// Folder of results, or the file for a single one
+    #[arg(short, long, value_name = "PATH")]
+    pub out: PathBuf,
+    /// Take result folders the other way round: what belongs to FIXED comes to MOVING
+    #[arg(long)]
+    pub inverse: bool,
+    /// Do not resample: write each image with its voxels untouched and another affine in its header (NIfTI and MGH;
+    /// transforms that are all affine)
+    #[arg(long, conflicts_with = "reference")]
+    pub header_only: bool,
+    /// What the numbers of CSV landmark files are, read and written
+    #[arg(long, value_enum, default_value_t)]
+    pub points_space: PointSpace,
+    /// Image that voxel indices of landmarks refer to (with --points-space voxel)
+    #[arg(long, value_name = "FILE")]
+    pub points_image: Option<PathBuf>,
+    /// Between voxels of images: linear, cubic (B-splines through the voxels) or nearest
+    #[arg(short = 'n', long, value_enum, default_value_t)]
+    pub interpolation: Between,
+    /// Between voxels of labels: nearest, or vote (the label with most weight among the voxels around)
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub label_interpolation: LabelBetween,
+    /// Value beyond an image: a number, min (its smallest value) or edge
+    #[arg(
+        long,
+        value_name = "VALUE",
+        default_value = "min",
+        allow_hyphen_values = true
+    )]
+    pub fill: Fill,
+    /// Voxel type of images: float32, uint8, int16 ...; same keeps each image's own (rounded, saturated) [default:
+    /// float32, for PNG same]
+    #[arg(long, value_name = "TYPE", value_parser = parse_dtype)]
+    pub dtype: Option<OutputType>,
+    /// Only this volume of 4-D images, counted from 0
+    #[arg(long, value_name = "N")]
+    pub frame: Option<usize>,
+    /// Pixel size in mm of PNG and numpy images, which have none: one number or one per axis [default: 1]
+    #[arg(long, value_name = "MM")]
+    pub pixel_spacing: Option<PixelSpacing>,
+}
+
+/// How values between voxels are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Between {
+    #[default]
+    Linear,
+    Cubic,
+    Nearest,
+}
+
+impl From<Between> for Interpolation {
+    fn from(between: Between) -> Self {
+        match between {
+            Between::Linear => Self::Linear,
+            Between::Cubic => Self::Cubic,
+            Between::Nearest => Self::Nearest,
+        }
+    }
+}
+
+/// How labels between voxels are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LabelBetween {
+    #[default]
+    Nearest,
+    Vote,
+}
+
+impl From<LabelBetween> for LabelInterpolation {
+    fn from(between: LabelBetween) -> Self {
+        match between {
+            LabelBetween::Nearest => Self::Nearest,
+            LabelBetween::Vote => Self::Vote,
+        }
+    }
+}
+
+/// Runs `hmorph apply`.
+///
+/// # Errors
+/// Inputs that cannot be read or do not fit together; results that cannot be written.
+pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
+    let names = names::outputs(args)?;
+    let single = names.len() == 1 && names::is_file(&args.out);
+    if single {
+        ensure!(
+            common.force || !args.out.exists(),
+            "{}: exists; choose another name, or replace it with --force",
+            args.out.display()
+        );
+    } else {
+        ResultFolder::check(&args.out, common.force)?;
+    }
+    let plan = Plan::new(args)?;
+    plan.check_inputs()?;
+    if single {
+        return plan.write_all(common, |_| args.out.clone());
+    }
+    let folder = ResultFolder::new(&args.out, common.force)?;
+    plan.write_all(common, |name| folder.path(name))?;
+    let facts = json!({
+        "transforms": args.transforms, "images": args.images, "labels": args.labels,
+        "points": args.points, "reference": args.reference, "inverse": args.inverse,
+        "header_only": args.header_only, "files": names,
+    });
+    record::write(&folder.path(RECORD), common, facts)?;
+    folder.finish()?;
+    common.say(format!(
+        "written  {}: {}",
+        args.out.display(),
+        names.join(" ")
+    ));
+    Ok(())
+}

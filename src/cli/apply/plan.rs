@@ -1,0 +1,191 @@
+//! What is read before the first result is written, and the work.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use super::{ApplyArgs, names};
+use crate::cli::Common;
+use crate::cli::points::PointFile;
+use crate::cli::register::{OutputType, output_type};
+use crate::cli::transforms::Transforms;
+use crate::register::{
+    Transform, check_inverses, map_point, matrix_of, pull_labels_by, pull_series,
+};
+use crate::volume::{
+    DType, Format, Geometry, LabelMap, Series, SeriesKind, WorldAffine, WorldPoint, move_header,
+    read_image_frame, read_labels, read_series, write_labels, write_series,
+};
+
+const NOTE: &str = "hmorph apply";
+
+/// Everything that is read before the first result is written.
+pub(super) struct Plan<'a> {
+    args: &'a ApplyArgs,
+    reference: Option<Geometry>,
+    /// From places of the reference to places of the images.
+    pull: Vec<Transform>,
+    /// The way of the landmarks.
+    carry: Vec<Transform>,
+    points: Vec<PointFile>,
+}
+
+impl<'a> Plan<'a> {
+    pub fn new(args: &'a ApplyArgs) -> anyhow::Result<Self> {
+        let grid = |path: &Option<PathBuf>| -> anyhow::Result<Option<Geometry>> {
+            Ok(match path {
+                Some(path) => Some(placed(
+                    args,
+                    path,
+                    read_image_frame(path, Some(0))?.geometry,
+                )?),
+                None => None,
+            })
+        };
+        let (reference, points_grid) = (grid(&args.reference)?, grid(&args.points_image)?);
+        let transforms = Transforms::read(&args.transforms, reference.as_ref())?;
+        let moves_images = !(args.images.is_empty() && args.labels.is_empty());
+        ensure!(
+            !args.inverse || transforms.know_both_ways(),
+            "--inverse needs a result folder as --transform; plain files are inverted one by one as inv:FILE"
+        );
+        let carry = match (
+            args.points.is_empty(),
+            moves_images || transforms.know_both_ways(),
+        ) {
+            (true, _) => Vec::new(),
+            (false, true) => transforms.carry(args.inverse)?,
+            (false, false) => transforms.pull(false)?,
+        };
+        let read = |path: &PathBuf| PointFile::read(path, args.points_space, points_grid.as_ref());
+        Ok(Self {
+            args,
+            pull: match moves_images {
+                true => transforms.pull(args.inverse)?,
+                false => Vec::new(),
+            },
+            carry,
+            points: args
+                .points
+                .iter()
+                .map(read)
+                .collect::<crate::error::Result<_>>()?,
+            reference,
+        })
+    }
+
+    /// Reads every image once, so that nothing is written when one of them cannot be used.
+    pub fn check_inputs(&self) -> anyhow::Result<()> {
+        let args = self.args;
+        if args.images.len() + args.labels.len() < 2 {
+            return Ok(());
+        }
+        for path in &args.images {
+            read_image_frame(path, Some(args.frame.unwrap_or(0)))?;
+        }
+        for path in &args.labels {
+            read_labels(path)?;
+        }
+        Ok(())
+    }
+
+    pub fn write_all(
+        &self,
+        common: &Common,
+        place: impl Fn(&str) -> PathBuf,
+    ) -> anyhow::Result<()> {
+        let args = self.args;
+        for path in &args.images {
+            self.write_image(path, &place(&names::output(path)))?;
+            common.say(format!("image    {}", path.display()));
+        }
+        for path in &args.labels {
+            self.write_labels(path, &place(&names::output(path)))?;
+            common.say(format!("labels   {}", path.display()));
+        }
+        for (path, file) in args.points.iter().zip(&self.points) {
+            let moved = |landmark: &crate::dataset::Landmark| map_point(&self.carry, landmark.at);
+            let places: Vec<WorldPoint> = file.landmarks().iter().map(moved).collect();
+            check_inverses(&self.carry)?;
+            file.write(
+                &place(&names::output(path)),
+                &places,
+                self.reference.as_ref(),
+            )?;
+            common.say(format!("points   {}", path.display()));
+        }
+        let residuals = [check_inverses(&self.pull)?, check_inverses(&self.carry)?];
+        if let Some(residual) = residuals.into_iter().flatten().reduce(f64::max) {
+            common.say(format!("inverse  found within {residual:.1e} voxels"));
+        }
+        Ok(())
+    }
+
+    fn write_image(&self, path: &Path, out: &Path) -> anyhow::Result<()> {
+        let args = self.args;
+        if args.header_only {
+            return Ok(move_header(path, out, &self.affine()?)?);
+        }
+        // Another format than PNG takes the luminance of colours.
+        let grey = Format::of(path)? == Format::Png && Format::of(out)? != Format::Png;
+        let mut series = match args.frame {
+            None if !grey => read_series(path)?,
+            frame => Series {
+                volumes: vec![read_image_frame(path, frame)?],
+                kind: SeriesKind::Frames {
+                    sizes: Vec::new(),
+                    seconds: None,
+                },
+            },
+        };
+        for volume in &mut series.volumes {
+            volume.geometry = placed(args, path, volume.geometry.clone())?;
+        }
+        let own = OutputType::Given(match Format::of(out)? {
+            Format::Png => output_type(OutputType::Same, path)?,
+            _ => DType::F32,
+        });
+        let dtype = output_type(args.dtype.unwrap_or(own), path)?;
+        let between = args.interpolation.into();
+        let moved = pull_series(&series, self.grid()?, &self.pull, between, args.fill)
+            .with_context(|| path.display().to_string())?;
+        Ok(write_series(out, &moved, dtype, NOTE)?)
+    }
+
+    fn write_labels(&self, path: &Path, out: &Path) -> anyhow::Result<()> {
+        if self.args.header_only {
+            return Ok(move_header(path, out, &self.affine()?)?);
+        }
+        let mut labels: LabelMap = read_labels(path)?;
+        labels.geometry = placed(self.args, path, labels.geometry)?;
+        let between = self.args.label_interpolation.into();
+        let moved = pull_labels_by(&labels, self.grid()?, &self.pull, between)
+            .with_context(|| path.display().to_string())?;
+        Ok(write_labels(out, &moved, NOTE)?)
+    }
+
+    fn grid(&self) -> anyhow::Result<&Geometry> {
+        match &self.reference {
+            Some(grid) => Ok(grid),
+            None => bail!("images and labels need --reference, the image whose grid they come to"),
+        }
+    }
+
+    /// All transforms as one, for headers.
+    fn affine(&self) -> anyhow::Result<WorldAffine> {
+        match matrix_of(&self.pull) {
+            Some(matrix) => Ok(WorldAffine(matrix)),
+            None => bail!(
+                "--header-only: a displacement field among the transforms, which no header can hold; resample with -r"
+            ),
+        }
+    }
+}
+
+/// The grid with the pixel size of the command line where the file has none.
+fn placed(args: &ApplyArgs, path: &Path, mut grid: Geometry) -> anyhow::Result<Geometry> {
+    if let Some(spacing) = args.pixel_spacing {
+        spacing.place(path, &mut grid)?;
+    }
+    Ok(grid)
+}

@@ -1,0 +1,82 @@
+//! Writes `.mha`, compressed, and `.mhd` with a plain `.raw` beside it, little-endian.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use flate2::write::ZlibEncoder;
+
+use super::super::format::file_name;
+use super::super::io::{COMPRESSION, write_atomically, write_parts};
+use super::super::placement::Placement;
+use super::super::write::Content;
+use super::TYPES;
+use crate::error::{Error, Result};
+
+/// `voxels` come with the first axis fastest.
+pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
+    let at = |problem: String| Error::file(path, problem);
+    if !file_name(path).ends_with(".mhd") {
+        let mut encoder = ZlibEncoder::new(Vec::new(), COMPRESSION);
+        let packed = encoder.write_all(voxels).and_then(|()| encoder.finish());
+        let packed = packed.map_err(|e| Error::io(path, e))?;
+        let header = header(content, Some(packed.len()), "LOCAL").map_err(at)?;
+        return write_parts(path, &[header.as_bytes(), &packed]);
+    }
+    let data = path.with_extension("raw");
+    let name = data.file_name().unwrap_or_default().to_string_lossy();
+    let header = header(content, None, &name).map_err(at)?;
+    // The header last: where it stands, its voxels stand too.
+    write_atomically(&data, |out| out.write_all(voxels))?;
+    write_parts(path, &[header.as_bytes()])
+}
+
+fn header(content: &Content, packed: Option<usize>, data_file: &str) -> Result<String, String> {
+    let known = TYPES.iter().find(|(_, dtype)| *dtype == content.dtype);
+    let (element, _) =
+        known.ok_or_else(|| format!("MetaImage has no {}; choose another type", content.dtype))?;
+    let placement = Placement::of(content.geometry);
+    let shape = content.shape(placement.spacing.len());
+    let axes = shape.len();
+    // Axes beyond the grid's, such as time, step by 1 from 0.
+    let extended = |row: usize, axis: usize| {
+        placement
+            .directions
+            .get((row, axis))
+            .copied()
+            .unwrap_or(f64::from(row == axis))
+    };
+    let matrix = (0..axes).flat_map(|axis| (0..axes).map(move |row| extended(row, axis)));
+    let origin = (0..axes).map(|axis| placement.origin.get(axis).copied().unwrap_or(0.0));
+    let spacing = (0..axes).map(|axis| placement.spacing.get(axis).copied().unwrap_or(1.0));
+    let mut text = format!("ObjectType = Image\nNDims = {axes}\n");
+    if !content.note.is_empty() {
+        let _ = writeln!(text, "Comment = {}", content.note.replace('\n', " "));
+    }
+    text += "BinaryData = True\nBinaryDataByteOrderMSB = False\n";
+    // Writing to a string cannot fail.
+    let _ = match packed {
+        Some(length) => writeln!(text, "CompressedData = True\nCompressedDataSize = {length}"),
+        None => writeln!(text, "CompressedData = False"),
+    };
+    for (key, values) in [
+        ("TransformMatrix", joined(matrix)),
+        ("Offset", joined(origin)),
+        ("ElementSpacing", joined(spacing)),
+        ("DimSize", joined(shape.into_iter())),
+    ] {
+        let _ = writeln!(text, "{key} = {values}");
+    }
+    let _ = writeln!(
+        text,
+        "ElementType = {element}\nElementDataFile = {data_file}"
+    );
+    Ok(text)
+}
+
+fn joined<T: ToString>(values: impl Iterator<Item = T>) -> String {
+    values
+        .map(|value| value.to_string())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
