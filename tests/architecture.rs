@@ -20,6 +20,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("spatial", &["kernels", "ops"]),
     ("nn", &["ops", "volume"]),
     ("model", &["error", "nn", "ops", "spatial", "volume"]),
+    (
+        "interop",
+        &["dataset", "error", "model", "nn", "ops", "volume"],
+    ),
     ("loss", &["error", "model", "ops"]),
     (
         "register",
@@ -41,8 +45,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "dataset", "device", "error", "eval", "loss", "metric", "model", "plot",
-            "register", "synth", "train", "volume",
+            "config", "dataset", "device", "error", "eval", "interop", "loss", "metric", "model",
+            "plot", "register", "synth", "train", "volume",
         ],
     ),
     ("main", &["cli"]),

@@ -5,6 +5,7 @@ mod common;
 mod config;
 mod dry_run;
 mod eval;
+mod import;
 mod info;
 mod points;
 mod progress;
@@ -40,6 +41,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Eval(Box<eval::EvalArgs>),
     Info(info::InfoArgs),
+    Import(import::ImportArgs),
+    Export(import::ExportArgs),
     Config(config::ConfigArgs),
 }
 
@@ -58,6 +61,8 @@ impl Cli {
             Command::Apply(args) => apply::run(args, &self.common),
             Command::Eval(args) => eval::run(args, &self.common),
             Command::Info(args) => info::run(args, &self.common),
+            Command::Import(args) => import::run(args, &self.common),
+            Command::Export(args) => import::run_export(args, &self.common),
             Command::Config(args) => config::run(args),
         }
     }
