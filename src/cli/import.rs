@@ -132,13 +132,12 @@ fn describe(config: &ModelConfig) -> String {
         ),
     };
     format!(
-        "{}-D, encoder {:?} ({}), decoder {:?}, {output}",
+        "{}-D, {} encoder {:?}, decoder {:?}, {output}",
         config.dimension.axes(),
+        serde_json::json!(config.encoder)
+            .as_str()
+            .unwrap_or_default(),
         config.encoder_features,
-        match config.encoder {
-            crate::nn::Encoder::MaxPool => "max-pool",
-            crate::nn::Encoder::Strided => "strided",
-        },
         config.decoder_features,
     )
 }
