@@ -8,6 +8,7 @@ pub mod dataset;
 pub mod device;
 pub mod error;
 pub mod eval;
+pub mod interop;
 pub mod kernels;
 pub mod linear;
 pub mod loss;

@@ -21,6 +21,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("spatial", &["kernels", "ops"]),
     ("nn", &["ops", "volume"]),
     ("model", &["error", "nn", "ops", "spatial", "volume"]),
+    (
+        "interop",
+        &["dataset", "error", "model", "nn", "ops", "volume"],
+    ),
     ("loss", &["error", "model", "ops"]),
     (
         "register",
@@ -42,7 +46,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "dataset", "device", "error", "eval", "linear", "loss", "metric", "model",
+            "config", "dataset", "device", "error", "eval", "interop", "linear", "loss", "metric",
+            "model",
             "plot", "register", "synth", "train", "volume",
         ],
     ),

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::Common;
 use super::record::grid;
 use crate::error::{Error, Result};
+use crate::interop;
 use crate::metric::folding;
-use crate::model::WeightsFile;
 use crate::register::RECORD;
 use crate::volume::{
     FileInfo, Kind, Step, WorldAffine, probe, read_affine, read_field, read_transform,
@@ -65,6 +65,7 @@ fn describe(path: &Path) -> Result<Value> {
         .to_lowercase();
     match suffix.as_str() {
         "safetensors" => weights(path),
+        "h5" | "hdf5" | "pt" | "pth" if interop::is_foreign(path) => weights(path),
         "tfm" | "h5" | "hdf5" => transform(path),
         "mat" | "txt" | "lta" => affine(path),
         _ => image(path),
@@ -138,7 +139,7 @@ fn rows(affine: &WorldAffine) -> Vec<Vec<f64>> {
 }
 
 fn weights(path: &Path) -> Result<Value> {
-    let file = WeightsFile::read(path)?;
+    let file = interop::read_weights(path)?;
     let parameters: usize = file.tensors.values().map(|(_, values)| values.len()).sum();
     let mut facts = json!({
         "path": path, "kind": "weights", "parameters": parameters, "tensors": file.tensors.len(),

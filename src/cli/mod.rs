@@ -5,6 +5,7 @@ mod common;
 mod config;
 mod dry_run;
 mod eval;
+mod import;
 mod info;
 mod linear;
 mod points;
@@ -45,6 +46,8 @@ enum Command {
     Transform(transform::TransformArgs),
     Eval(Box<eval::EvalArgs>),
     Info(info::InfoArgs),
+    Import(import::ImportArgs),
+    Export(import::ExportArgs),
     Config(config::ConfigArgs),
 }
 
@@ -64,6 +67,8 @@ impl Cli {
             Command::Transform(args) => transform::run(args, &self.common),
             Command::Eval(args) => eval::run(args, &self.common),
             Command::Info(args) => info::run(args, &self.common),
+            Command::Import(args) => import::run(args, &self.common),
+            Command::Export(args) => import::run_export(args, &self.common),
             Command::Config(args) => config::run(args),
         }
     }

@@ -15,7 +15,8 @@ use super::scan::ScanFile;
 use crate::dataset::Preprocessing;
 use crate::device;
 use crate::error::Error;
-use crate::model::{Model, ModelCard, WeightsFile, builtin};
+use crate::interop;
+use crate::model::{Model, ModelCard, builtin};
 use crate::register::{
     Alignment, NetworkPair, Predicted, RefineSettings, Registration, Scan, align, back_to_scans,
     network_bytes, optimise, predict, prepare, preprocessing, unmoved,
@@ -26,7 +27,7 @@ use crate::volume::{Dimension, Geometry};
 /// Which model, and how images are brought to it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ModelArgs {
-    /// Weights file of hmorph train or finetune [default: the built-in model for 2-D or 3-D images]
+    /// Weights of hmorph train, finetune or import, or of VoxelMorph (.h5, .pt) [default: the built-in model for 2-D or 3-D images]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Intensities: none, min-max, percentile[:LOW:HIGH], z-score [default: as the model was trained]
@@ -107,7 +108,7 @@ impl Registrar {
     ) -> anyhow::Result<Self> {
         let axes = dimension.axes();
         let (weights, source) = match &args.model {
-            Some(path) => (WeightsFile::read(path)?, path.display().to_string()),
+            Some(path) => (interop::read_weights(path)?, path.display().to_string()),
             None => {
                 let weights = builtin(dimension)
                     .with_context(|| format!("no built-in {axes}-D model; give one by --model"))?;

@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::{Common, dry_run, record, signals};
 use crate::config::{self, RunConfig};
 use crate::dataset::Split;
+use crate::interop;
 use crate::model::WeightsFile;
 use crate::train::{Checkpoint, Ending, RunFolder, RunState, Session, train};
 
@@ -63,7 +64,7 @@ The network comes from the weights file: the [model] section of the configuratio
 pub struct FinetuneArgs {
     #[command(flatten)]
     pub train: TrainArgs,
-    /// Weights to start from
+    /// Weights to start from; also those of VoxelMorph (see hmorph import)
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
 }
@@ -75,7 +76,7 @@ pub fn run(args: &TrainArgs, common: &Common) -> anyhow::Result<()> {
 
 /// Runs `hmorph finetune`.
 pub fn run_finetune(args: &FinetuneArgs, common: &Common) -> anyhow::Result<()> {
-    let weights = WeightsFile::read(&args.weights)?;
+    let weights = interop::read_weights(&args.weights)?;
     let file = args.weights.display();
     let on_cpu = burn::tensor::Device::flex();
     // Found here, a misfit can be blamed on the file.

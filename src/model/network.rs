@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::config::{ModelConfig, TransformKind};
 use crate::error::Result;
 use crate::nn::{ConvBlock, UNet};
-use crate::ops::{Border, warp};
+use crate::ops::warp;
 use crate::spatial::{coarsen, integrate, refine};
 
 /// The learnable part of a registration model, with what it needs to turn its output into a transform.
@@ -92,7 +92,7 @@ impl Model {
         match self.config.transform {
             TransformKind::Displacement => predicted,
             TransformKind::Velocity => {
-                let coarse = integrate(predicted, self.config.int_steps, Border::Zeros);
+                let coarse = integrate(predicted, self.config.int_steps, self.config.border);
                 refine(coarse, self.config.velocity_factor(), to)
             }
         }

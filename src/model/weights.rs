@@ -22,8 +22,8 @@ const FORMAT: &str = "hmorph-weights/1";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     pub config: ModelConfig,
-    /// Training grid in voxels, `(i, j, k)`; other sizes work as well.
-    pub shape: [usize; 3],
+    /// Training grid in voxels, `(i, j, k)`; other sizes work as well. `None` where it is not known.
+    pub shape: Option<[usize; 3]>,
     /// Voxel size of the training images in mm along `(i, j, k)`; `None` where it means nothing.
     pub spacing: Option<[f64; 3]>,
     /// Axis codes of the training images, such as `RAS`; `None` where they mean nothing.

@@ -132,7 +132,7 @@ impl Session {
         };
         ModelCard {
             config: self.config.model.clone(),
-            shape: self.shape,
+            shape: Some(self.shape),
             spacing: located.map(|i| i.geometry.spacing()),
             orientation: located.map(|i| axis_codes(&i.geometry.affine)),
             align: data.map_or(Align::Header, |d| d.align),

@@ -164,7 +164,7 @@ pub fn constant_model(path: &Path, card: &Card, shift: &[f32]) {
     let model = Model::new(&config, 0, &Device::flex()).unwrap();
     let card = ModelCard {
         config,
-        shape: [16; 3],
+        shape: Some([16; 3]),
         spacing: card.spacing,
         orientation: card.orientation.map(String::from),
         align: card.align,
