@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
+use nalgebra::Matrix4;
 use serde_json::{Value, json};
 
 use crate::dataset::Align;
+use crate::error::{Error, Result};
 use crate::linear::{Freedom, Settings, Similarity, Start};
 use crate::volume::{Dimension, read_affine};
 
@@ -13,52 +15,22 @@ use crate::volume::{Dimension, read_affine};
 #[derive(Debug, Clone, clap::Args)]
 pub struct LinearArgs {
     /// Linear registration before the network: none, rigid, similarity, affine
-    #[arg(long, value_name = "MAP", value_enum, default_value_t)]
-    pub linear: Linear,
+    #[arg(long, value_name = "MAP", default_value = "affine")]
+    pub linear: Freedom,
     /// Where it starts: header, centre (voxel centre on voxel centre), mass (centres of mass), moments (principal axes),
     /// FILE (.mat, .tfm, .txt, .lta), auto (headers, centres and masses are compared), or none (headers, and no linear
     /// registration) [default: auto; for models trained with align = "centre": centre and mass]
     #[arg(long, value_name = "START", value_parser = parse_init)]
     pub init: Option<Init>,
-    /// What the linear registration maximises: mi (any contrast), ncc, lncc, mse, mind
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    pub metric: Metric,
+    /// What makes images alike: mi or mind (any contrast), ncc or lncc (one contrast), mse (one scanner) [default: mi]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<Similarity>,
     /// Rotations up to this many degrees from the start are tried
     #[arg(long, value_name = "DEG", default_value_t = 60.0, value_parser = parse_degrees)]
     pub search: f64,
     /// Also try the mirrored moving image: a 2-D slide may lie upside down
     #[arg(long)]
     pub allow_flip: bool,
-}
-
-/// What the linear map may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Linear {
-    /// No linear registration: images meet as they start
-    None,
-    /// Rotation and translation
-    Rigid,
-    /// And one zoom
-    Similarity,
-    /// And zooms and shears of all axes
-    #[default]
-    Affine,
-}
-
-/// What makes images alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Metric {
-    /// Global correlation: images of one contrast
-    Ncc,
-    /// Local correlation: one contrast, uneven brightness
-    Lncc,
-    /// Mean squared difference: same scanner and protocol
-    Mse,
-    /// Mutual information: any contrast
-    #[default]
-    Mi,
-    /// Self-similarity context: any contrast
-    Mind,
 }
 
 /// Where the linear stage starts.
@@ -117,13 +89,7 @@ impl LinearArgs {
             "--allow-flip is for 2-D images; these are 3-D, and no volume is mirrored in its scanner"
         );
         let init = self.init.clone().unwrap_or(Init::Auto);
-        let freedom = match self.linear {
-            Linear::None => Freedom::None,
-            Linear::Rigid => Freedom::Rigid,
-            Linear::Similarity => Freedom::Similarity,
-            Linear::Affine => Freedom::Affine,
-        };
-        let start = match (init, freedom, align) {
+        let start = match (init, self.linear, align) {
             (Init::None, ..) | (Init::Header, Freedom::None, _) => return Ok(Meeting::Header),
             (Init::Centre, Freedom::None, _) => return Ok(Meeting::Centre),
             (Init::Auto, Freedom::None, Align::Centre) => return Ok(Meeting::Centre),
@@ -138,42 +104,35 @@ impl LinearArgs {
             (Init::File(path), ..) => Start::Given(matrix(&path)?),
         };
         Ok(Meeting::Linear(Settings {
-            freedom,
-            similarity: self.metric.similarity(),
+            freedom: self.linear,
+            similarity: self.similarity(),
             start,
             search: self.search,
             flip: self.allow_flip,
         }))
     }
 
+    /// What the linear stage maximises.
+    fn similarity(&self) -> Similarity {
+        self.metric.unwrap_or(Settings::default().similarity)
+    }
+
     /// The options for `run.json`.
     pub fn record(&self) -> Value {
-        let similarity = self.metric.similarity();
         let init = match &self.init {
             Some(Init::File(path)) => path.display().to_string(),
             Some(init) => format!("{init:?}").to_lowercase(),
             None => "auto".into(),
         };
         json!({
-            "linear": format!("{:?}", self.linear).to_lowercase(), "init": init, "metric": similarity,
+            "linear": self.linear, "init": init, "metric": self.similarity(),
             "search_degrees": self.search, "allow_flip": self.allow_flip,
         })
     }
 }
 
-impl Metric {
-    pub fn similarity(self) -> Similarity {
-        match self {
-            Self::Ncc => Similarity::Ncc,
-            Self::Lncc => Similarity::Lncc,
-            Self::Mse => Similarity::Mse,
-            Self::Mi => Similarity::Mi,
-            Self::Mind => Similarity::Mind,
-        }
-    }
-}
-
-fn matrix(path: &Path) -> crate::error::Result<nalgebra::Matrix4<f64>> {
+/// A start on file.
+fn matrix(path: &Path) -> Result<Matrix4<f64>> {
     let matrix = read_affine(path)?.0;
     let linear = matrix.fixed_view::<3, 3>(0, 0);
     let sizes: f64 = linear.column_iter().map(|column| column.norm()).product();
@@ -181,7 +140,7 @@ fn matrix(path: &Path) -> crate::error::Result<nalgebra::Matrix4<f64>> {
     if linear.determinant().abs() > 1e-6 * sizes {
         return Ok(matrix);
     }
-    Err(crate::error::Error::file(
+    Err(Error::file(
         path,
         "the matrix is singular: it flattens space, and nothing can be brought back through it; give one with an inverse",
     ))
