@@ -62,7 +62,9 @@ fn measure(folder: &Path, set: &str, pairs: &[[usize; 2]], starts: usize) {
         seconds.push(before.elapsed().as_secs_f64());
     }
     let near = distances.iter().filter(|&&d| d <= TOLERANCE).count();
-    [&mut seconds, &mut distances].map(|values| values.sort_by(f64::total_cmp));
+    for values in [&mut seconds, &mut distances] {
+        values.sort_by(f64::total_cmp);
+    }
     println!(
         "{set}: {near} of {starts} starts ({:.1} %) end within {TOLERANCE} voxels; median {:.2} voxels, {:.2} s",
         100.0 * near as f64 / starts as f64,

@@ -47,8 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "config", "dataset", "device", "error", "eval", "interop", "linear", "loss", "metric",
-            "model",
-            "plot", "register", "synth", "train", "volume",
+            "model", "plot", "register", "synth", "train", "volume",
         ],
     ),
     ("main", &["cli"]),

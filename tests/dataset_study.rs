@@ -91,14 +91,10 @@ fn every_problem_is_in_one_report() {
          s0/t1.nii.gz,,a,test\n",
     )
     .unwrap();
-    let report = load(
-        at,
-        "manifest = '@/study.csv'\nalign = 'affine'\nn_train = 9\n",
-    )
-    .unwrap_err()
-    .to_string();
+    let report = load(at, "manifest = '@/study.csv'\nn_train = 9\n")
+        .unwrap_err()
+        .to_string();
     for problem in [
-        "align = \"affine\" is not available",
         "the subject is empty",
         "s1/t1.nii.gz: listed twice (subjects b and c)",
         "subject a is in two splits",
@@ -113,7 +109,7 @@ fn every_problem_is_in_one_report() {
         assert!(report.contains(problem), "`{problem}` is not in:\n{report}");
     }
     // One line each and a heading; s0 is listed twice as well.
-    assert_eq!(report.lines().count(), 13, "{report}");
+    assert_eq!(report.lines().count(), 12, "{report}");
 }
 
 fn small(i: usize) -> LabelMap {

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
+use nalgebra::Matrix4;
 use serde_json::{Value, json};
 
 use super::registrar::Stages;
 use crate::dataset::Align;
+use crate::error::{Error, Result};
 use crate::linear::{Freedom, Settings, Similarity, Start};
 use crate::volume::{Dimension, read_affine};
 
@@ -15,51 +17,23 @@ use crate::volume::{Dimension, read_affine};
 pub struct LinearArgs {
     /// Linear registration before the network: none, rigid, similarity, affine [default: affine; eval: as the model was
     /// trained]
-    #[arg(long, value_name = "MAP", value_enum)]
-    pub linear: Option<Linear>,
+    #[arg(long, value_name = "MAP")]
+    pub linear: Option<Freedom>,
     /// Where it starts: header, centre (voxel centre on voxel centre), mass (centres of mass), moments (principal axes),
     /// FILE (.mat, .tfm, .txt, .lta), auto (headers, centres and masses are compared), or none (headers, and no linear
     /// registration) [default: auto; for models trained with align = "centre": centre and mass]
     #[arg(long, value_name = "START", value_parser = parse_init)]
     pub init: Option<Init>,
-    /// What makes the images alike: mi or mind (any contrast), lncc, ncc (one contrast), mse (one scanner)
+    /// What makes the images alike: mi or mind (any contrast), lncc or ncc (one contrast), mse (one scanner)
     /// [default: mi for the linear registration, lncc for the optimisation]
-    #[arg(long, value_name = "NAME", value_enum)]
-    pub metric: Option<Metric>,
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<Similarity>,
     /// Rotations up to this many degrees from the start are tried
     #[arg(long, value_name = "DEG", default_value_t = 60.0, value_parser = parse_degrees)]
     pub search: f64,
     /// Also try the mirrored moving image: a 2-D slide may lie upside down
     #[arg(long)]
     pub allow_flip: bool,
-}
-
-/// What the linear map may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Linear {
-    /// No linear registration: images meet as they start
-    None,
-    /// Rotation and translation
-    Rigid,
-    /// And one zoom
-    Similarity,
-    /// And zooms and shears of all axes
-    Affine,
-}
-
-/// What makes images alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Metric {
-    /// Global correlation: images of one contrast
-    Ncc,
-    /// Local correlation: one contrast, uneven brightness
-    Lncc,
-    /// Mean squared difference: same scanner and protocol
-    Mse,
-    /// Mutual information: any contrast
-    Mi,
-    /// Self-similarity context: any contrast
-    Mind,
 }
 
 /// Where the linear stage starts.
@@ -124,12 +98,8 @@ impl LinearArgs {
         );
         let init = self.init.clone().unwrap_or(Init::Auto);
         let freedom = match (self.linear, stages, align) {
-            (Some(Linear::None), ..) => Freedom::None,
-            (Some(Linear::Rigid), ..) => Freedom::Rigid,
-            (Some(Linear::Similarity), ..) => Freedom::Similarity,
-            (Some(Linear::Affine), ..) | (None, Stages::All, _) | (None, _, Align::Affine) => {
-                Freedom::Affine
-            }
+            (Some(freedom), ..) => freedom,
+            (None, Stages::All, _) | (None, _, Align::Affine) => Freedom::Affine,
             (None, Stages::Network, Align::Header | Align::Centre) => Freedom::None,
         };
         let start = match (init, freedom, align) {
@@ -148,46 +118,29 @@ impl LinearArgs {
         };
         Ok(Meeting::Linear(Settings {
             freedom,
-            similarity: self.similarity().unwrap_or(Similarity::Mi),
+            similarity: self.metric.unwrap_or(Settings::default().similarity),
             start,
             search: self.search,
             flip: self.allow_flip,
         }))
     }
 
-    /// What makes images alike, where the command line says it.
-    pub fn similarity(&self) -> Option<Similarity> {
-        self.metric.map(Metric::similarity)
-    }
-
     /// The options for `run.json`.
     pub fn record(&self) -> Value {
-        let name = |linear: Linear| format!("{linear:?}").to_lowercase();
         let init = match &self.init {
             Some(Init::File(path)) => path.display().to_string(),
             Some(init) => format!("{init:?}").to_lowercase(),
             None => "auto".into(),
         };
         json!({
-            "linear": self.linear.map(name), "init": init, "metric": self.similarity(),
+            "linear": self.linear, "init": init, "metric": self.metric,
             "search_degrees": self.search, "allow_flip": self.allow_flip,
         })
     }
 }
 
-impl Metric {
-    pub fn similarity(self) -> Similarity {
-        match self {
-            Self::Ncc => Similarity::Ncc,
-            Self::Lncc => Similarity::Lncc,
-            Self::Mse => Similarity::Mse,
-            Self::Mi => Similarity::Mi,
-            Self::Mind => Similarity::Mind,
-        }
-    }
-}
-
-fn matrix(path: &Path) -> crate::error::Result<nalgebra::Matrix4<f64>> {
+/// A start on file.
+fn matrix(path: &Path) -> Result<Matrix4<f64>> {
     let matrix = read_affine(path)?.0;
     let linear = matrix.fixed_view::<3, 3>(0, 0);
     let sizes: f64 = linear.column_iter().map(|column| column.norm()).product();
@@ -195,7 +148,7 @@ fn matrix(path: &Path) -> crate::error::Result<nalgebra::Matrix4<f64>> {
     if linear.determinant().abs() > 1e-6 * sizes {
         return Ok(matrix);
     }
-    Err(crate::error::Error::file(
+    Err(Error::file(
         path,
         "the matrix is singular: it flattens space, and nothing can be brought back through it; give one with an inverse",
     ))

@@ -145,7 +145,7 @@ impl Registrar {
             meeting: args.linear.meeting(card.align, dimension, stages)?,
             linear: args.linear.clone(),
             network: !args.refine.no_network,
-            refine: args.refine.settings(steps, args.linear.similarity()),
+            refine: args.refine.settings(steps, args.linear.metric),
             card,
             device,
             source,

@@ -29,6 +29,8 @@ pub use search::register;
 pub use similarity::Similarity;
 pub use starts::Start;
 
+use std::str::FromStr;
+
 use nalgebra::Matrix4;
 
 use crate::volume::{Image, LabelMap};
@@ -45,6 +47,20 @@ pub enum Freedom {
     Similarity,
     /// And zooms and shears.
     Affine,
+}
+
+impl FromStr for Freedom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "none" => Self::None,
+            "rigid" => Self::Rigid,
+            "similarity" => Self::Similarity,
+            "affine" => Self::Affine,
+            _ => return Err("expected none, rigid, similarity or affine".into()),
+        })
+    }
 }
 
 /// An image, and the voxels that count: those where the mask, on the grid of the image, is not 0.

@@ -12,8 +12,8 @@ use super::similarity::Similarity;
 use super::starts::Sides;
 use super::{Found, Freedom, Masked, Settings};
 use crate::error::{Error, Result};
-use crate::volume::Dimension;
 use crate::volume::resample::place;
+use crate::volume::{Dimension, LabelMap};
 
 /// Degrees between the rotations tried, at most.
 fn stride(dimension: Dimension) -> f64 {
@@ -32,8 +32,19 @@ const KEPT: [usize; 2] = [4, 2];
 /// Evaluations of one refinement at most.
 const EVALUATIONS: usize = 60;
 
+/// Shortest steps of a refinement, in voxels: when there is still to choose among candidates, and to the end.
+const LEAST_STEPS: [f64; 2] = [0.05, 0.01];
+
 /// Zooms along the principal directions of a believable result, relative to its start.
 const ZOOMS: [f64; 2] = [0.4, 2.5];
+
+/// Samples of a level, counted from the finest: of the coarse ones many candidates are compared.
+fn samples(above: usize) -> usize {
+    [60_000, 20_000].get(above).copied().unwrap_or(SEARCHED)
+}
+
+/// Samples that starts are compared at.
+const SEARCHED: usize = 6_000;
 
 /// Voxels of the finest level of the fixed image at most: samples need few, windows and descriptors look at all.
 fn most_voxels(similarity: Similarity) -> usize {
@@ -52,58 +63,80 @@ type Candidate = (Matrix4<f64>, f64);
 /// Images that have nothing in common under any start; an image without a finite voxel, or without mass where its mask
 /// holds.
 pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Found> {
-    let grids = [&fixed.image.geometry, &moving.image.geometry];
-    let sizes = sizes(grids[0], grids[1], most_voxels(settings.similarity));
-    let [fixed_levels, moving_levels] = [fixed, moving].map(|masked| levels(masked, &sizes));
-    let (fixed_levels, moving_levels) = (fixed_levels?, moving_levels?);
-    let coarsest = [&fixed_levels[0], &moving_levels[0]];
-    let centre =
-        Moments::new(coarsest[0]).map_or_else(|| middle(coarsest[0]), |moments| moments.centre);
-    let objective = |similarity, level: usize| {
-        Objective::new(
-            similarity,
-            &fixed_levels[level],
-            fixed.mask,
-            &moving_levels[level],
-            centre,
-        )
-    };
-    let afar = objective(settings.similarity.afar(), 0)?;
-    let frame = Frame::new(grids[0], afar.radius());
-    let sides = Sides {
+    let pyramids = Pyramids::new(fixed, moving, settings.similarity)?;
+    let finest = pyramids.sizes.len() - 1;
+    let afar = pyramids.objective(settings.similarity.afar(), 0, SEARCHED)?;
+    let frame = Frame::new(&fixed.image.geometry, afar.radius());
+    let starts = settings.start.matrices(&Sides {
         frame: &frame,
-        grids,
-        levels: coarsest,
-    };
-    let starts = settings.start.matrices(&sides)?;
-    let to_world = Translation3::from(centre).to_homogeneous();
-    let plain: Vec<Matrix4<f64>> = starts.iter().map(|start| start * to_world).collect();
-    let mut search = Search {
+        grids: [&fixed.image.geometry, &moving.image.geometry],
+        levels: [&pyramids.fixed[0], &pyramids.moving[0]],
+    })?;
+    let search = |level: usize| Search {
         frame,
-        size: sizes[0],
+        size: pyramids.sizes[level],
     };
-    let mut found = search.coarse(&afar, &plain, settings);
-    for (level, &size) in sizes.iter().enumerate() {
-        search.size = size;
+    let to_world = Translation3::from(pyramids.centre).to_homogeneous();
+    let plain: Vec<Matrix4<f64>> = starts.iter().map(|start| start * to_world).collect();
+    let mut found = search(0).coarse(&afar, &plain, settings);
+    for level in 0..=finest {
         found.truncate(KEPT.get(level).copied().unwrap_or(1));
-        found = if level == 0 && sizes.len() > 1 {
-            search.refined(&afar, &found, settings.freedom)
+        found = if level == 0 && finest > 0 {
+            search(0).refined(&afar, &found, settings.freedom)
         } else {
-            search.refined(
-                &objective(settings.similarity, level)?,
-                &found,
-                settings.freedom,
-            )
+            let samples = samples(finest - level);
+            let objective = pyramids.objective(settings.similarity, level, samples)?;
+            search(level).refined(&objective, &found, settings.freedom)
         };
     }
     let (matrix, energy) = found.first().ok_or_else(|| {
-        Error::invalid("the images have too little in common to be registered linearly; give a start by --init, or use --linear none")
+        Error::invalid(
+            "too little in common to be registered linearly; give a start by --init, or use --linear none",
+        )
     })?;
     Ok(Found {
-        matrix: matrix * Translation3::from(-centre).to_homogeneous(),
+        matrix: matrix * Translation3::from(-pyramids.centre).to_homogeneous(),
         initial: starts[0],
         value: -energy,
     })
+}
+
+/// Both images at all resolutions, from coarse to fine.
+struct Pyramids<'a> {
+    fixed: Vec<Level>,
+    moving: Vec<Level>,
+    /// Voxel sizes, mm.
+    sizes: Vec<f64>,
+    mask: Option<&'a LabelMap>,
+    /// Of the fixed image, world mm: what rotations turn about.
+    centre: Vector3<f64>,
+}
+
+impl<'a> Pyramids<'a> {
+    fn new(fixed: Masked<'a>, moving: Masked, similarity: Similarity) -> Result<Self> {
+        let grids = [fixed, moving].map(|masked| &masked.image.geometry);
+        let sizes = sizes(grids[0], grids[1], most_voxels(similarity));
+        let levels_of_fixed = levels(fixed, &sizes)?;
+        let coarsest = &levels_of_fixed[0];
+        let moments = Moments::new(coarsest);
+        Ok(Self {
+            centre: moments.map_or_else(|| middle(coarsest), |moments| moments.centre),
+            moving: levels(moving, &sizes)?,
+            fixed: levels_of_fixed,
+            sizes,
+            mask: fixed.mask,
+        })
+    }
+
+    fn objective(
+        &self,
+        similarity: Similarity,
+        level: usize,
+        most: usize,
+    ) -> Result<Objective<'_>> {
+        let (fixed, moving) = (&self.fixed[level], &self.moving[level]);
+        Objective::new(similarity, fixed, self.mask, moving, self.centre, most)
+    }
 }
 
 struct Search {
@@ -158,9 +191,15 @@ impl Search {
         candidates: &[Candidate],
         freedom: Freedom,
     ) -> Vec<Candidate> {
+        let [choosing, last] = LEAST_STEPS;
+        let limits = Limits {
+            step: self.size,
+            least_step: self.size * if candidates.len() > 1 { choosing } else { last },
+            evaluations: EVALUATIONS,
+        };
         let refined = candidates
             .par_iter()
-            .filter_map(|(start, _)| self.refine(objective, *start, freedom));
+            .filter_map(|(start, _)| self.refine(objective, *start, freedom, limits));
         let mut refined: Vec<Candidate> = refined.collect();
         sort(&mut refined);
         let mut distinct: Vec<Candidate> = Vec::new();
@@ -181,12 +220,8 @@ impl Search {
         objective: &Objective,
         start: Matrix4<f64>,
         freedom: Freedom,
+        limits: Limits,
     ) -> Option<Candidate> {
-        let limits = Limits {
-            step: self.size,
-            least_step: 0.01 * self.size,
-            evaluations: EVALUATIONS,
-        };
         let with = |freedom| {
             objective.refine(|start| Pose::new(self.frame, freedom, start), start, limits)
         };

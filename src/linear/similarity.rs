@@ -1,5 +1,7 @@
 //! The closed list of similarities that a registration can maximise.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// What makes two images alike.
@@ -28,5 +30,20 @@ impl Similarity {
             Self::Ncc | Self::Lncc | Self::Mse => Self::Ncc,
             Self::Mi | Self::Mind => Self::Mi,
         }
+    }
+}
+
+impl FromStr for Similarity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "ncc" => Self::Ncc,
+            "lncc" => Self::Lncc,
+            "mse" => Self::Mse,
+            "mi" => Self::Mi,
+            "mind" => Self::Mind,
+            _ => return Err("expected ncc, lncc, mse, mi or mind".into()),
+        })
     }
 }

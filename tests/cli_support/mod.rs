@@ -22,11 +22,12 @@ pub fn hmorph() -> Command {
     command
 }
 
-/// `hmorph register` of a fixed and a moving image, ready for more arguments.
+/// `hmorph register` of a fixed and a moving image by the model alone, ready for more arguments.
 pub fn register([fixed, moving]: [&Path; 2], model: &Path, out: &Path) -> Command {
     let mut command = hmorph();
     command.arg("register").args([fixed, moving]);
     command.arg("--model").arg(model).arg("-o").arg(out);
+    command.args(["--linear", "none"]);
     command
 }
 

@@ -18,9 +18,6 @@ use crate::kernels::mind::{PAIRS_2D, PAIRS_3D, descriptors};
 use crate::kernels::parzen::mutual_information;
 use crate::volume::{Dimension, LabelMap};
 
-/// Samples of a level at most, for the similarities that need no grid.
-pub(super) const SAMPLES: usize = 60_000;
-
 /// Below this share of the samples that the moving image could cover, leaving it is punished ...
 const COVERED: f64 = 0.6;
 
@@ -59,7 +56,7 @@ struct Descriptors<const C: usize> {
 }
 
 impl<'a> Objective<'a> {
-    /// `centre` is that of the fixed image, world mm.
+    /// `centre` is that of the fixed image, world mm; `most` limits the samples of similarities that need no grid.
     ///
     /// # Errors
     /// A mask in a plane that is not parallel to its image.
@@ -69,11 +66,12 @@ impl<'a> Objective<'a> {
         mask: Option<&LabelMap>,
         moving: &'a Level,
         centre: Vector3<f64>,
+        most: usize,
     ) -> Result<Self> {
         let samples = match similarity {
             Similarity::Lncc | Similarity::Mind => Samples::dense(fixed, centre, mask)?,
             Similarity::Ncc | Similarity::Mse | Similarity::Mi => {
-                Samples::scattered(fixed, centre, mask, SAMPLES)?
+                Samples::scattered(fixed, centre, mask, most)?
             }
         };
         let axes = fixed.geometry.dimension.axes();

@@ -65,8 +65,15 @@ fn check(dimension: Dimension, masked: bool) {
     let start = map([0.0, 0.0, 0.12], [1.05, 0.97, 1.0], 0.04, [9.0, -6.0, 0.3])
         * Translation3::from(centre).to_homogeneous();
     for similarity in ALL {
-        let objective =
-            Objective::new(similarity, &fixed_level, chosen(0), &moving_level, centre).unwrap();
+        let objective = Objective::new(
+            similarity,
+            &fixed_level,
+            chosen(0),
+            &moving_level,
+            centre,
+            5000,
+        )
+        .unwrap();
         let described = objective.describe(&start);
         let value = |m: &Matrix4<f64>| objective.evaluate(described.as_ref(), m).unwrap().0;
         let (_, gradient) = objective.evaluate(described.as_ref(), &start).unwrap();
