@@ -6,6 +6,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::Common;
+use super::record::plain;
 use crate::error::{Error, Result};
 use crate::metric::folding;
 use crate::model::WeightsFile;
@@ -173,14 +174,5 @@ fn lines_of(facts: &Value, depth: usize, lines: &mut Vec<String>) {
             }
             _ => lines.push(format!("{indent}{key:<14} {}", plain(value))),
         }
-    }
-}
-
-/// A value without quotes and brackets.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
-        _ => value.to_string(),
     }
 }

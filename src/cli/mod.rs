@@ -6,6 +6,8 @@ mod config;
 mod dry_run;
 mod eval;
 mod info;
+mod output;
+mod pairs;
 mod points;
 mod progress;
 mod record;
@@ -36,7 +38,7 @@ enum Command {
     Synth(synth::SynthArgs),
     Train(train::TrainArgs),
     Finetune(train::FinetuneArgs),
-    Register(register::RegisterArgs),
+    Register(Box<register::RegisterArgs>),
     Apply(apply::ApplyArgs),
     Eval(Box<eval::EvalArgs>),
     Info(info::InfoArgs),

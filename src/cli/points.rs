@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically};
 
 /// What the numbers of a landmark file are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PointSpace {
     /// Millimetres to the left, posterior and superior: ITK, ANTs, Slicer
     #[default]

@@ -12,7 +12,6 @@ pub struct ScanFile {
     pub path: PathBuf,
     pub name: String,
     pub image: Image,
-    frame: Option<usize>,
 }
 
 impl ScanFile {
@@ -25,7 +24,6 @@ impl ScanFile {
             path: path.to_path_buf(),
             name: path.display().to_string(),
             image: read_image_frame(path, frame)?,
-            frame,
         })
     }
 
@@ -54,14 +52,6 @@ impl ScanFile {
     /// File, size, voxel size and orientation in one line.
     pub fn describe(&self) -> String {
         format!("{}  {}", self.name, grid_text(self.geometry()))
-    }
-
-    /// The same for `run.json`.
-    pub fn record(&self) -> serde_json::Value {
-        let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        serde_json::json!({
-            "file": absolute, "frame": self.frame, "grid": super::record::grid(self.geometry()),
-        })
     }
 }
 

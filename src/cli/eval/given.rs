@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use ndarray::{Array4, Axis, s};
 
-use super::list::Row;
+use crate::cli::pairs::Row;
 use crate::dataset::stem;
 use crate::error::{Error, Result};
 use crate::volume::resample::field_to;
