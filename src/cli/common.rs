@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 
 use burn::tensor::Device;
 
+use crate::config::{self, RunConfig};
 use crate::device;
 
 /// Options that may stand before or after the subcommand.
@@ -48,6 +49,31 @@ impl Common {
         if !self.quiet {
             print(line);
         }
+    }
+}
+
+/// The settings of a run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SettingsArgs {
+    /// Preset name (see `hmorph config`) or TOML file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub config: String,
+    /// Override one setting; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+impl SettingsArgs {
+    /// The settings with their overrides, `--seed` among them.
+    ///
+    /// # Errors
+    /// Those of [`config::load`].
+    pub fn load(&self, common: &Common) -> anyhow::Result<RunConfig> {
+        let mut settings: RunConfig = config::load(&self.config, &self.overrides)?;
+        if let Some(seed) = common.seed {
+            settings.seed = seed;
+        }
+        Ok(settings)
     }
 }
 

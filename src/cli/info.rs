@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::Common;
-use super::record::grid;
+use super::record::{grid, plain};
 use crate::error::{Error, Result};
 use crate::interop;
 use crate::metric::folding;
@@ -196,14 +196,5 @@ fn lines_of(facts: &Value, depth: usize, lines: &mut Vec<String>) {
             }
             _ => lines.push(format!("{indent}{key:<14} {}", plain(value))),
         }
-    }
-}
-
-/// A value without quotes and brackets.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
-        _ => value.to_string(),
     }
 }

@@ -8,6 +8,8 @@ mod eval;
 mod import;
 mod info;
 mod linear;
+mod output;
+mod pairs;
 mod points;
 mod progress;
 mod record;
@@ -41,7 +43,7 @@ enum Command {
     Synth(synth::SynthArgs),
     Train(train::TrainArgs),
     Finetune(train::FinetuneArgs),
-    Register(register::RegisterArgs),
+    Register(Box<register::RegisterArgs>),
     Apply(Box<apply::ApplyArgs>),
     Transform(transform::TransformArgs),
     Eval(Box<eval::EvalArgs>),

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically};
 
 /// What the numbers of a CSV landmark file are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PointSpace {
     /// Millimetres to the left, posterior and superior: ITK, ANTs, Slicer
     #[default]
@@ -79,28 +80,19 @@ impl PointFile {
 }
 
 impl PointSpace {
-    /// Reads landmarks; `grid` gives voxel indices their place. Slicer's files say themselves what their numbers are.
+    /// The landmarks of a file, as [`PointFile::read`].
     ///
     /// # Errors
-    /// A file that is no landmark file; voxel indices without a grid.
+    /// As [`PointFile::read`].
     pub fn read(self, path: &Path, grid: Option<&Geometry>) -> Result<Vec<Landmark>> {
-        let mut landmarks = read_landmarks(path)?;
-        if Markups::is_named(path) {
-            return Ok(landmarks);
-        }
-        for landmark in &mut landmarks {
-            // The reader takes the numbers for LPS and turns them into RAS.
-            let numbers = landmark.at.0.component_mul(&Vector3::new(-1.0, -1.0, 1.0));
-            landmark.at = match self {
-                Self::Lps => landmark.at,
-                Self::Ras => WorldPoint(numbers),
-                Self::Voxel => known(grid, path)?.affine.to_world(VoxelPoint(numbers)),
-            };
-        }
-        Ok(landmarks)
+        Ok(PointFile::read(path, self, grid)?.landmarks().to_vec())
     }
 
-    fn write(
+    /// Writes landmarks at other places as CSV, whole or not at all; `grid` is that of voxel indices.
+    ///
+    /// # Errors
+    /// Voxel indices without a grid, refusals of the operating system.
+    pub fn write(
         self,
         path: &Path,
         landmarks: &[Landmark],

@@ -11,15 +11,25 @@ use crate::error::Result;
 use crate::eval::peak_memory_bytes;
 use crate::volume::{Geometry, axis_codes, write_atomically};
 
-/// Writes the facts of every command and, after them, those in the object `facts`.
+/// Name and version.
+pub const PROGRAM: &str = concat!("hmorph ", env!("CARGO_PKG_VERSION"));
+
+/// The words of the command line.
+pub fn command() -> Vec<String> {
+    std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Writes the facts of every command and, after them, those in the object `facts`; all that was written.
 ///
 /// # Errors
 /// Refusals of the operating system.
-pub fn write(path: &Path, common: &Common, facts: Value) -> Result<()> {
+pub fn write(path: &Path, common: &Common, facts: Value) -> Result<Value> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let mut record = json!({
-        "program": concat!("hmorph ", env!("CARGO_PKG_VERSION")),
-        "command": std::env::args().collect::<Vec<_>>(),
+        "program": PROGRAM,
+        "command": command(),
         "finished_unix_seconds": now.map_or(0, |time| time.as_secs()),
         "device": common.device,
         "threads": rayon::current_num_threads(),
@@ -30,7 +40,8 @@ pub fn write(path: &Path, common: &Common, facts: Value) -> Result<()> {
         all.extend(facts);
     }
     let text = format!("{record:#}\n");
-    write_atomically(path, |file| file.write_all(text.as_bytes()))
+    write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+    Ok(record)
 }
 
 /// A grid in numbers: voxels, voxel size, orientation, and the voxel-to-world matrix by rows (RAS mm).
@@ -44,4 +55,52 @@ pub fn grid(grid: &Geometry) -> Value {
         "shape": grid.shape, "dimension": grid.dimension.axes(), "spacing_mm": grid.spacing(),
         "orientation": axis_codes(&grid.affine), "affine": rows,
     })
+}
+
+/// A file by its absolute path, with what tells whether it is still the same one.
+pub fn file(path: &Path) -> Value {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let metadata = std::fs::metadata(path).ok();
+    let modified = metadata.as_ref().and_then(|m| m.modified().ok());
+    let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    json!({
+        "file": absolute,
+        "bytes": metadata.map(|m| m.len()),
+        "modified_unix_seconds": modified.map(|time| time.as_secs()),
+    })
+}
+
+/// A value to read: without quotes and brackets, numbers without digits that their type does not carry.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
+        Value::Number(number) => match number.as_f64() {
+            // As a 32-bit float this is 0.2, as a 64-bit one 0.20000000298023224.
+            Some(wide) if number.is_f64() && f64::from(wide as f32) == wide => {
+                (wide as f32).to_string()
+            }
+            _ => number.to_string(),
+        },
+        _ => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_long_as_their_type() {
+        let shown = plain(&json!([
+            0.2_f32,
+            0.1_f64,
+            1.0 / 3.0,
+            1.5,
+            7,
+            -2.5e-8_f32,
+            null
+        ]));
+        assert_eq!(shown, "0.2 0.1 0.3333333333333333 1.5 7 -0.000000025 null");
+    }
 }

@@ -247,6 +247,11 @@ impl Registrar {
         factor
     }
 
+    /// Of the images that the model registers.
+    pub fn dimension(&self) -> Dimension {
+        self.card.config.dimension
+    }
+
     pub fn normaliser(&self) -> &Normaliser {
         &self.preprocessing.normaliser
     }

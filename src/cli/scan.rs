@@ -14,7 +14,6 @@ pub struct ScanFile {
     pub image: Image,
     /// On the image's grid, not 0 where a voxel counts.
     pub mask: Option<LabelMap>,
-    frame: Option<usize>,
 }
 
 impl ScanFile {
@@ -28,7 +27,6 @@ impl ScanFile {
             name: path.display().to_string(),
             image: read_image_frame(path, frame)?,
             mask: None,
-            frame,
         })
     }
 
@@ -67,14 +65,6 @@ impl ScanFile {
     /// File, size, voxel size and orientation in one line.
     pub fn describe(&self) -> String {
         format!("{}  {}", self.name, grid_text(self.geometry()))
-    }
-
-    /// The same for `run.json`.
-    pub fn record(&self) -> serde_json::Value {
-        let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        serde_json::json!({
-            "file": absolute, "frame": self.frame, "grid": super::record::grid(self.geometry()),
-        })
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use serde_json::json;
 
+use super::common::SettingsArgs;
 use super::progress::Progress;
 use super::{Common, record, signals};
-use crate::config::{self, LabelOrigin, RunConfig};
+use crate::config::LabelOrigin;
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::register::{RECORD, ResultFolder};
@@ -36,12 +37,8 @@ Files in DIR:
   preview.png                   a row a pair: fixed, moving, their labels, length of the true field
   synth.toml, run.json          settings; command, version, seed, time, memory")]
 pub struct SynthArgs {
-    /// Preset name (see `hmorph config`) or TOML file
-    #[arg(long, value_name = "NAME|FILE")]
-    pub config: String,
-    /// Override one setting; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
+    #[command(flatten)]
+    pub settings: SettingsArgs,
     /// Folder of the pairs, which appears when all are made
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
@@ -79,7 +76,7 @@ pub fn run(args: &SynthArgs, common: &Common) -> anyhow::Result<()> {
     progress.finish();
     written?;
     let facts = json!({
-        "inputs": { "config": args.config },
+        "inputs": { "config": args.settings.config },
         "seed": set.seed,
         "settings": { "synth": set.config, "count": set.count },
         "grid": record::grid(&set.geometry),
@@ -93,10 +90,7 @@ pub fn run(args: &SynthArgs, common: &Common) -> anyhow::Result<()> {
 }
 
 fn plan(args: &SynthArgs, common: &Common) -> anyhow::Result<Synthesis> {
-    let mut settings: RunConfig = config::load(&args.config, &args.overrides)?;
-    if let Some(seed) = common.seed {
-        settings.seed = seed;
-    }
+    let settings = args.settings.load(common)?;
     let labels = &settings.synth_labels;
     let of_data = labels.source == LabelOrigin::Data || labels.shape.is_none();
     let dataset = match &settings.data {
@@ -108,7 +102,7 @@ fn plan(args: &SynthArgs, common: &Common) -> anyhow::Result<Synthesis> {
         format!(
             "{}: no [synth] section, so there is nothing to make pairs by; take a preset such as quickstart, or add \
              the section",
-            args.config
+            args.settings.config
         )
     })
 }

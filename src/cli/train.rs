@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use super::common::SettingsArgs;
 use super::progress::Progress;
 use super::{Common, dry_run, record, signals};
-use crate::config::{self, RunConfig};
+use crate::config::RunConfig;
 use crate::dataset::Split;
 use crate::interop;
 use crate::model::WeightsFile;
@@ -37,12 +38,8 @@ Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end the program with exit code 
 result is the same as without the interruption (bit for bit on the CPU). Under SLURM, ask for the signal ahead of the
 time limit, and requeue the job: #SBATCH --signal=TERM@120 --requeue")]
 pub struct TrainArgs {
-    /// Preset name (see `hmorph config`) or TOML file
-    #[arg(long, value_name = "NAME|FILE")]
-    pub config: String,
-    /// Override one setting; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
+    #[command(flatten)]
+    pub settings: SettingsArgs,
     /// Run folder; an interrupted run in it is continued
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
@@ -103,10 +100,7 @@ fn settings(
     start: Option<&WeightsFile>,
     common: &Common,
 ) -> anyhow::Result<RunConfig> {
-    let mut settings: RunConfig = config::load(&args.config, &args.overrides)?;
-    if let Some(seed) = common.seed {
-        settings.seed = seed;
-    }
+    let mut settings = args.settings.load(common)?;
     if let Some(weights) = start {
         settings.model = weights.card.config.clone();
     }
@@ -170,7 +164,7 @@ fn write_record(
         |weights| json!({ "provenance": weights.card.provenance, "crc32": weights.checksum() }),
     );
     let mut facts = json!({
-        "inputs": { "config": args.config, "weights": weights },
+        "inputs": { "config": args.settings.config, "weights": weights },
         "seed": config.seed,
         "device": crate::device::name(&session.device),
         "settings": config,
@@ -178,7 +172,8 @@ fn write_record(
     if let (Value::Object(facts), Value::Object(ending)) = (&mut facts, ending) {
         facts.extend(ending);
     }
-    Ok(record::write(&folder.join("run.json"), common, facts)?)
+    record::write(&folder.join("run.json"), common, facts)?;
+    Ok(())
 }
 
 fn describe(session: &Session, common: &Common) {

@@ -7,7 +7,7 @@ use super::bfgs::Limits;
 use super::moments::{Moments, middle};
 use super::objective::Objective;
 use super::pose::{Frame, Pose};
-use super::pyramid::{levels, sizes};
+use super::pyramid::{Level, levels, sizes};
 use super::similarity::Similarity;
 use super::starts::Sides;
 use super::{Found, Freedom, Masked, Settings};

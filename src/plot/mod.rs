@@ -1,6 +1,7 @@
-//! Data to pictures: box plots, training curves, and the page by which a registration is judged.
+//! Data to pictures: box plots, training curves, and the page by which a registration is judged, also as HTML
+//! ([`report`]).
 //!
-//! Every function returns a [`Picture`] (an RGB buffer); [`Picture::write_png`] writes it whole or not
+//! Every other function returns a [`Picture`] (an RGB buffer); [`Picture::write_png`] writes it whole or not
 //! at all. Charts are drawn three times as large and averaged down, text likewise: plotters' own
 //! rendering is coarse at the sizes of a figure.
 
@@ -10,6 +11,7 @@ mod colour;
 mod curves;
 mod picture;
 pub mod qc;
+pub mod report;
 mod text;
 
 pub use boxplot::{BoxGroup, box_groups, box_plot};

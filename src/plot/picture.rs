@@ -3,7 +3,8 @@
 use super::colour::Rgb;
 use crate::error::{Error, Result};
 use crate::volume::write_atomically;
-use image::{ImageEncoder, codecs::png::PngEncoder};
+use image::ImageEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use std::path::Path;
 
 /// A picture of 8-bit RGB, rows from top to bottom.
@@ -25,19 +26,59 @@ impl Picture {
         }
     }
 
+    /// The colour of each pixel by its column and row.
+    pub(super) fn painted(
+        [width, height]: [usize; 2],
+        mut colour: impl FnMut([usize; 2]) -> Rgb,
+    ) -> Self {
+        let mut picture = Self::new(width, height, [0; 3]);
+        for y in 0..height {
+            for x in 0..width {
+                picture.set(x, y, colour([x, y]));
+            }
+        }
+        picture
+    }
+
     /// Writes a PNG; the file appears whole or not at all.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write_png(&self, path: impl AsRef<Path>) -> Result<()> {
-        let too_large = |_| Error::invalid("picture: more than 2^32 pixels along a side");
-        let width = u32::try_from(self.width).map_err(too_large)?;
-        let height = u32::try_from(self.height).map_err(too_large)?;
+        self.check_size()?;
         write_atomically(path, |out| {
-            PngEncoder::new(out)
-                .write_image(&self.rgb, width, height, image::ExtendedColorType::Rgb8)
+            self.encode(PngEncoder::new(out))
                 .map_err(std::io::Error::other)
         })
+    }
+
+    /// The bytes of a PNG, smaller than [`Picture::write_png`] makes them.
+    ///
+    /// # Errors
+    /// More than 2^32 pixels along a side.
+    pub(super) fn png(&self) -> Result<Vec<u8>> {
+        self.check_size()?;
+        let mut bytes = Vec::new();
+        let (compression, filter) = (CompressionType::Default, FilterType::Adaptive);
+        self.encode(PngEncoder::new_with_quality(
+            &mut bytes,
+            compression,
+            filter,
+        ))
+        .map_err(|e| Error::invalid(format!("picture: {e}")))?;
+        Ok(bytes)
+    }
+
+    fn check_size(&self) -> Result<()> {
+        let too_large = |_| Error::invalid("picture: more than 2^32 pixels along a side");
+        u32::try_from(self.width.max(self.height))
+            .map(drop)
+            .map_err(too_large)
+    }
+
+    fn encode(&self, encoder: impl ImageEncoder) -> image::ImageResult<()> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        encoder.write_image(&self.rgb, width, height, image::ExtendedColorType::Rgb8)
     }
 
     /// Colour of a pixel.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use ndarray::Axis;
 
-use super::list::Row;
+use crate::cli::pairs::Row;
 use crate::dataset::stem;
 use crate::volume::resample::field_to;
 use crate::volume::{DisplacementField, Geometry, read_field, read_voxel_field};

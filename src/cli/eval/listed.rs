@@ -6,9 +6,9 @@ use anyhow::Context;
 use nalgebra::Matrix4;
 use serde_json::json;
 
-use super::list::Row;
-use super::{EvalArgs, FieldUnits, Outcome, given, list};
+use super::{EvalArgs, FieldUnits, Outcome, given};
 use crate::cli::Common;
+use crate::cli::pairs::{self, Row};
 use crate::cli::registrar::{Registrar, Stages};
 use crate::cli::scan::ScanFile;
 use crate::dataset::corresponding;
@@ -27,7 +27,7 @@ pub fn evaluate(
     options: &Options,
     common: &Common,
 ) -> anyhow::Result<Outcome> {
-    let rows = list::read(path)?;
+    let rows = pairs::read(path)?;
     let by_files = args.transforms.is_some() || rows.iter().any(|row| row.transform.is_some());
     let mut method = if by_files {
         Method::files(args, &rows)?

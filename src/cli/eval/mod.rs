@@ -1,7 +1,6 @@
 //! `hmorph eval`: how good registrations are, before and after.
 
 mod given;
-mod list;
 mod listed;
 mod report;
 mod study;

@@ -6,28 +6,33 @@ use crate::plot::colour::{Rgb, structure};
 use ndarray::Array3;
 use std::collections::BTreeMap;
 
-/// One colour per label, the same in every panel.
-pub(super) struct Palette {
-    colours: BTreeMap<i32, Rgb>,
+/// A number per label, which gives it the same colour in every panel.
+pub(in crate::plot) struct Palette {
+    numbers: BTreeMap<i32, usize>,
 }
 
 impl Palette {
-    /// Colours in ascending order of the labels that occur in any of the maps.
+    /// Numbers in ascending order of the labels that occur in any of the maps.
     pub fn of(maps: &[&Array3<i32>]) -> Self {
-        let mut colours = BTreeMap::new();
+        let mut numbers = BTreeMap::new();
         for &label in maps.iter().flat_map(|map| map.iter()) {
-            colours.entry(label).or_insert([0; 3]);
+            numbers.entry(label).or_insert(0);
         }
-        colours.remove(&0);
-        for (index, colour) in colours.values_mut().enumerate() {
-            *colour = structure(index);
+        numbers.remove(&0);
+        for (index, number) in numbers.values_mut().enumerate() {
+            *number = index;
         }
-        Self { colours }
+        Self { numbers }
     }
 
     /// How many structures there are.
     pub fn len(&self) -> usize {
-        self.colours.len()
+        self.numbers.len()
+    }
+
+    /// From 0; `None` for the background.
+    pub fn number(&self, label: i32) -> Option<usize> {
+        self.numbers.get(&label).copied()
     }
 }
 
@@ -39,7 +44,22 @@ pub(super) fn draw(
     palette: &Palette,
     only: Option<Rgb>,
 ) {
-    let (w, h) = (panel.width, panel.height);
+    let size = [panel.width, panel.height];
+    trace(view, size, labels, palette, |x, y, number, alpha| {
+        let colour = only.unwrap_or_else(|| structure(number));
+        panel.blend(x as isize, y as isize, colour, alpha);
+    });
+}
+
+/// Finds the inner rim of every label: `paint` gets each of its pixels, the number of the structure, and how much of
+/// the pixel it covers (0..1).
+pub(in crate::plot) fn trace(
+    view: &View,
+    [w, h]: [usize; 2],
+    labels: &Array3<i32>,
+    palette: &Palette,
+    mut paint: impl FnMut(usize, usize, usize, f64),
+) {
     let at: Vec<i32> = (0..w * h)
         .map(|pixel| {
             let (x, y) = ((pixel % w) as f64 + 0.5, (pixel / w) as f64 + 0.5);
@@ -49,7 +69,7 @@ pub(super) fn draw(
     for y in 0..h {
         for x in 0..w {
             let here = at[y * w + x];
-            let Some(&colour) = palette.colours.get(&here) else {
+            let Some(number) = palette.number(here) else {
                 continue;
             };
             // Two pixels wide: the nearest neighbours whole, the diagonal ones as a soft edge.
@@ -73,7 +93,7 @@ pub(super) fn draw(
             } else {
                 continue;
             };
-            panel.blend(x as isize, y as isize, only.unwrap_or(colour), alpha);
+            paint(x, y, number, alpha);
         }
     }
 }

@@ -7,17 +7,31 @@ use crate::plot::colour::Rgb;
 use crate::volume::DisplacementField;
 use ndarray::Axis;
 
-const LINE: Rgb = [255, 214, 92];
+/// Colour of the lines.
+pub(in crate::plot) const LINE: Rgb = [255, 214, 92];
 
 /// Distance of grid lines on the page, about, in pixels.
 const PITCH: f64 = 15.0;
 
-/// Draws the lines on which `x + u(x)` is a multiple of a few voxels, along both axes of the slice.
+/// Draws the lines of [`trace`]; their distance.
+pub(super) fn draw(panel: &mut Picture, view: &View, field: &DisplacementField) -> f64 {
+    let size = [panel.width, panel.height];
+    trace(view, size, field, |x, y, alpha| {
+        panel.blend(x as isize, y as isize, LINE, 0.8 * alpha);
+    })
+}
+
+/// Finds the lines on which `x + u(x)` is a multiple of a few voxels, along both axes of the slice: `paint` gets each
+/// pixel that a line covers, and how much of it (0..1).
 ///
 /// They are where the lines of a grid painted on the moving image come to lie in the moved one; motion
 /// across the slice does not show. Returns the distance of the lines in mm along the horizontal axis.
-pub(super) fn draw(panel: &mut Picture, view: &View, field: &DisplacementField) -> f64 {
-    let (w, h) = (panel.width, panel.height);
+pub(in crate::plot) fn trace(
+    view: &View,
+    [w, h]: [usize; 2],
+    field: &DisplacementField,
+    mut paint: impl FnMut(usize, usize, f64),
+) -> f64 {
     let millimetres_per_pixel = view.right.millimetres() / w as f64;
     let mut shown = 0.0;
     for (vertical, along) in [(false, &view.right), (true, &view.down)] {
@@ -33,7 +47,7 @@ pub(super) fn draw(panel: &mut Picture, view: &View, field: &DisplacementField) 
                 let at = |dx: usize, dy: usize| phase[(y + dy) * (w + 1) + x + dx];
                 let alpha = coverage(at(0, 0), at(1, 0), at(0, 1), PITCH);
                 if alpha > 0.0 {
-                    panel.blend(x as isize, y as isize, LINE, 0.8 * alpha);
+                    paint(x, y, alpha);
                 }
             }
         }

@@ -45,7 +45,7 @@ fn spread(values: impl Iterator<Item = f64>, count: usize) -> Vec<f64> {
 }
 
 /// Everything a panel is coloured by.
-pub(super) struct Maps<'a> {
+pub(in crate::plot) struct Maps<'a> {
     pub input: &'a QcInput<'a>,
     fixed: Window,
     /// Of moving and moved alike.
@@ -101,6 +101,11 @@ impl<'a> Maps<'a> {
         self.moving.scale(other) - self.fixed.scale(fixed)
     }
 
+    /// A value of the fixed image on the display scale, 0..1.
+    pub fn fixed_scale(&self, value: f32) -> f64 {
+        self.fixed.scale(f64::from(value))
+    }
+
     pub fn fixed_at(&self, place: [f64; 3]) -> f64 {
         self.fixed
             .scale(linear(self.input.fixed.data.view(), place))
@@ -130,6 +135,22 @@ impl<'a> Maps<'a> {
             None
         }
     }
+
+    /// The same over a pixel of a slice; a fold anywhere in it wins.
+    pub fn volume_change_over(
+        &self,
+        view: &View,
+        size: [usize; 2],
+        pixel: [usize; 2],
+    ) -> Option<f64> {
+        let mut folded = false;
+        let mean = over_pixel(view, size, pixel, |at| {
+            let change = self.volume_change_at(at);
+            folded |= change.is_none();
+            change.unwrap_or(0.0)
+        });
+        (!folded).then_some(mean)
+    }
 }
 
 fn determinants(input: &QcInput) -> Array3<f32> {
@@ -142,7 +163,7 @@ fn determinants(input: &QcInput) -> Array3<f32> {
 }
 
 /// The voxel through which slices run: the middle of the fixed labels, or of the grid.
-pub(super) fn middle(input: &QcInput) -> [usize; 3] {
+pub(in crate::plot) fn middle(input: &QcInput) -> [usize; 3] {
     let shape = input.field.geometry.shape;
     let mut low = shape;
     let mut high = [0; 3];
@@ -166,11 +187,11 @@ pub(super) fn middle(input: &QcInput) -> [usize; 3] {
 }
 
 /// Mean of a value over a pixel: one sample when magnified, several when voxels are smaller.
-pub(super) fn over_pixel(
+pub(in crate::plot) fn over_pixel(
     view: &View,
     [width, height]: [usize; 2],
     [x, y]: [usize; 2],
-    value: impl Fn([f64; 3]) -> f64,
+    mut value: impl FnMut([f64; 3]) -> f64,
 ) -> f64 {
     let per_pixel = |voxels: usize, pixels: usize| voxels.div_ceil(pixels).max(1);
     let (nx, ny) = (

@@ -17,7 +17,13 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub(super) use contour::trace as trace_outlines;
+pub(super) use grid::{LINE, trace as trace_grid};
+pub(super) use maps::{Maps, middle, over_pixel};
+pub(super) use page::check;
 pub use page::qc_page;
+pub(super) use panel::Outlines;
+pub(super) use view::{View, views};
 
 use crate::volume::{DisplacementField, Image, LabelMap};
 

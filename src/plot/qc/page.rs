@@ -53,7 +53,7 @@ pub fn qc_page(input: &QcInput, options: &QcOptions) -> Result<Picture> {
     Ok(page)
 }
 
-fn check(input: &QcInput) -> Result<()> {
+pub(in crate::plot) fn check(input: &QcInput) -> Result<()> {
     let grid = &input.field.data.shape()[1..];
     let mut given = vec![
         ("fixed image", input.fixed.data.shape()),

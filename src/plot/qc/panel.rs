@@ -22,9 +22,9 @@ pub(super) const TITLES: [&str; 7] = [
 const FEW: usize = 8;
 
 /// What the page shows of labels, and says about it.
-pub(super) struct Outlines<'a> {
-    labels: QcLabels<'a>,
-    palette: Palette,
+pub(in crate::plot) struct Outlines<'a> {
+    pub labels: QcLabels<'a>,
+    pub palette: Palette,
 }
 
 impl<'a> Outlines<'a> {
@@ -46,7 +46,7 @@ impl<'a> Outlines<'a> {
     }
 
     /// Among many structures nothing could be told apart.
-    fn few(&self) -> bool {
+    pub fn few(&self) -> bool {
         self.palette.len() <= FEW
     }
 
@@ -69,15 +69,7 @@ pub(super) fn panels(
     view: &View,
     size: [usize; 2],
 ) -> ([Picture; 7], f64) {
-    let paint = |colour: &dyn Fn([usize; 2]) -> Rgb| {
-        let mut panel = Picture::new(size[0], size[1], [0; 3]);
-        for y in 0..size[1] {
-            for x in 0..size[0] {
-                panel.set(x, y, colour([x, y]));
-            }
-        }
-        panel
-    };
+    let paint = |colour: &dyn Fn([usize; 2]) -> Rgb| Picture::painted(size, colour);
     let over = |pixel, value: &dyn Fn([f64; 3]) -> f64| over_pixel(view, size, pixel, value);
     let range = maps.difference_range;
     let difference =
@@ -96,15 +88,8 @@ pub(super) fn panels(
     ([fixed, moving, moved, before, after, bent, volume], spacing)
 }
 
-/// Colour of the volume change over a pixel; a fold anywhere in it wins.
+/// Colour of the volume change over a pixel.
 fn determinant_colour(maps: &Maps, view: &View, size: [usize; 2], pixel: [usize; 2]) -> Rgb {
-    let folded = over_pixel(view, size, pixel, |at| {
-        f64::from(u8::from(maps.volume_change_at(at).is_none()))
-    });
-    if folded > 0.0 {
-        return FOLD;
-    }
-    diverging(over_pixel(view, size, pixel, |at| {
-        maps.volume_change_at(at).unwrap_or(0.0)
-    }))
+    maps.volume_change_over(view, size, pixel)
+        .map_or(FOLD, diverging)
 }

@@ -5,7 +5,7 @@ use crate::volume::{Affine, Dimension, Geometry, axis_codes};
 
 /// A voxel axis as it runs on the page.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Along {
+pub(in crate::plot) struct Along {
     /// Voxel axis: 0, 1, 2 for i, j, k.
     pub axis: usize,
     /// Its index falls to the right (or downwards) on the page.
@@ -30,7 +30,7 @@ impl Along {
 
 /// A slice on the page.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct View {
+pub(in crate::plot) struct View {
     pub name: &'static str,
     pub right: Along,
     pub down: Along,
@@ -51,7 +51,11 @@ impl View {
 }
 
 /// Axial, coronal and sagittal slices through a voxel; in 2-D the one plane.
-pub(super) fn views(geometry: &Geometry, through: [usize; 3], convention: Convention) -> Vec<View> {
+pub(in crate::plot) fn views(
+    geometry: &Geometry,
+    through: [usize; 3],
+    convention: Convention,
+) -> Vec<View> {
     let axes = world_axes(&geometry.affine);
     // World axes to the right and down, and across.
     let planes = [

@@ -1,4 +1,4 @@
-//! The table of pairs.
+//! The table of pairs that `hmorph eval` and `hmorph register` read.
 
 use std::path::{Path, PathBuf};
 

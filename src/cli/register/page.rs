@@ -1,0 +1,226 @@
+//! What the report of a pair says.
+
+use serde_json::{Value, json};
+
+use super::landmarks;
+use super::pair::{Method, Registered};
+use crate::cli::record;
+use crate::dataset::stem;
+use crate::error::Result;
+use crate::metric::{Better, overlaps};
+use crate::plot::report::{Change, Fact, ReportText, Section};
+use crate::register::pull_labels;
+
+/// Measures, settings and inputs of a pair in words and numbers.
+///
+/// # Errors
+/// Labels on different grids.
+pub fn text(pair: &Registered, method: &Method) -> Result<ReportText> {
+    let inputs = &pair.inputs;
+    let request = method.request(&inputs.files);
+    Ok(ReportText {
+        fixed: stem(&inputs.fixed.path),
+        moving: stem(&inputs.moving.path),
+        highlights: highlights(pair),
+        measures: measures(pair),
+        structures: structures(pair)?,
+        landmarks: landmarks(pair),
+        landmarks_note: landmarks::DIRECTION.into(),
+        sections: vec![
+            section("Inputs", &inputs.record()),
+            section("Settings", &request["settings"]),
+            section("Model", &request["model"]),
+            section("Run", &run(pair)),
+        ],
+        command: shell(&record::command()),
+    })
+}
+
+/// Similarity and, where they are known, overlap and landmarks.
+fn highlights(pair: &Registered) -> Vec<Change> {
+    let quality = &pair.judged.quality;
+    let (before, after) = (&quality.before, &quality.after);
+    let dice = Change::new("Dice", "", before.dice, after.dice, 3, Better::Higher);
+    let ncc = Change::new(
+        "NCC",
+        "",
+        Some(before.ncc),
+        Some(after.ncc),
+        3,
+        Better::Higher,
+    );
+    let tre = pair.errors.as_ref().map(|errors| {
+        let [before, after] = errors.spreads().map(|spread| Some(spread.mean));
+        Change::new("TRE", "mm", before, after, 2, Better::Lower)
+    });
+    let dice = after.dice.is_some().then_some(dice);
+    dice.into_iter().chain(tre).chain([ncc]).collect()
+}
+
+fn measures(pair: &Registered) -> Vec<Change> {
+    let quality = &pair.judged.quality;
+    let (before, after) = (&quality.before, &quality.after);
+    let mut rows = Vec::new();
+    if after.dice.is_some() {
+        let name = format!("Dice, mean of {} labels", quality.structures);
+        rows.push(Change::new(
+            name,
+            "",
+            before.dice,
+            after.dice,
+            4,
+            Better::Higher,
+        ));
+    }
+    if let Some(errors) = &pair.errors {
+        let [before, after] = errors.spreads();
+        for (name, before, after) in [
+            ("mean", before.mean, after.mean),
+            ("median", before.median, after.median),
+            ("largest", before.max, after.max),
+        ] {
+            let name = format!("TRE, {name} of {} landmarks", errors.count());
+            rows.push(Change::new(
+                name,
+                "mm",
+                Some(before),
+                Some(after),
+                3,
+                Better::Lower,
+            ));
+        }
+    }
+    let ncc = [before.ncc, after.ncc].map(Some);
+    rows.push(Change::new("NCC", "", ncc[0], ncc[1], 4, Better::Higher));
+    let mse = [before.mse, after.mse].map(Some);
+    let name = "MSE of normalised intensities";
+    rows.push(Change::new(name, "", mse[0], mse[1], 5, Better::Lower));
+    for (name, value) in [
+        (
+            "Inverse consistency, mean",
+            quality.inverse_error_mean_voxels,
+        ),
+        (
+            "Inverse consistency, largest",
+            quality.inverse_error_max_voxels,
+        ),
+    ] {
+        rows.push(Change::new(
+            name,
+            "voxels",
+            None,
+            Some(value),
+            3,
+            Better::Lower,
+        ));
+    }
+    rows
+}
+
+/// Dice of each label of the fixed scan.
+fn structures(pair: &Registered) -> Result<Vec<Change>> {
+    let inputs = &pair.inputs;
+    let (Some(fixed), Some(moving), Some([_, moved])) = (
+        &inputs.fixed_labels,
+        &inputs.moving_labels,
+        &pair.judged.labels,
+    ) else {
+        return Ok(Vec::new());
+    };
+    let start = pull_labels(moving, &fixed.geometry, &pair.registration.unregistered())?;
+    let before = overlaps(&fixed.data, &start.data, None)?;
+    let after = overlaps(&fixed.data, &moved.data, None)?;
+    let rows = before.iter().zip(&after).map(|(before, after)| {
+        let name = before.label.to_string();
+        let dice = [before, after].map(|overlap| Some(overlap.dice()));
+        Change::new(name, "", dice[0], dice[1], 3, Better::Higher)
+    });
+    Ok(rows.collect())
+}
+
+fn landmarks(pair: &Registered) -> Vec<Change> {
+    let errors = pair.errors.iter().flat_map(|errors| errors.each());
+    errors
+        .enumerate()
+        .map(|(number, (name, before, after))| {
+            let name = match name {
+                "" => (number + 1).to_string(),
+                name => name.to_string(),
+            };
+            Change::new(name, "", Some(before), Some(after), 2, Better::Lower)
+        })
+        .collect()
+}
+
+/// Version, machine and time.
+fn run(pair: &Registered) -> Value {
+    use std::env::consts::{ARCH, OS};
+    json!({
+        "program": record::PROGRAM, "system": format!("{OS} {ARCH}"), "threads": rayon::current_num_threads(),
+        "seconds of registration": format!("{:.2}", pair.seconds_register),
+    })
+}
+
+/// Words as a shell would take them back.
+fn shell(words: &[String]) -> String {
+    let harmless = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
+    let quoted = |word: &String| match !word.is_empty() && word.chars().all(harmless) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// The facts of an object, those of objects in it under their full names (`preprocessing.spacing`).
+fn section(title: &str, facts: &Value) -> Section {
+    let mut all = Vec::new();
+    collect("", facts, &mut all);
+    Section {
+        title: title.into(),
+        facts: all,
+    }
+}
+
+fn collect(name: &str, value: &Value, all: &mut Vec<Fact>) {
+    match value {
+        Value::Null => {}
+        Value::Object(facts) => {
+            for (key, value) in facts {
+                let name = match name {
+                    "" => key.clone(),
+                    _ => format!("{name}.{key}"),
+                };
+                collect(&name, value, all);
+            }
+        }
+        _ => all.push(Fact {
+            name: name.into(),
+            value: record::plain(value),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        let words = ["a", "b c", "it's", "", "x=1"].map(String::from);
+        assert_eq!(shell(&words), r"a 'b c' 'it'\''s' '' x=1");
+    }
+
+    #[test]
+    fn facts_in_facts_get_their_full_name() {
+        let found = section(
+            "x",
+            &json!({ "a": { "b": [1.5, 2], "none": null }, "c": "text" }),
+        );
+        let pairs: Vec<(&str, &str)> = found
+            .facts
+            .iter()
+            .map(|fact| (fact.name.as_str(), fact.value.as_str()))
+            .collect();
+        assert_eq!(pairs, [("a.b", "1.5 2"), ("c", "text")]);
+    }
+}

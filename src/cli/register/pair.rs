@@ -1,0 +1,139 @@
+//! One pair: from files to a folder of results.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+
+use super::inputs::{Inputs, PairFiles};
+use super::landmarks::LandmarkErrors;
+use super::outputs;
+use crate::cli::output::OutputArgs;
+use crate::cli::points::PointSpace;
+use crate::cli::registrar::Registrar;
+use crate::cli::{Common, record};
+use crate::register::{Assessment, RECORD, Registration, ResultFolder, assess};
+
+/// What the pairs of a command have in common.
+pub struct Method {
+    pub registrar: Registrar,
+    /// What is known of the model for `run.json`.
+    pub model: Value,
+    pub output: OutputArgs,
+    pub points_space: PointSpace,
+    /// Whether `report.html` is written.
+    pub report: bool,
+}
+
+impl Method {
+    /// What decides about the result of a pair: equal requests have equal results.
+    pub fn request(&self, files: &PairFiles) -> Value {
+        json!({ "inputs": files.record(), "model": self.model, "settings": self.settings() })
+    }
+
+    fn settings(&self) -> Value {
+        json!({
+            "network": self.registrar.settings(), "fill": self.output.fill, "dtype": self.output.dtype,
+            "points_space": self.points_space,
+        })
+    }
+}
+
+/// A pair that is registered and judged, and not written yet.
+pub struct Registered {
+    pub inputs: Inputs,
+    pub registration: Registration,
+    pub judged: Assessment,
+    pub errors: Option<LandmarkErrors>,
+    started: Instant,
+    seconds_read: f64,
+    pub seconds_register: f64,
+}
+
+/// Registers what `inputs` holds; `started` is when they began to be read.
+///
+/// # Errors
+/// Scans that do not fit together or to the model.
+pub fn register(
+    inputs: Inputs,
+    method: &Method,
+    common: &Common,
+    started: Instant,
+) -> anyhow::Result<Registered> {
+    let registrar = &method.registrar;
+    let [found, expected] = [inputs.fixed.geometry().dimension, registrar.dimension()];
+    ensure!(
+        found == expected,
+        "{}: {}-D among {}-D images; list them apart",
+        inputs.fixed.name,
+        found.axes(),
+        expected.axes()
+    );
+    let seconds_read = started.elapsed().as_secs_f64();
+    let (registration, seconds_register) =
+        registrar.register(&inputs.fixed, &inputs.moving, common)?;
+    let judged = assess(&registration, inputs.assessed(), registrar.normaliser())?;
+    let errors = match &inputs.landmarks {
+        None => None,
+        Some(landmarks) => landmarks.errors(&registration)?,
+    };
+    Ok(Registered {
+        inputs,
+        registration,
+        judged,
+        errors,
+        started,
+        seconds_read,
+        seconds_register,
+    })
+}
+
+impl Registered {
+    /// Writes the folder of results, whole or not at all; its record.
+    ///
+    /// # Errors
+    /// Refusals of the operating system.
+    pub fn write(&self, out: &Path, method: &Method, common: &Common) -> anyhow::Result<Value> {
+        let folder = ResultFolder::new(out, common.force)?;
+        let mut files = outputs::write_files(&folder, self, method)?;
+        files.push(RECORD);
+        let facts = json!({
+            "inputs": self.inputs.record(),
+            "model": method.model,
+            "settings": method.settings(),
+            "network_grid": record::grid(&self.registration.network_grid),
+            "measures": self.measures(),
+            "landmarks": self.errors.as_ref().map(LandmarkErrors::record),
+            "seconds": {
+                "read": self.seconds_read, "register": self.seconds_register,
+                "all": self.started.elapsed().as_secs_f64(),
+            },
+            "files": files,
+            "directions": DIRECTIONS,
+        });
+        let record = record::write(&folder.path(RECORD), common, facts)?;
+        folder.finish()?;
+        Ok(record)
+    }
+
+    /// Everything measured, before and after.
+    fn measures(&self) -> Value {
+        let mut measures = json!(self.judged.quality);
+        if let Some(errors) = &self.errors {
+            for (side, spread) in ["before", "after"].into_iter().zip(errors.spreads()) {
+                if let (Some(all), Value::Object(more)) =
+                    (measures[side].as_object_mut(), json!(spread))
+                {
+                    all.extend(more);
+                }
+            }
+        }
+        measures
+    }
+}
+
+/// What the files of transforms mean, for whoever finds the folder.
+const DIRECTIONS: &str = "forward.nii.gz: displacement u (LPS mm) on the fixed grid, moved(x) = moving(x + u(x)); \
+    inverse.nii.gz: the same on the moving grid, it brings the fixed image there; affine.mat: fixed to moving (LPS mm), \
+    contained in both; moved_points.csv: landmarks of moving, carried by inverse to fixed";
