@@ -38,12 +38,7 @@ impl Landmarks {
         let Some(moving_file) = moving else {
             return Ok(None);
         };
-        let read = |file: &Path, grid| -> Result<Vec<Landmark>> {
-            Ok(PointFile::read(file, space, Some(grid))?
-                .landmarks()
-                .to_vec())
-        };
-        let moving = read(moving_file, moving_grid)?;
+        let moving = space.read(moving_file, Some(moving_grid))?;
         let fixed = match fixed {
             None => None,
             Some(file) => {
