@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::inputs::Inputs;
 use super::landmarks;
 use super::pair::{Method, Registered};
 use crate::cli::record;
@@ -16,18 +17,18 @@ use crate::register::pull_labels;
 /// # Errors
 /// Labels on different grids.
 pub fn text(pair: &Registered, method: &Method) -> Result<ReportText> {
-    let inputs = &pair.inputs;
-    let request = method.request(&inputs.files);
+    let (fixed, moving) = (&pair.inputs.fixed.path, &pair.inputs.moving.path);
+    let request = method.request(&pair.inputs.files);
     Ok(ReportText {
-        fixed: stem(&inputs.fixed.path),
-        moving: stem(&inputs.moving.path),
+        fixed: stem(fixed),
+        moving: stem(moving),
         highlights: highlights(pair),
         measures: measures(pair),
         structures: structures(pair)?,
         landmarks: landmarks(pair),
         landmarks_note: landmarks::DIRECTION.into(),
         sections: vec![
-            section("Inputs", &inputs.record()),
+            section("Inputs", &inputs(&pair.inputs)),
             section("Settings", &request["settings"]),
             section("Model", &request["model"]),
             section("Run", &run(pair)),
@@ -150,6 +151,16 @@ fn landmarks(pair: &Registered) -> Vec<Change> {
             Change::new(name, "", Some(before), Some(after), 2, Better::Lower)
         })
         .collect()
+}
+
+/// The files, with the grids of the images.
+fn inputs(inputs: &Inputs) -> Value {
+    let files = &inputs.files;
+    json!({
+        "fixed": inputs.fixed.describe(), "moving": inputs.moving.describe(),
+        "fixed labels": files.fixed_labels, "moving labels": files.moving_labels,
+        "fixed landmarks": files.fixed_points, "moving landmarks": files.moving_points,
+    })
 }
 
 /// Version, machine and time.
