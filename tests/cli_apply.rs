@@ -230,7 +230,7 @@ fn a_result_folder_moves_everything_the_right_way() {
             "m.safetensors",
         ])
         .args(["-o", "run", "--moving-labels", "seg.nii.gz"])
-        .args(["--linear", "none"])
+        .args(["--linear", "none", "--refine", "0"])
         .assert()
         .success();
     // The model's shift in voxels of the fixed grid: a place of the fixed world goes this far (mm, RAS).

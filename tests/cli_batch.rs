@@ -61,7 +61,15 @@ fn batch(bench: &Bench, arguments: &str) -> Command {
     let mut command = hmorph();
     command
         .current_dir(bench.folder.path())
-        .args(["register", "--model", "m.safetensors"])
+        .args([
+            "register",
+            "--model",
+            "m.safetensors",
+            "--linear",
+            "none",
+            "--refine",
+            "0",
+        ])
         .args(arguments.split_whitespace());
     command
 }
@@ -306,6 +314,7 @@ fn a_signal_leaves_nothing_half_written() {
         .unwrap()
         .current_dir(bench.folder.path())
         .args(["--threads", "2", "register", "--model", "m.safetensors"])
+        .args(["--linear", "none", "--refine", "0"])
         .args(["--pairs", "pairs.csv", "-o", "out", "--jobs", "2"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -116,10 +116,7 @@ fn check(bench: &Bench, out: &str) {
 fn a_model_and_its_transforms_in_files_are_judged_alike() {
     let bench = Bench::new();
     study(&bench);
-    eval(
-        &bench,
-        "--pairs pairs.csv --model m.safetensors --linear none -o model",
-    );
+    eval(&bench, "--pairs pairs.csv --model m.safetensors -o model");
     check(&bench, "model");
     hmorph()
         .current_dir(bench.folder.path())
@@ -130,7 +127,7 @@ fn a_model_and_its_transforms_in_files_are_judged_alike() {
             "--model",
             "m.safetensors",
         ])
-        .args(["-o", "transforms/one", "--linear", "none"])
+        .args(["-o", "transforms/one", "--linear", "none", "--refine", "0"])
         .assert()
         .success();
     eval(&bench, "--pairs pairs.csv --transforms transforms -o files");

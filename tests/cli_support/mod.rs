@@ -27,7 +27,7 @@ pub fn register([fixed, moving]: [&Path; 2], model: &Path, out: &Path) -> Comman
     let mut command = hmorph();
     command.arg("register").args([fixed, moving]);
     command.arg("--model").arg(model).arg("-o").arg(out);
-    command.args(["--linear", "none"]);
+    command.args(["--linear", "none", "--refine", "0"]);
     command
 }
 

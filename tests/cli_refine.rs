@@ -1,0 +1,219 @@
+//! The optimisation stage of `hmorph register`.
+
+mod cli_support;
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use cli_support::{Bench, asr, grid, hmorph, lps, one_line_error, painted};
+use hmorph::volume::{DisplacementField, LabelMap, read_field, read_image, read_labels};
+use nalgebra::Vector3;
+use serde_json::Value;
+
+/// Where a place of the fixed world lies in the moving world: up to 5 mm away, smooth, without folds.
+fn deformed(p: Vector3<f64>) -> Vector3<f64> {
+    let wave = |a: f64, b: f64| 5.0 * (a / 14.0).sin() * (b / 11.0).cos();
+    p + Vector3::new(wave(p.y, p.x), wave(p.z, p.y), wave(p.x, p.z))
+}
+
+/// Blobs and waves without symmetry, in the moving world.
+fn scene(p: Vector3<f64>) -> f64 {
+    let waves = (p.x / 5.0).sin() + (p.y / 4.0 + 1.0).sin() + (p.z / 6.0 + p.x / 9.0).sin();
+    let blob = (-(p - Vector3::new(6.0, -4.0, 3.0)).norm_squared() / 300.0).exp();
+    100.0 * (1.0 + 0.3 * waves) * blob
+}
+
+/// Octants of the moving world about a point off its centre.
+fn region(p: Vector3<f64>) -> i32 {
+    1 + i32::from(p.x > 2.0) + 2 * i32::from(p.y > -3.0) + 4 * i32::from(p.z > 1.0)
+}
+
+/// Two scans whose axes, voxels and places differ, with labels.
+struct Scans {
+    bench: Bench,
+    files: [PathBuf; 4],
+}
+
+impl Scans {
+    /// `contrast` is what the moving scanner makes of the intensities.
+    fn new(contrast: impl Fn(f64) -> f64) -> Self {
+        let bench = Bench::new();
+        let fixed = grid([34, 30, 28], [1.6, 1.8, 2.0], lps(), [1.0, 2.0, -1.0]);
+        let moving = grid([36, 32, 36], [1.7, 2.0, 1.8], asr(), [2.0, -1.0, 1.0]);
+        let labels = |grid: &_, label: &dyn Fn(Vector3<f64>) -> i32| -> LabelMap {
+            painted(grid, |p| f64::from(label(p))).map(|&v| v as i32)
+        };
+        let files = [
+            bench.image("f.nii.gz", &painted(&fixed, |p| scene(deformed(p)))),
+            bench.image("m.nii.gz", &painted(&moving, |p| contrast(scene(p)))),
+            bench.labels("fl.nii.gz", &labels(&fixed, &|p| region(deformed(p)))),
+            bench.labels("ml.nii.gz", &labels(&moving, &region)),
+        ];
+        Self { bench, files }
+    }
+
+    fn register(&self, out: &Path) -> Command {
+        self.register_by(hmorph(), out)
+    }
+
+    fn register_by(&self, mut command: Command, out: &Path) -> Command {
+        let [fixed, moving, fixed_labels, moving_labels] = &self.files;
+        command
+            .arg("register")
+            .args([fixed, moving])
+            .arg("-o")
+            .arg(out);
+        command.arg("--fixed-labels").arg(fixed_labels);
+        command.arg("--moving-labels").arg(moving_labels);
+        command.args(["--linear", "none", "--no-network"]);
+        command
+    }
+
+    /// Registers with more options; the record.
+    fn record(&self, options: &[&str]) -> (PathBuf, Value) {
+        let out = self.bench.path(&options.join("_").replace(['-', '.'], ""));
+        self.register(&out).args(options).assert().success();
+        let text = std::fs::read(out.join("run.json")).unwrap();
+        (out, serde_json::from_slice(&text).unwrap())
+    }
+}
+
+fn dice(record: &Value, state: &str) -> f64 {
+    record["measures"][state]["dice"].as_f64().unwrap()
+}
+
+/// Mean distance in mm between a written field and the truth, and what it would be without registration; where the
+/// scene is bright.
+fn errors(out: &Path) -> [f64; 2] {
+    let field: DisplacementField = read_field(out.join("forward.nii.gz")).unwrap();
+    let moved = read_image(out.join("moved.nii.gz")).unwrap();
+    let grid = &field.geometry;
+    let (mut sums, mut count) = ([0.0; 2], 0.0);
+    for ((i, j, k), &value) in moved.data.indexed_iter() {
+        if value < 30.0 {
+            continue;
+        }
+        let voxel = Vector3::new(i as f64, j as f64, k as f64);
+        let place = grid.affine.linear() * voxel + grid.affine.translation();
+        let u = Vector3::from([0, 1, 2].map(|c| f64::from(field.data[[c, i, j, k]])));
+        let truth = deformed(place) - place;
+        sums[0] += (grid.affine.linear() * u - truth).norm();
+        sums[1] += truth.norm();
+        count += 1.0;
+    }
+    sums.map(|sum| sum / count)
+}
+
+#[test]
+fn a_known_deformation_is_found_without_folds() {
+    let scans = Scans::new(|v| 7.0 + 3.0 * v);
+    for options in [
+        &["--refine", "60"][..],
+        &["--refine", "60", "--deformation", "displacement"],
+        &["--refine", "60", "--metric", "mse"],
+        &["--refine", "60", "--one-sided"],
+    ] {
+        let (out, record) = scans.record(options);
+        let [after, before] = errors(&out);
+        assert!(
+            before > 3.0 && after < 0.25 * before,
+            "{options:?}: {before} {after}"
+        );
+        let (start, end) = (dice(&record, "before"), dice(&record, "after"));
+        assert!(start < 0.85 && end > 0.93, "{options:?}: {start} {end}");
+        assert_eq!(record["measures"]["folded_voxels"], 0);
+        let inverse = record["measures"]["inverse_error_mean_voxels"]
+            .as_f64()
+            .unwrap();
+        assert!(inverse < 0.1, "{options:?}: {inverse}");
+    }
+}
+
+#[test]
+fn other_contrasts_are_registered_by_measures_made_for_them() {
+    // Dark becomes bright, and what was bright is not the brightest: no correlation is left.
+    let scans = Scans::new(|v| 140.0 - v + 0.006 * v * v);
+    for metric in ["mind", "mi"] {
+        let (out, record) = scans.record(&["--metric", metric]);
+        let end = dice(&record, "after");
+        assert!(end > dice(&record, "before") + 0.05, "{metric}: {end}");
+        assert!(out.join("forward.nii.gz").is_file());
+        assert_eq!(record["measures"]["folded_voxels"], 0);
+    }
+}
+
+#[test]
+fn smoothness_is_one_knob() {
+    let scans = Scans::new(|v| v);
+    let rough = |smoothness: &str| {
+        let (out, record) = scans.record(&["--smoothness", smoothness]);
+        let field = read_field(out.join("forward.nii.gz")).unwrap();
+        let along = field.data.slice(ndarray::s![.., 1.., .., ..]).to_owned()
+            - field.data.slice(ndarray::s![.., ..-1, .., ..]);
+        assert_eq!(record["measures"]["folded_voxels"], 0);
+        along.iter().map(|d| d * d).sum::<f32>()
+    };
+    let (free, middle, stiff) = (rough("0"), rough("0.5"), rough("1"));
+    assert!(
+        free > middle && middle > 2.0 * stiff,
+        "{free} {middle} {stiff}"
+    );
+    let mut command = scans.register(&scans.bench.path("wrong"));
+    command.args(["--smoothness", "2"]).assert().code(2);
+}
+
+#[test]
+fn a_mask_keeps_what_it_excludes_out() {
+    let scans = Scans::new(|v| v);
+    let labels = read_labels(&scans.files[2]).unwrap();
+    let half = labels.map(|&label| i32::from(label > 4));
+    let mask = scans.bench.labels("mask.nii.gz", &half);
+    let out = scans.bench.path("masked");
+    let mut command = scans.register(&out);
+    command
+        .arg("--fixed-mask")
+        .arg(&mask)
+        .arg("--one-sided")
+        .assert()
+        .success();
+    let field = read_field(out.join("forward.nii.gz")).unwrap();
+    let mean = |inside: bool| {
+        let lengths = half
+            .data
+            .indexed_iter()
+            .filter(|(_, m)| (**m == 1) == inside);
+        let (mut sum, mut count) = (0.0, 0.0);
+        for ((i, j, k), _) in lengths {
+            sum += (0..3).map(|c| field.data[[c, i, j, k]].abs()).sum::<f32>();
+            count += 1.0;
+        }
+        sum / count
+    };
+    assert!(
+        mean(true) > 1.5 * mean(false),
+        "{} {}",
+        mean(true),
+        mean(false)
+    );
+
+    let nothing = scans.bench.labels("nothing.nii.gz", &labels.map(|_| 0));
+    let out = scans.bench.path("nothing");
+    let error = one_line_error(scans.register(&out).arg("--fixed-mask").arg(&nothing));
+    assert!(error.contains("mask"), "{error}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let scans = Scans::new(|v| v);
+    let field = |threads: &str| {
+        let out = scans.bench.path(threads);
+        let mut command = scans.register_by(Command::cargo_bin("hmorph").unwrap(), &out);
+        command
+            .args(["--refine", "5", "--threads", threads])
+            .assert()
+            .success();
+        std::fs::read(out.join("forward.nii.gz")).unwrap()
+    };
+    assert_eq!(field("1"), field("3"));
+}
