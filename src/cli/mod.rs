@@ -14,6 +14,7 @@ mod register;
 mod registrar;
 mod scan;
 mod signals;
+mod study;
 mod synth;
 mod train;
 mod transforms;
@@ -40,6 +41,7 @@ enum Command {
     Register(register::RegisterArgs),
     Apply(apply::ApplyArgs),
     Eval(Box<eval::EvalArgs>),
+    Study(study::StudyArgs),
     Info(info::InfoArgs),
     Import(import::ImportArgs),
     Export(import::ExportArgs),
@@ -60,6 +62,7 @@ impl Cli {
             Command::Register(args) => register::run(args, &self.common),
             Command::Apply(args) => apply::run(args, &self.common),
             Command::Eval(args) => eval::run(args, &self.common),
+            Command::Study(args) => study::run(args, &self.common),
             Command::Info(args) => info::run(args, &self.common),
             Command::Import(args) => import::run(args, &self.common),
             Command::Export(args) => import::run_export(args, &self.common),
