@@ -19,6 +19,7 @@ pub mod ops;
 pub mod plot;
 pub mod register;
 pub mod spatial;
+pub mod study;
 pub mod synth;
 pub mod train;
 pub mod volume;

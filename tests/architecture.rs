@@ -44,10 +44,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["dataset", "error", "loss", "model", "synth", "train"],
     ),
     (
+        "study",
+        &[
+            "config", "dataset", "error", "eval", "metric", "plot", "volume",
+        ],
+    ),
+    (
         "cli",
         &[
             "config", "dataset", "device", "error", "eval", "interop", "linear", "loss", "metric",
-            "model", "plot", "register", "synth", "train", "volume",
+            "model", "plot", "register", "study", "synth", "train", "volume",
         ],
     ),
     ("main", &["cli"]),
@@ -65,6 +71,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 /// Modules that compute on plain memory: they must not know burn.
 const WITHOUT_BURN: &[&str] = &[
     "error", "kernels", "volume", "linear", "metric", "synth", "eval", "plot", "dataset", "config",
+    "study",
 ];
 
 /// The only module that sees what burn is made of: its backends, and the kernels' side of them.

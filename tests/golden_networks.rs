@@ -40,6 +40,7 @@ fn config(golden: &Golden, dimension: Dimension) -> ModelConfig {
         } else {
             golden.meta("int_downsize")
         },
+        out_downsize: 1,
         bidirectional: !strided && golden.meta("bidir"),
         flow_std: 1e-5,
         border: Border::Zeros,

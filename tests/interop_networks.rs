@@ -55,7 +55,7 @@ fn a_whole_keras_model_with_integration() {
         (Border::Edge, Dimension::Two)
     );
     assert_eq!(config.decoder_features, [6, 5, 5, 4]);
-    assert_eq!(card.shape, Some([16, 32, 1]));
+    assert_eq!(card.shape, Some([16, 24, 1]));
     assert!(
         card.provenance.contains("Keras 2.11.0"),
         "{}",
@@ -72,6 +72,14 @@ fn keras_weights_without_integration_in_three_dimensions() {
 }
 
 #[test]
+fn a_keras_network_that_ends_at_half_resolution() {
+    let config = imported("keras_2d_half.h5").card.config;
+    assert_eq!(config.out_downsize, 2);
+    // VoxelMorph's defaults, since the file does not say.
+    assert_eq!((config.int_steps, config.int_downsize), (7, 2));
+}
+
+#[test]
 fn a_pytorch_checkpoint_with_its_configuration() {
     let config = imported("vxm_2d.pt").card.config;
     assert_eq!((config.int_steps, config.int_downsize), (5, 2));
@@ -82,7 +90,7 @@ fn a_pytorch_checkpoint_with_its_configuration() {
 fn a_pytorch_state_dict_without_configuration() {
     let card = imported("vxm_3d_state.pt").card;
     // Its sampling grids tell the size, and that nothing is integrated.
-    assert_eq!(card.shape, Some([8, 16, 8]));
+    assert_eq!(card.shape, Some([8, 12, 8]));
     assert_eq!(card.config.transform, TransformKind::Displacement);
 }
 
@@ -111,10 +119,10 @@ fn options_go_before_what_the_file_says() {
 #[test]
 fn exported_networks_come_back() {
     let folder = tempfile::tempdir().unwrap();
-    for file in ["vxm_2d.pt", "keras_3d.h5"] {
+    for file in ["vxm_2d.pt", "keras_3d.h5", "keras_2d_half.h5"] {
         let weights = read_weights(&golden(file)).unwrap();
         let path = folder.path().join("out.pt");
-        let exported = export(&weights, Some([16, 32, 8])).unwrap();
+        let exported = export(&weights, Some([16, 24, 8])).unwrap();
         exported.write(&path).unwrap();
         let back = read_weights(&path).unwrap();
         assert_eq!(back.tensors, weights.tensors, "{file}");

@@ -4,12 +4,13 @@
 mod studies;
 
 use burn::tensor::Device;
-use hmorph::config::{PRESETS, RunConfig, load, summary};
+use hmorph::config::{PRESETS, RunConfig, STUDIES, load, presets, summary};
 use hmorph::dataset::{Alpha, Mode, Split};
 use hmorph::error::Result;
 use hmorph::loss::NccForm;
 use hmorph::model::TransformKind;
 use hmorph::nn::Encoder;
+use hmorph::study::{Paradigm, StudyConfig, plan};
 use hmorph::synth::{ShapesConfig, Sharing, SynthConfig};
 use hmorph::train::Session;
 use hmorph::volume::Dimension;
@@ -43,7 +44,7 @@ fn every_preset_is_valid_and_survives_a_round_trip() {
 
 #[test]
 fn every_line_of_a_preset_is_commented() {
-    for (name, text) in PRESETS {
+    for (name, text) in presets() {
         assert!(
             summary(text).len() > 20,
             "{name} does not say what it is for"
@@ -164,6 +165,34 @@ fn hybridmorph_has_the_published_numbers() {
         );
     }
     assert_eq!(alpha("hybridmorph-fewshot", 0), 1.0);
+}
+
+#[test]
+fn presets_of_studies_span_their_grids() {
+    let images = ["run.data.images='scans/{subject}.nii.gz'".to_string()];
+    // Cells a seed and fold: real and synthetic, then few-shot, transfer and every alpha for each number of subjects.
+    let expected = [
+        ("hybridmorph-study", 2 + 6 * (2 + 5)),
+        ("hybridmorph-study-small", 2 + 2 * (2 + 2)),
+    ];
+    for ((name, _), (expected_name, arms)) in STUDIES.iter().zip(expected) {
+        assert_eq!(*name, expected_name);
+        let study: StudyConfig = load(name, &images).unwrap();
+        let (pretrainings, jobs) = plan(&study, std::path::Path::new("out")).unwrap();
+        assert_eq!(jobs.len(), arms * study.seeds.len() * study.folds, "{name}");
+        // Random shapes are the same whatever the subjects and the fold.
+        assert_eq!(pretrainings.len(), study.seeds.len(), "{name}");
+        let steps = |config: &RunConfig| config.train.steps();
+        let all = steps(&study.base().unwrap());
+        for job in &jobs {
+            let before = job
+                .pretraining
+                .map_or(0, |n| steps(&pretrainings[n].settings));
+            assert_eq!(before + steps(&job.settings), all, "{}", job.name);
+            let real = job.arm.paradigm != Paradigm::Synthetic;
+            assert_eq!(job.settings.mixture.alpha.at(0) > 0.0, real, "{}", job.name);
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `hmorph config`: the presets inside the program.
 
 use super::common::print;
-use crate::config::{PRESETS, summary, text_of};
+use crate::config::{presets, summary, text_of};
 
 /// List the presets, or print one to start from
 #[derive(Debug, clap::Args)]
@@ -26,12 +26,8 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.name {
         Some(name) => print(text_of(name)?.trim_end()),
         None => {
-            let longest = PRESETS
-                .iter()
-                .map(|(name, _)| name.len())
-                .max()
-                .unwrap_or(0);
-            for (name, text) in PRESETS {
+            let longest = presets().map(|(name, _)| name.len()).max().unwrap_or(0);
+            for (name, text) in presets() {
                 print(format!("{name:longest$}  {}", summary(text)));
             }
         }

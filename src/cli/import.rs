@@ -16,8 +16,8 @@ Examples:
   hmorph import 0200.pt -o mine.safetensors --int-steps 7 --int-downsize 2
   hmorph register a.nii.gz b.nii.gz --model 0200.pt        the same without a file between
 
-Read are:
-{SUPPORTED}.
+Networks that are read:
+{SUPPORTED}
 
 The architecture comes from the shapes of the layers; integration from the names of layers (.h5) and the stored
 configuration, where there is one. Intensities are scaled to [0, 1] (min-max), as VoxelMorph expects them; register with

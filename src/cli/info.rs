@@ -65,7 +65,7 @@ fn describe(path: &Path) -> Result<Value> {
         .to_lowercase();
     match suffix.as_str() {
         "safetensors" => weights(path),
-        "h5" | "hdf5" | "pt" | "pth" if interop::is_foreign(path) => weights(path),
+        "h5" | "hdf5" | "pt" | "pth" if interop::is_foreign(path)? => weights(path),
         "tfm" | "h5" | "hdf5" => transform(path),
         "mat" | "txt" | "lta" => affine(path),
         _ => image(path),
@@ -140,9 +140,8 @@ fn rows(affine: &WorldAffine) -> Vec<Vec<f64>> {
 
 fn weights(path: &Path) -> Result<Value> {
     let file = interop::read_weights(path)?;
-    let parameters: usize = file.tensors.values().map(|(_, values)| values.len()).sum();
     let mut facts = json!({
-        "path": path, "kind": "weights", "parameters": parameters, "tensors": file.tensors.len(),
+        "path": path, "kind": "weights", "parameters": file.parameters(), "tensors": file.tensors.len(),
     });
     let card = serde_json::to_value(&file.card).map_err(|e| Error::file(path, e.to_string()))?;
     if let (Value::Object(facts), Value::Object(card)) = (&mut facts, card) {

@@ -19,6 +19,7 @@ mod registrar;
 mod scan;
 mod signals;
 mod spacing;
+mod study;
 mod synth;
 mod train;
 mod transform;
@@ -47,6 +48,7 @@ enum Command {
     Apply(Box<apply::ApplyArgs>),
     Transform(transform::TransformArgs),
     Eval(Box<eval::EvalArgs>),
+    Study(study::StudyArgs),
     Info(info::InfoArgs),
     Import(import::ImportArgs),
     Export(import::ExportArgs),
@@ -68,6 +70,7 @@ impl Cli {
             Command::Apply(args) => apply::run(args, &self.common),
             Command::Transform(args) => transform::run(args, &self.common),
             Command::Eval(args) => eval::run(args, &self.common),
+            Command::Study(args) => study::run(args, &self.common),
             Command::Info(args) => info::run(args, &self.common),
             Command::Import(args) => import::run(args, &self.common),
             Command::Export(args) => import::run_export(args, &self.common),

@@ -1,6 +1,7 @@
 //! `hmorph train` and `hmorph finetune`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -82,17 +83,55 @@ pub fn run_finetune(args: &FinetuneArgs, common: &Common) -> anyhow::Result<()> 
 }
 
 fn execute(args: &TrainArgs, start: Option<WeightsFile>, common: &Common) -> anyhow::Result<()> {
-    let settings = settings(args, start.as_ref(), common)?;
-    let resume = RunFolder::find(&args.out, &settings, start.as_ref(), common.force)?;
-    let session = Session::prepare(settings, start, common.device()?)?;
-    describe(&session, common);
-    if let Some(checkpoint) = &resume {
-        common.say(format!("continuing at step {}", checkpoint.state.step));
-    }
+    let plan = Plan {
+        settings: settings(args, start.as_ref(), common)?,
+        start,
+        source: &args.settings.config,
+        out: &args.out,
+        force: common.force,
+    };
     if args.dry_run {
+        let (session, _) = plan.prepare(common)?;
         return dry_run::run(&session);
     }
-    run_in_folder(&session, args, resume, common)
+    let stop = signals::stop_flag()?;
+    plan.train(common, &stop)
+}
+
+/// A run that may begin, or go on, in its folder.
+pub(super) struct Plan<'a> {
+    pub settings: RunConfig,
+    /// Weights to start from; fresh ones otherwise.
+    pub start: Option<WeightsFile>,
+    /// Where the settings come from, for `run.json`.
+    pub source: &'a str,
+    pub out: &'a Path,
+    /// Replace a run in the folder.
+    pub force: bool,
+}
+
+impl Plan<'_> {
+    /// Trains until the steps are done.
+    ///
+    /// # Errors
+    /// Settings, data or a folder that cannot be used; a run that fails, or that `stop` ends early.
+    pub fn train(self, common: &Common, stop: &AtomicBool) -> anyhow::Result<()> {
+        let (source, out, force) = (self.source, self.out, self.force);
+        let (session, resume) = self.prepare(common)?;
+        let folder = RunFolder::open(out, &session, resume.is_some(), force)?;
+        run_in_folder(&session, source, &folder, resume, (common, stop))
+    }
+
+    /// Loads and describes everything; writes nothing.
+    fn prepare(self, common: &Common) -> anyhow::Result<(Session, Option<Checkpoint>)> {
+        let resume = RunFolder::find(self.out, &self.settings, self.start.as_ref(), self.force)?;
+        let session = Session::prepare(self.settings, self.start, common.device()?)?;
+        describe(&session, common);
+        if let Some(checkpoint) = &resume {
+            common.say(format!("continuing at step {}", checkpoint.state.step));
+        }
+        Ok((session, resume))
+    }
 }
 
 fn settings(
@@ -110,24 +149,29 @@ fn settings(
 
 fn run_in_folder(
     session: &Session,
-    args: &TrainArgs,
+    source: &str,
+    folder: &RunFolder,
     resume: Option<Checkpoint>,
-    common: &Common,
+    (common, stop): (&Common, &AtomicBool),
 ) -> anyhow::Result<()> {
-    let stop = signals::stop_flag()?;
-    let folder = RunFolder::open(&args.out, session, resume.is_some(), common.force)?;
     let done = resume.as_ref().map_or(0, |c| c.state.step);
     let path = folder.path();
-    write_record(session, args, path, json!({ "ending": "running" }), common)?;
+    write_record(
+        session,
+        source,
+        path,
+        json!({ "ending": "running" }),
+        common,
+    )?;
     let mut progress = Progress::new(common, "step", session.config.train.steps(), done);
-    let outcome = train(session, path, resume, &stop, &mut progress);
+    let outcome = train(session, path, resume, stop, &mut progress);
     progress.finish();
     let (ending, state) = outcome.inspect_err(|error| {
         let facts = json!({ "ending": "failed", "error": error.to_string() });
         // The first error is the one to report.
-        let _ = write_record(session, args, path, facts, common);
+        let _ = write_record(session, source, path, facts, common);
     })?;
-    write_record(session, args, path, facts(ending, &state), common)?;
+    write_record(session, source, path, facts(ending, &state), common)?;
     report(path, ending, &state, common);
     if ending == Ending::Interrupted {
         bail!(
@@ -154,7 +198,7 @@ fn facts(ending: Ending, state: &RunState) -> Value {
 /// `run.json`; its settings are in `config.toml` beside it, and here once more for readers of one file.
 fn write_record(
     session: &Session,
-    args: &TrainArgs,
+    source: &str,
     folder: &Path,
     ending: Value,
     common: &Common,
@@ -164,7 +208,7 @@ fn write_record(
         |weights| json!({ "provenance": weights.card.provenance, "crc32": weights.checksum() }),
     );
     let mut facts = json!({
-        "inputs": { "config": args.settings.config, "weights": weights },
+        "inputs": { "config": source, "weights": weights },
         "seed": config.seed,
         "device": crate::device::name(&session.device),
         "settings": config,

@@ -7,5 +7,5 @@ mod preset;
 mod run;
 
 pub use load::{load, text_of};
-pub use preset::{PRESETS, find, summary};
+pub use preset::{PRESETS, STUDIES, all as presets, find, summary};
 pub use run::{LabelOrigin, RunConfig, SynthLabels};

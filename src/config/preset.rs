@@ -3,16 +3,18 @@
 use super::message::nearest;
 use crate::error::Error;
 
-/// Declares the presets from one list of names.
+/// Declares presets from one list of names.
 macro_rules! presets {
-    ($($name:literal),* $(,)?) => {
-        /// Name and TOML text of every preset.
-        pub const PRESETS: &[(&str, &str)] =
+    ($(#[$doc:meta])* $list:ident: $($name:literal),* $(,)?) => {
+        $(#[$doc])*
+        pub const $list: &[(&str, &str)] =
             &[$(($name, include_str!(concat!("../../configs/", $name, ".toml")))),*];
     };
 }
 
 presets!(
+    /// Name and TOML text of every preset of a training run.
+    PRESETS:
     "quickstart",
     "voxelmorph-2d",
     "voxelmorph-3d",
@@ -23,12 +25,21 @@ presets!(
     "hybridmorph-weighted",
 );
 
+presets!(
+    /// Name and TOML text of every preset of a study, which spans many runs.
+    STUDIES: "hybridmorph-study", "hybridmorph-study-small",
+);
+
+/// All presets.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PRESETS.iter().chain(STUDIES).copied()
+}
+
 /// The text of the preset of that name.
 pub fn find(name: &str) -> Option<&'static str> {
-    PRESETS
-        .iter()
+    all()
         .find(|(known, _)| *known == name)
-        .map(|(_, text)| *text)
+        .map(|(_, text)| text)
 }
 
 /// What a preset is for: its first comment line.
@@ -42,7 +53,7 @@ pub fn summary(text: &str) -> &str {
 
 /// Neither a preset nor a file.
 pub(super) fn unknown(name: &str) -> Error {
-    let names = || PRESETS.iter().map(|(name, _)| *name);
+    let names = || all().map(|(name, _)| name);
     let hint = match nearest(name, names()) {
         Some(near) => format!("did you mean `{near}`? The"),
         None => "the".into(),

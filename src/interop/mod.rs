@@ -68,13 +68,16 @@ pub fn read_weights(path: &Path) -> Result<WeightsFile> {
     Ok(read(path, ImportOptions::default())?.weights)
 }
 
-/// Whether the file holds weights of another program. HDF5 and zip hold other things as well: transforms and arrays.
-pub fn is_foreign(path: &Path) -> bool {
-    match container(path) {
-        Ok(Container::Keras) => keras::holds_layers(path),
-        Ok(Container::Torch) => true,
-        Ok(Container::Ours) | Err(_) => false,
-    }
+/// Whether the file holds weights of another program; HDF5 holds other things as well, such as transforms.
+///
+/// # Errors
+/// A file that cannot be opened.
+pub fn is_foreign(path: &Path) -> Result<bool> {
+    Ok(match container(path)? {
+        Container::Keras => keras::holds_layers(path),
+        Container::Torch => true,
+        Container::Ours => false,
+    })
 }
 
 /// By the first bytes of the file, and by its name where these say little.

@@ -98,8 +98,9 @@ impl ForeignNetwork {
             ..ModelConfig::default()
         };
         config.decoder_features.extend(self.features(Place::Last));
+        self.check_channels()?;
         self.integrate(&mut config, options);
-        self.check_arrangement(&config)?;
+        config.out_downsize = self.out_downsize(&config);
         config.validate().map_err(|e| e.to_string())?;
         let tensors = self.layers.iter().flat_map(|(place, layer)| {
             let bias = (vec![layer.bias.len()], layer.bias.clone());
@@ -198,33 +199,37 @@ impl ForeignNetwork {
         config.bidirectional &= steps > 0;
     }
 
-    /// Arrangements whose layers have the usual names but other inputs.
-    fn check_arrangement(&self, config: &ModelConfig) -> Result<(), String> {
-        let inputs = |place| {
-            self.layers
-                .get(&place)
-                .map(|layer| (&layer.name, layer.weight.shape()[1]))
-        };
-        if let Some((name, found)) = inputs(Place::Encoder(0))
-            && found != 2
-        {
-            return Err(format!(
-                "layer {name:?} takes {found} channels; hmorph registers images of one channel, which makes 2"
-            ));
+    /// Channels that a layer takes.
+    fn inputs(&self, place: Place) -> Option<usize> {
+        Some(self.layers.get(&place)?.weight.shape()[1])
+    }
+
+    /// # Errors
+    /// Images of several channels.
+    fn check_channels(&self) -> Result<(), String> {
+        match self.layers.get(&Place::Encoder(0)) {
+            Some(layer) if layer.weight.shape()[1] != 2 => Err(format!(
+                "layer {:?} takes {} channels; hmorph registers images of one channel, which makes 2",
+                layer.name,
+                layer.weight.shape()[1]
+            )),
+            _ => Ok(()),
         }
+    }
+
+    /// How many times coarser than the image the output is: twice for each of the last convolutions of the decoder
+    /// whose output goes on alone, without a skip connection.
+    fn out_downsize(&self, config: &ModelConfig) -> usize {
         let levels = config.encoder_features.len();
-        let decoder = &config.decoder_features;
-        let after = inputs(Place::Last(0)).or_else(|| inputs(Place::Flow));
-        if let (Some((name, found)), Some(&low)) = (after, decoder.get(levels.wrapping_sub(1)))
-            && config.encoder == Encoder::MaxPool
-            && found == low
-        {
-            return Err(format!(
-                "layer {name:?} takes {found} channels, without those of a skip connection: a U-Net that ends below full \
-                 resolution (svf_resolution or unet_half_res), which hmorph cannot use"
-            ));
+        let alone = |n: &usize| {
+            let next = [Place::Decoder(n + 1), Place::Last(0), Place::Flow];
+            let taken = next.into_iter().find_map(|place| self.inputs(place));
+            taken == config.decoder_features.get(*n).copied()
+        };
+        match config.encoder {
+            Encoder::MaxPool => 1 << (0..levels).rev().take_while(alone).count(),
+            Encoder::Strided => 1,
         }
-        Ok(())
     }
 
     fn card(&self, config: ModelConfig) -> ModelCard {

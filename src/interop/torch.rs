@@ -119,45 +119,31 @@ fn part(layer: &str) -> Option<(Part, Option<Encoder>)> {
 }
 
 fn places(state: &State) -> Result<(BTreeMap<Place, Layer>, Encoder), String> {
-    let mut found = Vec::new();
+    let mut parts = BTreeMap::new();
     for name in state.keys().filter(|name| !is_buffer(name)) {
         let layer = name.strip_suffix(".weight").or(name.strip_suffix(".bias"));
         match layer.and_then(|layer| Some((layer, part(layer)?))) {
-            Some((layer, (part, encoder))) => found.push((layer, part, encoder)),
+            Some((layer, found)) => parts.insert(layer, found),
             None => return Err(family::refusal("parameter", name, family::torch(name))),
-        }
+        };
     }
-    let strided = found
-        .iter()
-        .any(|(_, _, encoder)| *encoder == Some(Encoder::Strided));
-    let pooled = found
-        .iter()
-        .any(|(_, _, encoder)| *encoder == Some(Encoder::MaxPool));
-    if strided && pooled {
-        return Err("layers of two networks; expected one".into());
-    }
-    let levels = found
-        .iter()
-        .filter_map(|(_, part, _)| match part {
-            Part::Encoder(n) => Some(n + 1),
-            _ => None,
-        })
-        .max()
-        .unwrap_or_default();
-    let decoders = found
-        .iter()
-        .filter_map(|(_, part, _)| match part {
-            Part::Decoder(n) => Some(n + 1),
-            _ => None,
-        })
-        .max()
-        .unwrap_or_default();
+    let has = |encoder| parts.values().any(|(_, of)| *of == Some(encoder));
+    let encoder = match (has(Encoder::MaxPool), has(Encoder::Strided)) {
+        (true, true) => return Err("layers of two networks; expected one".into()),
+        (_, true) => Encoder::Strided,
+        (_, false) => Encoder::MaxPool,
+    };
+    let count = |of: fn(&Part) -> bool| parts.values().filter(|(part, _)| of(part)).count();
+    let levels = count(|part| matches!(part, Part::Encoder(_)));
+    let decoders = count(|part| matches!(part, Part::Decoder(_)));
     let mut layers = BTreeMap::new();
-    for (name, part, _) in found {
-        let place = match part {
+    for (name, (part, _)) in &parts {
+        let place = match *part {
             Part::Encoder(n) => Place::Encoder(n),
             // The strided network counts all its convolutions after the encoder as one list.
-            Part::Decoder(n) if strided && n > levels => Place::Last(n - levels - 1),
+            Part::Decoder(n) if encoder == Encoder::Strided && n > levels => {
+                Place::Last(n - levels - 1)
+            }
             Part::Decoder(n) => Place::Decoder(n),
             Part::Last(n) => Place::Last(n),
             Part::Second => Place::Last(decoders.saturating_sub(levels + 1)),
@@ -165,11 +151,6 @@ fn places(state: &State) -> Result<(BTreeMap<Place, Layer>, Encoder), String> {
         };
         layers.insert(place, layer(name, state)?);
     }
-    let encoder = if strided {
-        Encoder::Strided
-    } else {
-        Encoder::MaxPool
-    };
     Ok((layers, encoder))
 }
 

@@ -66,6 +66,11 @@ pub fn export(weights: &WeightsFile, shape: Option<[usize; 3]>) -> Result<Export
 fn check(config: &ModelConfig) -> Result<()> {
     let problem = if config.encoder == Encoder::Strided {
         "its encoder is strided; VxmDense has max-pooling only".to_string()
+    } else if config.out_downsize > 2 || config.out_downsize == 2 && config.int_downsize != 2 {
+        format!(
+            "its output is {} times coarser than the image and the velocity {} times; VxmDense halves both or none",
+            config.out_downsize, config.int_downsize
+        )
     } else if config.slope != SLOPE {
         format!(
             "its LeakyReLU has slope {}; that of VxmDense has {SLOPE}",
@@ -105,6 +110,7 @@ fn arguments(config: &ModelConfig, shape: [usize; 3]) -> Object {
         ("nb_unet_levels", Object::None),
         ("int_steps", Object::Int(steps as i32)),
         ("int_downsize", Object::Int(downsize as i32)),
+        ("unet_half_res", Object::Bool(config.out_downsize == 2)),
         ("bidir", Object::Bool(config.bidirectional)),
     ])
 }

@@ -38,6 +38,9 @@ pub struct ModelConfig {
     pub int_steps: usize,
     /// The velocity lives on a grid this many times coarser: 1, 2 or 4.
     pub int_downsize: usize,
+    /// The network's output is this many times coarser than the image: 1, or 2 or 4 where the decoder leaves out its last
+    /// upsamplings (VoxelMorph's `svf_resolution`; max-pool and velocity only, at most `int_downsize`).
+    pub out_downsize: usize,
     /// Whether training compares both moved with fixed and the inversely moved fixed with moving (velocity only).
     pub bidirectional: bool,
     /// Standard deviation of the initial weights of the flow layer, so that training starts near the identity.
@@ -57,6 +60,7 @@ impl Default for ModelConfig {
             transform: TransformKind::Velocity,
             int_steps: 7,
             int_downsize: 2,
+            out_downsize: 1,
             bidirectional: false,
             flow_std: 1e-5,
             border: Border::Zeros,
@@ -87,6 +91,21 @@ impl ModelConfig {
             )
         } else if ![1, 2, 4].contains(&self.int_downsize) {
             format!("int_downsize is {}; expected 1, 2 or 4", self.int_downsize)
+        } else if ![1, 2, 4].contains(&self.out_downsize) || self.skipped() > levels {
+            format!(
+                "out_downsize is {}; expected 1, 2 or 4, and a level for each halving",
+                self.out_downsize
+            )
+        } else if self.out_downsize > self.velocity_factor()[1] {
+            format!(
+                "out_downsize is {}; expected at most int_downsize, and transform = \"velocity\"",
+                self.out_downsize
+            )
+        } else if self.out_downsize > 1 && self.encoder == Encoder::Strided {
+            format!(
+                "out_downsize is {}; expected 1 with encoder = \"strided\"",
+                self.out_downsize
+            )
         } else if self.transform == TransformKind::Velocity && !(1..=12).contains(&self.int_steps) {
             format!(
                 "int_steps is {}; expected 1 to 12, or transform = \"displacement\"",
@@ -122,6 +141,17 @@ impl ModelConfig {
         }
     }
 
+    /// The coarsening from the network's output to the velocity grid.
+    pub(super) fn coarsening(&self) -> [usize; 3] {
+        self.velocity_factor()
+            .map(|factor| (factor / self.out_downsize).max(1))
+    }
+
+    /// Upsamplings that the decoder leaves out.
+    pub(super) fn skipped(&self) -> usize {
+        self.out_downsize.trailing_zeros() as usize
+    }
+
     pub(super) fn unet(&self) -> UNetConfig {
         UNetConfig {
             dimension: self.dimension,
@@ -129,6 +159,7 @@ impl ModelConfig {
             in_channels: 2,
             encoder_features: self.encoder_features.clone(),
             decoder_features: self.decoder_features.clone(),
+            skipped: self.skipped(),
             slope: self.slope,
         }
     }

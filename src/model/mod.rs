@@ -2,6 +2,7 @@
 
 mod builtin;
 mod config;
+mod cost;
 mod network;
 mod weights;
 

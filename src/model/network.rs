@@ -69,7 +69,7 @@ impl Model {
         let features = self
             .unet
             .forward(Tensor::cat(vec![moving.clone(), fixed.clone()], 1));
-        let regularised = coarsen(self.flow.forward(features), self.config.velocity_factor());
+        let regularised = coarsen(self.flow.forward(features), self.config.coarsening());
         let displacement = self.transform(regularised.clone(), [d, h, w]);
         let inverse = self
             .config

@@ -29,6 +29,8 @@ pub struct UNetConfig {
     pub encoder_features: Vec<usize>,
     /// Features of the decoder, from coarse to fine, then of the convolutions at full resolution.
     pub decoder_features: Vec<usize>,
+    /// Upsamplings that the max-pool arrangement leaves out at its end, with their skip connections.
+    pub skipped: usize,
     /// Slope of the LeakyReLU.
     pub slope: f32,
 }
@@ -36,7 +38,7 @@ pub struct UNetConfig {
 /// Encoder and decoder with skip connections and nearest-neighbour upsampling.
 ///
 /// *Max-pool*: each level convolves, keeps the result as skip and pools; the decoder convolves, upsamples
-/// and joins the skip, up to full resolution. *Strided*: each level convolves with stride 2 and its output is
+/// and joins the skip, up to full resolution or short of it. *Strided*: each level convolves with stride 2 and its output is
 /// the skip; the decoder has one more convolution at half resolution, and the full-resolution skip is the
 /// input itself.
 #[derive(Module, Debug)]
@@ -48,6 +50,8 @@ pub struct UNet {
     kind: Encoder,
     #[module(skip)]
     factor: [usize; 3],
+    #[module(skip)]
+    skipped: usize,
 }
 
 impl UNetConfig {
@@ -65,6 +69,7 @@ impl UNetConfig {
         let levels = self.encoder_features.len();
         match self.decoder_features.get(self.decoder_depth()..) {
             Some([.., last]) => *last,
+            _ if self.skipped > 0 => self.decoder_features[self.decoder_depth() - 1],
             // Without a convolution at full resolution the last joined tensor is the output.
             _ => self.decoder_features[self.decoder_depth() - 1] + self.skip_channels(levels - 1),
         }
@@ -133,26 +138,27 @@ impl UNetConfig {
             last,
             kind: self.encoder,
             factor: half,
+            skipped: self.skipped,
         }
     }
 
     fn joins_after(&self, n: usize, levels: usize) -> bool {
-        joins_after(self.encoder, n, levels)
+        joins_after(self.encoder, n, levels, self.skipped)
     }
 }
 
-/// Whether the `n`-th decoder convolution is followed by an upsampling: all are, but the one before the
-/// extra convolution at half resolution of the strided arrangement.
-fn joins_after(kind: Encoder, n: usize, levels: usize) -> bool {
+/// Whether the `n`-th decoder convolution is followed by an upsampling: all are, but those left out at the end, and the
+/// one before the extra convolution at half resolution of the strided arrangement.
+fn joins_after(kind: Encoder, n: usize, levels: usize, skipped: usize) -> bool {
     match kind {
-        Encoder::MaxPool => true,
+        Encoder::MaxPool => n + skipped < levels,
         Encoder::Strided => n + 1 != levels,
     }
 }
 
 impl UNet {
     /// # Shapes
-    /// - `x`: `[n, in_channels, d, h, w]`; result: `[n, out_channels, d, h, w]`
+    /// - `x`: `[n, in_channels, d, h, w]`; result: `[n, out_channels, d, h, w]`, halved once for each upsampling left out
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
         let (mut x, mut skips) = match self.kind {
             Encoder::MaxPool => self.encode_pooled(x),
@@ -161,7 +167,7 @@ impl UNet {
         let levels = self.encoder.len();
         for (n, block) in self.decoder.iter().enumerate() {
             x = block.forward(x);
-            if joins_after(self.kind, n, levels) {
+            if joins_after(self.kind, n, levels, self.skipped) {
                 let skip = skips.pop().expect("one skip a level");
                 x = upsample_concat(x, skip);
             }

@@ -16,6 +16,8 @@ pub struct Series {
     pub name: String,
     /// `(x, y)`, ascending in x. A point that is not finite (or not above 0 on a log axis) is a gap.
     pub points: Vec<(f64, f64)>,
+    /// Intervals `(x, low, high)` drawn as bars.
+    pub bars: Vec<(f64, f64, f64)>,
 }
 
 /// Title, axes and how curves are shown.
@@ -59,6 +61,7 @@ pub fn curves(look: &CurveStyle, series: &[Series]) -> Result<Picture> {
             ];
             line(area, path, stroke(colour(index), 1.0, 3.0))?;
             axes.curve(area, &one.points, colour(index), look.smoothing)?;
+            axes.bars(area, &one.bars, colour(index))?;
         }
         Ok(())
     })
@@ -93,7 +96,13 @@ impl Axes {
             y: (f64::INFINITY, f64::NEG_INFINITY),
             log: look.log_y,
         };
-        for &(x, y) in series.iter().flat_map(|one| &one.points) {
+        let ends = |one: &Series| -> Vec<(f64, f64)> {
+            let bars = one.bars.iter();
+            bars.flat_map(|&(x, low, high)| [(x, low), (x, high)])
+                .collect()
+        };
+        let bars = series.iter().flat_map(ends);
+        for (x, y) in series.iter().flat_map(|one| one.points.clone()).chain(bars) {
             if let Some((x, y)) = axes.shown(x, y) {
                 axes.x = (axes.x.0.min(x), axes.x.1.max(x));
                 axes.y = (axes.y.0.min(y), axes.y.1.max(y));
@@ -220,6 +229,23 @@ impl Axes {
         )
     }
 
+    /// Upright lines with a dash at either end.
+    fn bars(&self, area: &Area, bars: &[(f64, f64, f64)], colour: Rgb) -> Result<()> {
+        let half = px(4.0);
+        for &(x, low, high) in bars {
+            let (Some(low), Some(high)) = (self.shown(x, low), self.shown(x, high)) else {
+                continue;
+            };
+            let [low, high] = [low, high].map(|(x, y)| self.at(x, y));
+            let thin = stroke(colour, 1.0, 1.4);
+            line(area, vec![low, high], thin)?;
+            for (x, y) in [low, high] {
+                line(area, vec![(x - half, y), (x + half, y)], thin)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Unbroken stretches as paths, lone points as dots.
     fn path(&self, area: &Area, points: &[(f64, f64)], stroke: ShapeStyle) -> Result<()> {
         let places: Vec<Option<(i32, i32)>> = points
@@ -283,7 +309,16 @@ mod tests {
         Series {
             name: "s".into(),
             points: points.to_vec(),
+            bars: Vec::new(),
         }
+    }
+
+    #[test]
+    fn bars_are_part_of_what_is_shown() {
+        let mut one = series(&[(0.0, 1.0), (1.0, 1.0)]);
+        one.bars = vec![(0.0, -1.0, 2.0)];
+        let axes = Axes::around(&look(false), &[one]).unwrap();
+        assert!(axes.y.0 < -1.0 && axes.y.1 > 2.0, "{:?}", axes.y);
     }
 
     #[test]

@@ -18,6 +18,10 @@ const CONFIG: &str = "config.toml";
 const SPLIT: &str = "split.csv";
 const LOCK: &str = ".lock";
 
+/// Ends the message of a folder in which another process trains.
+pub const BUSY: &str =
+    "another hmorph is training in this folder; wait for it or choose another folder";
+
 /// Everything that a run writes, which `--force` removes.
 const RESULTS: [&str; 9] = [
     CONFIG,
@@ -150,10 +154,7 @@ fn lock(path: &Path) -> Result<Option<File>> {
     let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::file(
-            path.parent().unwrap_or(&path),
-            "another hmorph is training in this folder; wait for it or choose another folder",
-        )),
+        Err(TryLockError::WouldBlock) => Err(Error::file(path.parent().unwrap_or(&path), BUSY)),
         // Some network file systems have no locks.
         Err(TryLockError::Error(_)) => Ok(None),
     }

@@ -17,7 +17,7 @@ mod validate;
 
 pub use checkpoint::{Checkpoint, load_last};
 pub use config::{Schedule, TrainConfig};
-pub use folder::RunFolder;
+pub use folder::{BUSY, RunFolder};
 pub use metrics::Means;
 pub use objective::{BatchTensors, Objective, TermMean, objective};
 pub use optimizer::{Adam, StepReport};

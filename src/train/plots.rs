@@ -87,6 +87,7 @@ fn named(columns: &[Series], column: &str, name: &str) -> Option<Series> {
     Some(Series {
         name: name.into(),
         points: found.points.clone(),
+        bars: Vec::new(),
     })
 }
 
@@ -100,6 +101,7 @@ fn columns(path: &Path) -> Result<Vec<Series>> {
         .map(|name| Series {
             name: name.into(),
             points: Vec::new(),
+            bars: Vec::new(),
         })
         .collect();
     for row in reader.records() {

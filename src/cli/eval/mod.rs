@@ -19,6 +19,8 @@ use crate::eval::{Options, PairResult, Populations, Protocol};
 use crate::register::{RECORD, ResultFolder};
 use given::FieldUnits;
 
+pub(super) use study::HeldOut;
+
 /// Evaluate registrations of many pairs, by a model or by given transforms
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use nalgebra::Matrix4;
+use ndarray::Array3;
 use serde_json::json;
 
 use super::{EvalArgs, Outcome};
@@ -11,9 +12,9 @@ use crate::cli::Common;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::config::{self, RunConfig};
 use crate::dataset::Dataset;
-use crate::eval::{Landmarks, Options, Pair, evaluate_pair, peak_memory_bytes};
-use crate::register::NetworkPair;
-use crate::volume::{Image, LabelMap};
+use crate::eval::{Evaluation, Landmarks, Options, Pair, evaluate_pair, peak_memory_bytes};
+use crate::register::{NetworkFields, NetworkPair};
+use crate::volume::{Geometry, LabelMap, Volume, VoxelPoint};
 
 /// Evaluates pairs of a split of the configuration's images.
 pub fn evaluate(
@@ -41,14 +42,19 @@ pub fn evaluate(
     );
     let mut outcome = Outcome::default();
     for (number, &(fixed, moving)) in pairs.iter().enumerate() {
-        pair(&dataset, [fixed, moving], &registrar, options, &mut outcome)?;
-        let ids = [fixed, moving].map(|n| &dataset.items()[n].id);
+        let pair = HeldOut::new(&dataset, [fixed, moving])?;
+        let evaluation = pair.evaluate(|images| Ok(registrar.predict(images)?.fields), options)?;
+        outcome.rows.extend(evaluation.rows);
+        if let Some(moved) = &evaluation.moved {
+            let populations = &mut outcome.populations;
+            populations.add(&pair.fixed_id, &pair.images.moving, moved)?;
+        }
         common.say(format!(
             "{:>4} of {}  {} to {}",
             number + 1,
             pairs.len(),
-            ids[1],
-            ids[0]
+            pair.moving_id,
+            pair.fixed_id
         ));
     }
     outcome.facts = json!({
@@ -58,62 +64,83 @@ pub fn evaluate(
     Ok(outcome)
 }
 
-fn pair(
-    dataset: &Dataset,
-    [fixed, moving]: [usize; 2],
-    registrar: &Registrar,
-    options: &Options,
-    outcome: &mut Outcome,
-) -> anyhow::Result<()> {
-    let sample = dataset.pair(fixed, moving)?;
-    let landmarks = dataset.landmarks(fixed, moving)?;
-    let geometry = dataset.items()[fixed].geometry.clone();
-    let labels = |data| LabelMap {
-        data,
-        geometry: geometry.clone(),
-    };
-    let labels = sample
-        .fixed_labels
-        .map(labels)
-        .zip(sample.moving_labels.map(labels));
-    let images = NetworkPair {
-        fixed: Image {
-            data: sample.fixed,
-            geometry: geometry.clone(),
-        },
-        moving: Image {
-            data: sample.moving,
-            geometry: geometry.clone(),
-        },
-        linear: Matrix4::identity(),
-        initial: Matrix4::identity(),
-    };
-    let started = Instant::now();
-    let fields = registrar.predict(&images)?.fields;
-    let seconds = started.elapsed().as_secs_f64();
-    let id = format!("{}_to_{}", sample.moving_id, sample.fixed_id);
-    let (fixed_points, moving_points) = &landmarks;
-    let points = Landmarks::Points {
-        fixed: fixed_points,
-        moving: moving_points,
-    };
-    let evaluation = evaluate_pair(
-        &Pair {
-            inverse: Some(&fields.inverse),
-            images: Some((&images.fixed, &images.moving)),
-            labels: labels.as_ref().map(|(f, m)| (f, m)),
-            landmarks: (!fixed_points.is_empty()).then_some(points),
-            seconds: Some(seconds),
-            peak_memory: peak_memory_bytes(),
-            ..Pair::new(&id, &sample.fixed_id, &sample.moving_id, &fields.forward)
-        },
-        options,
-    )?;
-    outcome.rows.extend(evaluation.rows);
-    if let Some(moved) = &evaluation.moved {
-        outcome
-            .populations
-            .add(&sample.fixed_id, &images.moving, moved)?;
+/// A held-out pair on the network grid.
+pub(in crate::cli) struct HeldOut {
+    images: NetworkPair,
+    labels: Option<(LabelMap, LabelMap)>,
+    /// Corresponding landmarks of the fixed and the moving image; empty without any.
+    landmarks: (Vec<VoxelPoint>, Vec<VoxelPoint>),
+    fixed_id: String,
+    moving_id: String,
+}
+
+impl HeldOut {
+    /// # Errors
+    /// Images or landmarks that do not fit together.
+    pub fn new(dataset: &Dataset, [fixed, moving]: [usize; 2]) -> crate::error::Result<Self> {
+        let sample = dataset.pair(fixed, moving)?;
+        let geometry = dataset.items()[fixed].geometry.clone();
+        fn on<T>(data: Array3<T>, geometry: &Geometry) -> Volume<T> {
+            let geometry = geometry.clone();
+            Volume { data, geometry }
+        }
+        let labels = |data| on(data, &geometry);
+        Ok(Self {
+            landmarks: dataset.landmarks(fixed, moving)?,
+            labels: sample
+                .fixed_labels
+                .map(labels)
+                .zip(sample.moving_labels.map(labels)),
+            images: NetworkPair {
+                fixed: on(sample.fixed, &geometry),
+                moving: on(sample.moving, &geometry),
+                linear: Matrix4::identity(),
+                initial: Matrix4::identity(),
+            },
+            fixed_id: sample.fixed_id,
+            moving_id: sample.moving_id,
+        })
     }
-    Ok(())
+
+    /// Changes the moving image and its labels alike; landmarks, which would need the change's inverse, are dropped.
+    pub fn change_moving(
+        &mut self,
+        image: impl Fn(&Array3<f32>) -> Array3<f32>,
+        labels: impl Fn(&Array3<i32>) -> Array3<i32>,
+    ) {
+        self.images.moving.data = image(&self.images.moving.data);
+        if let Some((_, moving)) = &mut self.labels {
+            moving.data = labels(&moving.data);
+        }
+        self.landmarks = (Vec::new(), Vec::new());
+    }
+
+    /// Registers the pair by `predict` and measures the result.
+    ///
+    /// # Errors
+    /// Those of `predict` and of the measures.
+    pub fn evaluate(
+        &self,
+        predict: impl FnOnce(&NetworkPair) -> crate::error::Result<NetworkFields>,
+        options: &Options,
+    ) -> crate::error::Result<Evaluation> {
+        let started = Instant::now();
+        let fields = predict(&self.images)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let id = format!("{}_to_{}", self.moving_id, self.fixed_id);
+        let (fixed, moving) = &self.landmarks;
+        let points = Landmarks::Points { fixed, moving };
+        evaluate_pair(
+            &Pair {
+                inverse: Some(&fields.inverse),
+                images: Some((&self.images.fixed, &self.images.moving)),
+                labels: self.labels.as_ref().map(|(f, m)| (f, m)),
+                landmarks: (!fixed.is_empty()).then_some(points),
+                seconds: Some(seconds),
+                peak_memory: peak_memory_bytes(),
+                ..Pair::new(&id, &self.fixed_id, &self.moving_id, &fields.forward)
+            },
+            options,
+        )
+    }
 }

@@ -73,15 +73,15 @@ def save_prediction(name, source, target, displacement, moved):
 
 
 def pytorch(networks):
-    source, target = images((16, 32))
-    network = networks.VxmDense((16, 32), [[4, 6], [6, 5, 5, 4]], int_steps=5, int_downsize=2)
+    source, target = images((16, 24))
+    network = networks.VxmDense((16, 24), [[4, 6], [6, 5, 5, 4]], int_steps=5, int_downsize=2)
     randomise(network)
     network.save(os.path.join(FOLDER, "vxm_2d.pt"))
     moved, displacement = network(source, target, registration=True)
     save_prediction("vxm_2d", source, target, displacement, moved)
 
-    source, target = images((8, 16, 8))
-    network = networks.VxmDense((8, 16, 8), [[3, 4], [4, 3, 3]], int_steps=0)
+    source, target = images((8, 12, 8))
+    network = networks.VxmDense((8, 12, 8), [[3], [4, 3]], int_steps=0)
     randomise(network)
     torch.save(network.state_dict(), os.path.join(FOLDER, "vxm_3d_state.pt"))
     moved, displacement = network(source, target, registration=True)
@@ -120,14 +120,14 @@ class Strided(torch.nn.Module):
         self.unet_model = StridedCore()
         self.flow = torch.nn.Conv2d(3, 2, 3, 1, 1)
         self.spatial_transform = torch.nn.Module()
-        self.spatial_transform.register_buffer("grid", torch.zeros(1, 2, 16, 32))
+        self.spatial_transform.register_buffer("grid", torch.zeros(1, 2, 16, 24))
 
     def forward(self, source, target):
         return self.flow(self.unet_model(torch.cat([source, target], 1)))
 
 
 def strided():
-    source, target = images((16, 32))
+    source, target = images((16, 24))
     network = Strided()
     randomise(network)
     torch.save({"epoch": 3, "state_dict": network.state_dict()}, os.path.join(FOLDER, "vxm_strided_2d.pt"))
@@ -144,7 +144,7 @@ def warp(image, displacement, padding):
     return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=True)
 
 
-def keras_layers(prefix, encoder, decoder, axes):
+def keras_layers(prefix, encoder, decoder, axes, skipped=0):
     """Names and channels [in, out] of VxmDense's convolutions, in the order of the data flow."""
     levels, channels, layers = len(encoder), 2, []
     for level, features in enumerate(encoder):
@@ -152,14 +152,14 @@ def keras_layers(prefix, encoder, decoder, axes):
         channels = features
     for n, features in enumerate(decoder[:levels]):
         layers.append((f"{prefix}_unet_dec_conv_{levels - 1 - n}_0", channels, features))
-        channels = features + encoder[levels - 1 - n]
+        channels = features + (encoder[levels - 1 - n] if n < levels - skipped else 0)
     for n, features in enumerate(decoder[levels:]):
         layers.append((f"{prefix}_unet_dec_final_conv_{n}", channels, features))
         channels = features
     return layers + [(f"{prefix}_flow", channels, axes)]
 
 
-def keras_predict(weights, levels, source, target):
+def keras_predict(weights, source, target, skipped=0):
     """The field before integration, by a plain walk over the layers."""
     axes = source.ndim - 2
     convolve = getattr(F, f"conv{axes}d")
@@ -174,7 +174,7 @@ def keras_predict(weights, levels, source, target):
         if "_enc_" in name:
             skips.append(x)
             x = pool(x, 2)
-        elif "_dec_conv_" in name:
+        elif "_dec_conv_" in name and len(skips) > skipped:
             x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skips.pop()], 1)
 
 
@@ -191,7 +191,7 @@ def keras_file(path, weights, others, settings):
             file.attrs["model_config"] = json.dumps({"class_name": "VxmDense", "config": settings})
             layers = file.create_group("model_weights")
             file.create_group("optimizer_weights").create_dataset("iter:0", data=np.int64(3))
-        for place in {file, layers}:
+        for place in [file] if settings is None else [file, layers]:
             place.attrs["keras_version"], place.attrs["backend"] = "2.11.0", "tensorflow"
         layers.attrs["layer_names"] = [name for name, *_ in weights] + others
         for name in others:
@@ -203,9 +203,9 @@ def keras_file(path, weights, others, settings):
             group.create_dataset(f"{name}/bias:0", data=bias)
 
 
-def keras_weights(prefix, encoder, decoder, axes):
+def keras_weights(prefix, encoder, decoder, axes, skipped=0):
     weights = []
-    for name, inputs, outputs in keras_layers(prefix, encoder, decoder, axes):
+    for name, inputs, outputs in keras_layers(prefix, encoder, decoder, axes, skipped):
         scale = (2 / (inputs * 3**axes)) ** 0.5 * (3 if name.endswith("_flow") else 1)
         kernel = (np.random.randn(*[3] * axes, inputs, outputs) * scale).astype("f4")
         weights.append((name, kernel, (np.random.randn(outputs) * 0.1).astype("f4")))
@@ -214,23 +214,36 @@ def keras_weights(prefix, encoder, decoder, axes):
 
 def keras():
     # A whole model with integration, saved by VxmDense.save.
-    source, target = images((16, 32))
+    source, target = images((16, 24))
     weights = keras_weights("vxm_dense", [4, 6], [6, 5, 5, 4], 2)
     others = ["vxm_dense_flow_resize", "vxm_dense_flow_int", "vxm_dense_diffflow", "vxm_dense_transformer"]
-    settings = {"inshape": [16, 32], "int_steps": 5, "int_resolution": 2, "int_downsize": None, "fill_value": None}
+    settings = {"inshape": [16, 24], "int_steps": 5, "int_resolution": 2, "int_downsize": None, "fill_value": None}
     keras_file(os.path.join(FOLDER, "keras_2d_velocity.h5"), weights, others, settings)
-    field = resized(keras_predict(weights, 2, source, target), 0.5) / 2**5
+    field = resized(keras_predict(weights, source, target), 0.5) / 2**5
     for _ in range(5):
         field = field + warp(field, field, "border")
     displacement = resized(field, 2)
     save_prediction("keras_2d_velocity", source, target, displacement, warp(source, displacement, "border"))
 
     # Weights alone, without integration, with the prefix of an early version.
-    source, target = images((8, 16, 8))
+    source, target = images((8, 12, 8))
     weights = keras_weights("model", [3, 4], [4, 3, 3], 3)
     keras_file(os.path.join(FOLDER, "keras_3d.h5"), weights, ["model_transformer", "source_input"], None)
-    displacement = keras_predict(weights, 2, source, target)
+    displacement = keras_predict(weights, source, target)
     save_prediction("keras_3d", source, target, displacement, warp(source, displacement, "border"))
+
+    # Weights alone of a network that leaves out its last upsampling (svf_resolution 2, as SynthMorph's), 7 squarings.
+    source, target = images((16, 24))
+    weights = keras_weights("vxm_dense", [2, 3], [3, 2, 2], 2, skipped=1)
+    name, kernel, bias = weights[-1]
+    weights[-1] = name, 5 * kernel, bias
+    others = ["vxm_dense_flow_int", "vxm_dense_diffflow", "vxm_dense_transformer"]
+    keras_file(os.path.join(FOLDER, "keras_2d_half.h5"), weights, others, None)
+    field = keras_predict(weights, source, target, skipped=1) / 2**7
+    for _ in range(7):
+        field = field + warp(field, field, "border")
+    displacement = resized(field, 2)
+    save_prediction("keras_2d_half", source, target, displacement, warp(source, displacement, "border"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,322 @@
+//! `hmorph study`: a grid of trainings, each a run folder, measured on the same held-out pairs.
+
+mod measure;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::json;
+
+use super::common::print;
+use super::train::Plan;
+use super::{Common, record, signals};
+use crate::config::{self, RunConfig};
+use crate::error::Error;
+use crate::model::WeightsFile;
+use crate::study::{
+    CellFacts, Job, Pretraining, StudyConfig, StudyRow, WeightsChoice, collect, plan, report,
+    write, write_folds,
+};
+use crate::train::{BUSY, RunFolder};
+use crate::volume::write_atomically;
+
+/// Between two looks at a pretraining that another process is at.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Train on many mixtures of real and synthetic images and compare them on held-out pairs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hmorph study --config hybridmorph-study --set run.data.manifest=scans.csv -o study
+  hmorph study --config my-study.toml -o study                   the same command continues; finished cells are skipped
+  hmorph study --config my-study.toml -o study --list            a command per cell, pretrainings first
+  hmorph study --config my-study.toml -o study --list | parallel -j 4
+  hmorph study --config my-study.toml -o study --cell $SLURM_ARRAY_TASK_ID
+  hmorph study --config my-study.toml -o study --summary         tables and figures of the cells that are finished
+
+A cell is a way of training (real, synthetic, few-shot, transfer, weighted), a number of real subjects, an alpha, a seed
+and a fold. All have the same number of steps. Cells that share a pretraining on synthetic images use it once: with --list
+the pretrainings come first, and cells that run side by side wait for the one they need. After cells that ran side by side,
+--summary brings all together.
+
+Results in DIR:
+  cells/NAME/           run folder of each cell, as of hmorph train or finetune; pretrainings too
+  folds/                manifests of the cross-validation
+  results/NAME.csv      measures of each cell; NAME.cost.csv what it cost
+  study.csv             all of them: a row per cell, condition, held-out pair and measure
+  cells.csv             steps, parameters and operations of each cell
+  summary.csv .md .tex  means with 95 % intervals (bootstrap over subjects and seeds); tests.csv paired tests
+  plots/                measures over the number of subjects, and over alpha")]
+pub struct StudyArgs {
+    /// Preset name (see `hmorph config`) or TOML file of the study
+    #[arg(long, value_name = "NAME|FILE")]
+    pub config: String,
+    /// Override one setting, such as seeds=[0] or run.train.epochs=20; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Folder of the study
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print a command per cell instead of running them
+    #[arg(long, conflicts_with_all = ["cell", "summary"])]
+    pub list: bool,
+    /// Run this cell alone, counted from 0 in the order of --list
+    #[arg(long, value_name = "K")]
+    pub cell: Option<usize>,
+    /// Write tables and figures of the cells that are finished, and run none
+    #[arg(long, conflicts_with = "cell")]
+    pub summary: bool,
+}
+
+/// Runs `hmorph study`.
+///
+/// # Errors
+/// Settings or images that cannot be used, a cell that fails, an interruption.
+pub fn run(args: &StudyArgs, common: &Common) -> anyhow::Result<()> {
+    let settings: StudyConfig = config::load(&args.config, &args.overrides)?;
+    let (pretrainings, jobs) = plan(&settings, &args.out)?;
+    let study = Study {
+        args,
+        common,
+        settings,
+        pretrainings,
+        jobs,
+    };
+    let count = study.count();
+    if args.list {
+        (0..count).for_each(|number| print(study.command(number)));
+        return Ok(());
+    }
+    if let Some(number) = args.cell {
+        ensure!(
+            number < count,
+            "--cell {number}: the study has {count} cells, counted from 0"
+        );
+    }
+    study.prepare()?;
+    if args.summary {
+        return study.summarise();
+    }
+    let stop = signals::stop_flag()?;
+    match args.cell {
+        Some(number) => study.job(number, &stop),
+        None => (0..count).try_for_each(|number| study.job(number, &stop)),
+    }
+}
+
+struct Study<'a> {
+    args: &'a StudyArgs,
+    common: &'a Common,
+    settings: StudyConfig,
+    pretrainings: Vec<Pretraining>,
+    jobs: Vec<Job>,
+}
+
+impl Study<'_> {
+    fn count(&self) -> usize {
+        self.pretrainings.len() + self.jobs.len()
+    }
+
+    /// The command that runs one cell, for a shell.
+    fn command(&self, number: usize) -> String {
+        let mut words = vec!["hmorph".to_string(), "study".into(), "--config".into()];
+        words.push(quoted(&self.args.config));
+        for change in &self.args.overrides {
+            words.extend(["--set".into(), quoted(change)]);
+        }
+        words.extend(["-o".into(), quoted(&self.args.out.display().to_string())]);
+        words.extend(["--cell".into(), number.to_string()]);
+        words.join(" ")
+    }
+
+    /// The folder with what all cells need, and the settings as they were understood.
+    fn prepare(&self) -> anyhow::Result<()> {
+        let out = &self.args.out;
+        for folder in [out.clone(), out.join("cells"), out.join("results")] {
+            std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+        }
+        write_folds(&self.settings, out)?;
+        let text = toml::to_string(&self.settings).context("the settings cannot be written")?;
+        write_atomically(out.join("study.toml"), |file| {
+            file.write_all(text.as_bytes())
+        })?;
+        let facts = json!({ "cells": self.jobs.len(), "pretrainings": self.pretrainings.len() });
+        record::write(&out.join("run.json"), self.common, facts)?;
+        Ok(())
+    }
+
+    fn job(&self, number: usize, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+        let header = |name: &str| {
+            let line = format!("cell {number} of {}: {name}", self.count());
+            self.common.say(line);
+        };
+        match number.checked_sub(self.pretrainings.len()) {
+            None => {
+                let pretraining = &self.pretrainings[number];
+                header(&pretraining.name);
+                self.pretrain(pretraining, self.common.force, stop)
+                    .map(drop)
+            }
+            Some(place) => {
+                let job = &self.jobs[place];
+                header(&job.name);
+                self.cell(job, stop)
+                    .with_context(|| format!("cell {number} ({})", job.name))?;
+                self.summarise()
+            }
+        }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.args.out.join("cells").join(name)
+    }
+
+    /// The weights of a pretraining, which is run unless it is finished, or anew with `force`. One that another process
+    /// trains is waited for.
+    fn pretrain(
+        &self,
+        pretraining: &Pretraining,
+        force: bool,
+        stop: &Arc<AtomicBool>,
+    ) -> anyhow::Result<WeightsFile> {
+        let (folder, settings) = (self.folder(&pretraining.name), &pretraining.settings);
+        let mut waiting = false;
+        while force || !is_finished(&folder, settings, None)? {
+            match self.train(&folder, settings, None, force, stop) {
+                Ok(()) => break,
+                Err(error) if !error.to_string().ends_with(BUSY) => return Err(error),
+                Err(_) if stop.load(Ordering::Relaxed) => bail!("stopped while waiting"),
+                Err(_) => {
+                    if !waiting {
+                        let name = &pretraining.name;
+                        self.common
+                            .say(format!("another process trains {name}; waiting"));
+                    }
+                    waiting = true;
+                    std::thread::sleep(WAIT);
+                }
+            }
+        }
+        Ok(WeightsFile::read(&folder.join("last.safetensors"))?)
+    }
+
+    fn train(
+        &self,
+        folder: &Path,
+        settings: &RunConfig,
+        start: Option<WeightsFile>,
+        force: bool,
+        stop: &Arc<AtomicBool>,
+    ) -> anyhow::Result<()> {
+        let plan = Plan {
+            settings: settings.clone(),
+            start,
+            source: &self.args.config,
+            out: folder,
+            force,
+        };
+        plan.train(self.common, stop)
+    }
+
+    fn cell(&self, job: &Job, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+        let [results, cost] = self.results(job);
+        if results.is_file() && cost.is_file() && !self.common.force {
+            self.common.say("finished before");
+            return Ok(());
+        }
+        let pretraining = job.pretraining.map(|number| &self.pretrainings[number]);
+        // With --force a cell is run anew, but not what others share with it.
+        let start = match pretraining {
+            Some(pretraining) => Some(self.pretrain(pretraining, false, stop)?),
+            None => None,
+        };
+        let mut settings = job.settings.clone();
+        if let Some(weights) = &start {
+            settings.model = weights.card.config.clone();
+        }
+        let folder = self.folder(&job.name);
+        let force = self.common.force;
+        if force || !is_finished(&folder, &settings, start.as_ref())? {
+            self.train(&folder, &settings, start, force, stop)?;
+        }
+        let weights = WeightsFile::read(&folder.join(match self.settings.weights {
+            WeightsChoice::Last => "last.safetensors",
+            WeightsChoice::Best => "best.safetensors",
+        }))?;
+        let before = pretraining.map_or(0, |one| one.settings.train.steps());
+        let (rows, mut facts) =
+            measure::measure(&self.settings, job, &settings, &weights, stop, self.common)?;
+        facts.steps += before;
+        write(&cost, &[facts])?;
+        Ok(write(&results, &rows)?)
+    }
+
+    /// Files of a cell's measures and of its cost.
+    fn results(&self, job: &Job) -> [PathBuf; 2] {
+        let folder = self.args.out.join("results");
+        ["csv", "cost.csv"].map(|suffix| folder.join(format!("{}.{suffix}", job.name)))
+    }
+
+    /// Brings together what is finished.
+    fn summarise(&self) -> anyhow::Result<()> {
+        let of = |which: usize| {
+            self.jobs
+                .iter()
+                .map(move |job| self.results(job)[which].clone())
+        };
+        let (rows, cells): (Vec<StudyRow>, Vec<CellFacts>) = (collect(of(0))?, collect(of(1))?);
+        ensure!(
+            !rows.is_empty(),
+            "{}: no cell is finished yet",
+            self.args.out.display()
+        );
+        let out = &self.args.out;
+        write(&out.join("study.csv"), &rows)?;
+        write(&out.join("cells.csv"), &cells)?;
+        report::write(out, &rows, &cells)?;
+        let (done, all) = (cells.len(), self.jobs.len());
+        self.common.say(format!(
+            "{done} of {all} cells in {}",
+            out.join("summary.md").display()
+        ));
+        Ok(())
+    }
+}
+
+/// Whether the folder holds a run of these settings whose steps are done.
+fn is_finished(
+    folder: &Path,
+    settings: &RunConfig,
+    start: Option<&WeightsFile>,
+) -> anyhow::Result<bool> {
+    let last = RunFolder::find(folder, settings, start, false)?;
+    Ok(last.is_some_and(|checkpoint| checkpoint.state.step >= settings.train.steps()))
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_string(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(
+            quoted("run.data.manifest=a/b.csv"),
+            "run.data.manifest=a/b.csv"
+        );
+        assert_eq!(quoted("n=[5, 15]"), "'n=[5, 15]'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,169 @@
+//! Settings of a study.
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::Condition;
+use crate::config::{self, RunConfig};
+use crate::error::{Error, Result};
+
+/// What a network is trained on (Roy, Mishra, Raimundo, 2025).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paradigm {
+    /// All real training subjects.
+    Real,
+    /// Synthetic images alone.
+    Synthetic,
+    /// A few real subjects and nothing else.
+    FewShot,
+    /// Synthetic images, then a few real subjects.
+    Transfer,
+    /// Synthetic images, then a mixture of a few real subjects with synthetic images.
+    Weighted,
+}
+
+impl Paradigm {
+    /// The name in settings and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Synthetic => "synthetic",
+            Self::FewShot => "few-shot",
+            Self::Transfer => "transfer",
+            Self::Weighted => "weighted",
+        }
+    }
+}
+
+/// Which weights of a run are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightsChoice {
+    /// Those after the last step: no held-out subject had a part in the choice.
+    Last,
+    /// Those of the best validation.
+    Best,
+}
+
+/// The grid of a study and what its cells have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StudyConfig {
+    /// Preset or TOML file of the run that all cells vary.
+    pub base: String,
+    pub paradigms: Vec<Paradigm>,
+    /// Numbers of real training subjects.
+    pub n: Vec<usize>,
+    /// Shares of real pairs in weighted transfer, above 0 and below 1 (0 is `synthetic`, 1 is `transfer`).
+    pub alphas: Vec<f64>,
+    /// Seeds of the weights, the pairs and the synthesis.
+    pub seeds: Vec<u64>,
+    /// Folds of a cross-validation, in which each subject is tested once; 1 keeps the split of `[run.data]`.
+    pub folds: usize,
+    /// Subjects of each fold that choose the best weights; the others that are not tested train.
+    pub validation_subjects: usize,
+    /// Share of the steps that transfer spends on synthetic images. All cells have equally many steps.
+    pub pretrain_share: f64,
+    /// Held-out pairs that each cell is measured on, the same for all.
+    pub test_pairs: usize,
+    pub weights: WeightsChoice,
+    /// What is done to the held-out images before they are registered.
+    pub conditions: Vec<Condition>,
+    /// Settings of the run to replace, as in a training configuration.
+    pub run: Table,
+}
+
+impl Default for StudyConfig {
+    fn default() -> Self {
+        Self {
+            base: "hybridmorph-weighted".into(),
+            paradigms: vec![
+                Paradigm::Real,
+                Paradigm::Synthetic,
+                Paradigm::FewShot,
+                Paradigm::Transfer,
+                Paradigm::Weighted,
+            ],
+            n: vec![5, 15],
+            alphas: vec![0.5, 0.9],
+            seeds: vec![0, 1, 2],
+            folds: 1,
+            validation_subjects: 2,
+            pretrain_share: 0.9,
+            test_pairs: 50,
+            weights: WeightsChoice::Last,
+            conditions: vec![Condition::Clean],
+            run: Table::new(),
+        }
+    }
+}
+
+impl StudyConfig {
+    /// Refuses a grid that cannot be run.
+    pub fn validate(&self) -> Result<()> {
+        let has = |paradigm| self.paradigms.contains(&paradigm);
+        let counted = has(Paradigm::FewShot) || has(Paradigm::Transfer) || has(Paradigm::Weighted);
+        let open = |share: f64| share > 0.0 && share < 1.0;
+        let problem = if self.paradigms.is_empty() || self.seeds.is_empty() {
+            "paradigms and seeds must name at least one each".to_string()
+        } else if counted && (self.n.is_empty() || self.n.contains(&0)) {
+            format!("n is {:?}; expected numbers of subjects from 1", self.n)
+        } else if let Some(alpha) = self.alphas.iter().find(|&&alpha| !open(alpha)) {
+            format!(
+                "alphas has {alpha}; expected shares between 0 (paradigm synthetic) and 1 (transfer)"
+            )
+        } else if has(Paradigm::Weighted) && self.alphas.is_empty() {
+            "alphas is empty; weighted transfer needs at least one".into()
+        } else if !open(self.pretrain_share) {
+            format!(
+                "pretrain_share is {}; expected a number between 0 and 1",
+                self.pretrain_share
+            )
+        } else if self.folds == 0 {
+            "folds is 0; expected 1, or more for a cross-validation".into()
+        } else if self.validation_subjects == 1 {
+            "validation_subjects is 1; pairs are made between subjects: expected 0 or at least 2"
+                .into()
+        } else if self.test_pairs == 0 || !self.conditions.contains(&Condition::Clean) {
+            "test_pairs must be at least 1, and conditions must contain \"clean\"".into()
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(format!("study: {problem}")))
+    }
+
+    /// Settings of the run that all cells vary.
+    ///
+    /// # Errors
+    /// An unknown base, settings that do not belong to a run, a run without real images.
+    pub fn base(&self) -> Result<RunConfig> {
+        let text = config::text_of(&self.base)?;
+        let broken = |error: toml::de::Error| {
+            Error::invalid(format!("study, base {}: {}", self.base, error.message()))
+        };
+        let mut table: Table = toml::from_str(&text).map_err(broken)?;
+        merge(&mut table, &self.run);
+        let run: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
+            Error::invalid(format!("study, [run]: {}", error.message()))
+        })?;
+        if run.data.is_none() {
+            return Err(Error::invalid(
+                "study: the run has no [data]; name the images by run.data.manifest or run.data.images",
+            ));
+        }
+        Ok(run)
+    }
+}
+
+/// Values of `changes` replace those of `table`, section by section.
+fn merge(table: &mut Table, changes: &Table) {
+    for (key, change) in changes {
+        match (table.get_mut(key), change) {
+            (Some(Value::Table(inner)), Value::Table(changes)) => merge(inner, changes),
+            _ => {
+                table.insert(key.clone(), change.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The splits of a cross-validation as manifests.
+
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::StudyConfig;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::volume::write_atomically;
+
+/// The manifest of a fold below the folder of a study.
+pub(super) fn fold_file(folder: &Path, fold: usize) -> PathBuf {
+    folder.join("folds").join(format!("{fold}.csv"))
+}
+
+/// Writes a manifest a fold: each subject is tested in one of them. Existing ones are kept, so that a study that goes
+/// on keeps its splits.
+///
+/// # Errors
+/// Images that cannot be used, fewer subjects than the folds need, refusals of the operating system.
+pub fn write_folds(study: &StudyConfig, folder: &Path) -> Result<()> {
+    let files: Vec<PathBuf> = (0..study.folds)
+        .map(|fold| fold_file(folder, fold))
+        .collect();
+    if study.folds == 1 || files.iter().all(|file| file.is_file()) {
+        return Ok(());
+    }
+    let base = study.base()?;
+    let factor = base.model.size_factor()[1];
+    let Some(data) = base.data else {
+        return Err(Error::invalid("study: a cross-validation needs [run.data]"));
+    };
+    let all = crate::dataset::DataConfig {
+        n_train: None,
+        // Every image is read and listed, whatever a single split would leave for a pair.
+        split: [1.0, 0.0, 0.0],
+        ..data
+    };
+    let parent = folder.join("folds");
+    std::fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, e))?;
+    let table = parent.join("subjects.csv");
+    Dataset::load(&all, factor)?.write_split(&table)?;
+    let rows = manifest(&table)?;
+    let splits = assign(&rows, study, all.split_seed)?;
+    for (file, split) in files.iter().zip(splits) {
+        write_manifest(file, &rows, &split)?;
+    }
+    Ok(())
+}
+
+/// Rows of a manifest as the program writes it: `image,label,subject,split,landmarks`.
+fn manifest(path: &Path) -> Result<Vec<csv::StringRecord>> {
+    let broken = |e: csv::Error| Error::file(path, e.to_string());
+    let mut reader = csv::Reader::from_path(path).map_err(broken)?;
+    reader.records().collect::<Result<_, _>>().map_err(broken)
+}
+
+/// The split of each row in each fold: the seeded order of subjects is dealt out to the folds, and the subjects that
+/// follow those of the test validate.
+fn assign(
+    rows: &[csv::StringRecord],
+    study: &StudyConfig,
+    seed: u64,
+) -> Result<Vec<Vec<&'static str>>> {
+    let mut subjects: Vec<&str> = rows.iter().map(|row| &row[2]).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    subjects.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let (count, folds) = (subjects.len(), study.folds);
+    let largest = count.div_ceil(folds);
+    let wanted = study.n.iter().copied().max().unwrap_or(2);
+    if count / folds < 2 || largest + study.validation_subjects + wanted > count {
+        return Err(Error::invalid(format!(
+            "study: {count} subjects in {folds} folds leave {} to train beside {} that validate, and test {}; expected {wanted} \
+             and at least 2: change folds, n or validation_subjects",
+            count.saturating_sub(largest + study.validation_subjects),
+            study.validation_subjects,
+            count / folds
+        )));
+    }
+    let of_subject = |subject: &str, fold: usize| {
+        let rank = subjects
+            .iter()
+            .position(|one| *one == subject)
+            .unwrap_or_default();
+        let (start, end) = (fold * count / folds, (fold + 1) * count / folds);
+        let after = (rank + count - end) % count;
+        match rank {
+            _ if (start..end).contains(&rank) => "test",
+            _ if after < study.validation_subjects => "validation",
+            _ => "train",
+        }
+    };
+    let fold = |fold| rows.iter().map(|row| of_subject(&row[2], fold)).collect();
+    Ok((0..folds).map(fold).collect())
+}
+
+fn write_manifest(path: &Path, rows: &[csv::StringRecord], split: &[&str]) -> Result<()> {
+    write_atomically(path, |out| {
+        let mut table = csv::Writer::from_writer(out);
+        table.write_record(["image", "label", "subject", "split", "landmarks"])?;
+        for (row, &split) in rows.iter().zip(split) {
+            table.write_record([&row[0], &row[1], &row[2], split, &row[4]])?;
+        }
+        table.flush()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(n: usize) -> Vec<csv::StringRecord> {
+        let row =
+            |n| csv::StringRecord::from(vec![format!("{n}.nii"), String::new(), format!("s{n}")]);
+        (0..n).map(row).collect()
+    }
+
+    #[test]
+    fn each_subject_is_tested_once() {
+        let study = StudyConfig {
+            folds: 4,
+            n: vec![5],
+            ..StudyConfig::default()
+        };
+        let folds = assign(&rows(23), &study, 7).unwrap();
+        for subject in 0..23 {
+            let tested = folds.iter().filter(|fold| fold[subject] == "test").count();
+            assert_eq!(tested, 1, "{subject}");
+        }
+        for fold in folds {
+            let count = |split| fold.iter().filter(|one| **one == split).count();
+            assert_eq!(count("validation"), 2);
+            assert!((5..=6).contains(&count("test")));
+        }
+    }
+
+    #[test]
+    fn too_few_subjects_are_refused() {
+        let study = StudyConfig {
+            folds: 4,
+            n: vec![15],
+            ..StudyConfig::default()
+        };
+        let error = assign(&rows(20), &study, 0).unwrap_err().to_string();
+        assert!(error.contains("leave 13 to train"), "{error}");
+    }
+}

@@ -1,0 +1,20 @@
+//! A study: many runs that differ in what they train on, measured on the same held-out pairs.
+//!
+//! [`StudyConfig`] spans the grid, [`plan`] makes [`Job`]s of it, whose results come together in a tidy table, and
+//! [`summary`] and [`figures`] say what they mean. Training and measuring is the caller's.
+
+mod bootstrap;
+mod condition;
+mod config;
+pub mod figures;
+mod folds;
+mod job;
+pub mod report;
+mod row;
+pub mod summary;
+
+pub use condition::{Condition, shifted};
+pub use config::{Paradigm, StudyConfig, WeightsChoice};
+pub use folds::write_folds;
+pub use job::{Arm, Job, Pretraining, plan};
+pub use row::{CellFacts, StudyRow, collect, read, write};
