@@ -109,6 +109,24 @@ impl Samples {
         })
     }
 
+    /// Numbers of at most `most` places that count, evenly spread over them.
+    pub fn some(&self, most: usize) -> Vec<usize> {
+        let counts = |&at: &usize| self.inside.as_ref().is_none_or(|inside| inside[at]);
+        let all: Vec<usize> = (0..self.positions.len()).filter(counts).collect();
+        let count = all.len().min(most);
+        (0..count).map(|n| all[n * all.len() / count]).collect()
+    }
+
+    /// The places of these numbers alone.
+    pub fn at(&self, numbers: &[usize]) -> Self {
+        Self {
+            positions: numbers.iter().map(|&n| self.positions[n]).collect(),
+            values: numbers.iter().map(|&n| self.values[n]).collect(),
+            inside: None,
+            grid: None,
+        }
+    }
+
     /// Root mean square distance from the centre, mm.
     pub fn radius(&self) -> f64 {
         let squares = self

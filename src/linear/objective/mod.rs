@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::kernels::affine::{Map, Sample, Source, chain, sample, squared_distance};
 use crate::kernels::mind::{PAIRS_2D, PAIRS_3D, descriptors};
 use crate::kernels::parzen::mutual_information;
-use crate::volume::{Dimension, LabelMap};
+use crate::volume::{Dimension, Geometry, LabelMap};
 
 /// Below this share of the samples that the moving image could cover, leaving it is punished ...
 const COVERED: f64 = 0.6;
@@ -37,9 +37,20 @@ pub(super) struct Objective<'a> {
     samples: Samples,
     moving: &'a Level,
     centre: Vector3<f64>,
+    context: Option<Context>,
     /// The share of the samples that a moving image of this size can cover.
     attainable: f64,
 }
+
+/// What descriptors are computed from: samples that fill a grid, and which of them are compared.
+#[derive(Debug)]
+struct Context {
+    dense: Samples,
+    compared: Vec<usize>,
+}
+
+/// Descriptors compared at most: each is as much work as many intensities.
+const DESCRIPTORS: usize = 20_000;
 
 /// Descriptors of the fixed image, and of the moving one on a grid beside it.
 enum Described {
@@ -68,10 +79,18 @@ impl<'a> Objective<'a> {
         centre: Vector3<f64>,
         most: usize,
     ) -> Result<Self> {
+        let mut context = None;
         let samples = match similarity {
-            Similarity::Lncc | Similarity::Mind => Samples::dense(fixed, centre, mask)?,
             Similarity::Ncc | Similarity::Mse | Similarity::Mi => {
                 Samples::scattered(fixed, centre, mask, most)?
+            }
+            Similarity::Lncc => Samples::dense(fixed, centre, mask)?,
+            Similarity::Mind => {
+                let dense = Samples::dense(fixed, centre, mask)?;
+                let compared = dense.some(most.min(DESCRIPTORS));
+                let samples = dense.at(&compared);
+                context = Some(Context { dense, compared });
+                samples
             }
         };
         let axes = fixed.geometry.dimension.axes();
@@ -88,6 +107,7 @@ impl<'a> Objective<'a> {
             samples,
             moving,
             centre,
+            context,
             attainable: (counted * voxel(moving) / sampled).min(1.0),
         })
     }
@@ -226,21 +246,22 @@ impl<'a> Objective<'a> {
 
     /// The descriptors that the similarity asks for, of the moving image as `matrix` brings it to the fixed grid.
     fn describe(&self, matrix: &Matrix4<f64>) -> Option<Described> {
-        let grid = self
-            .samples
-            .grid
-            .as_ref()
-            .filter(|_| self.similarity == Similarity::Mind)?;
+        let context = self.context.as_ref()?;
+        let grid = context.dense.grid.as_ref()?;
         Some(match grid.dimension {
-            Dimension::Two => Described::Two(self.described(matrix)?),
-            Dimension::Three => Described::Three(self.described(matrix)?),
+            Dimension::Two => Described::Two(self.described(context, grid, matrix)?),
+            Dimension::Three => Described::Three(self.described(context, grid, matrix)?),
         })
     }
 
-    fn described<const C: usize>(&self, matrix: &Matrix4<f64>) -> Option<Descriptors<C>> {
-        let grid = self.samples.grid.as_ref()?;
-        let map = rows(&(self.to_voxel(None) * matrix));
-        let there = sample(self.moving.source(), &self.samples.positions, &map);
+    fn described<const C: usize>(
+        &self,
+        context: &Context,
+        grid: &Geometry,
+        matrix: &Matrix4<f64>,
+    ) -> Option<Descriptors<C>> {
+        let map = rows(&(self.moving.to_voxel * matrix));
+        let there = sample(self.moving.source(), &context.dense.positions, &map);
         let image: Vec<f32> = there.iter().map(|sample| sample.value as f32).collect();
         // Voxels of the grid to millimetres about the centre to the moving world, and back.
         let from_centre = Translation3::from(-self.centre).to_homogeneous() * grid.affine.0;
@@ -248,8 +269,9 @@ impl<'a> Objective<'a> {
         if grid.dimension == Dimension::Two {
             to_voxel.row_mut(2).fill(0.0);
         }
+        let fixed = descriptors(&context.dense.values, grid.tensor_shape());
         Some(Descriptors {
-            fixed: descriptors(&self.samples.values, grid.tensor_shape()),
+            fixed: context.compared.iter().map(|&at| fixed[at]).collect(),
             moving: descriptors(&image, grid.tensor_shape()),
             weights: there.iter().map(|sample| sample.weight as f32).collect(),
             extent: grid.shape,
