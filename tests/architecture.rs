@@ -29,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "register",
         &[
-            "dataset", "error", "kernels", "linear", "metric", "model", "plot", "volume",
+            "dataset", "error", "kernels", "linear", "metric", "model", "plot", "spatial", "volume",
         ],
     ),
     (

@@ -192,7 +192,8 @@ fn composites_and_inverses_agree_with_itk() {
     transform("-t chain.h5 --invert -r reference.nii.gz -o back.nii.gz");
     transform("-t affine.txt -o affine.mat");
     transform("-t field.nii.gz affine.mat -r moving.nii.gz -o field.h5");
-    // On a grid of 2 mm, linear in between: the field bends over 10 mm.
+    // On grids of at most 2.5 mm, linear in between. The field is linear between its own voxels of 4 mm, and its slope
+    // changes there by up to 0.09 (1.5 cos(z / 8)); a kink is missed by a quarter of a voxel times that: 0.06 mm.
     for (arguments, expected, start) in [
         ("-t back.nii.gz", POINTS, "there.csv"),
         ("-t field.h5", BOTH_POINTS, "points.csv"),
@@ -200,7 +201,7 @@ fn composites_and_inverses_agree_with_itk() {
         let found = moved(&format!("{arguments} -p {start}"));
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             assert!(
-                (found - expected).abs() < 0.03,
+                (found - expected).abs() < 0.06,
                 "{arguments}: {found} {expected}"
             );
         }

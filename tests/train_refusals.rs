@@ -132,7 +132,7 @@ fn presets_are_listed_and_printed_to_start_from() {
     let bench = Bench::new();
     let list = bench.hmorph().arg("config").output().unwrap().stdout;
     let list = String::from_utf8(list).unwrap();
-    assert_eq!(list.lines().count(), 8);
+    assert_eq!(list.lines().count(), 10);
     assert!(list.contains("hybridmorph-fewshot   HybridMorph"), "{list}");
     let text = bench
         .hmorph()

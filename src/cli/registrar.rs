@@ -183,9 +183,13 @@ impl Registrar {
                     let new = || Progress::new(common, "step", all as u64, 0);
                     progress
                         .get_or_insert_with(new)
-                        .advance(taken as u64, "refining");
+                        .advance(taken as u64, "refining  ");
                 };
-                optimise(scans, alignment, start.as_ref(), settings, &mut done)?
+                let optimised = optimise(scans, alignment, start.as_ref(), settings, &mut done)?;
+                if let Some(progress) = &progress {
+                    progress.finish();
+                }
+                optimised
             }
         };
         let registration = back_to_scans(&pair, &fields, fixed.geometry(), moving.geometry())?;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::affine::{Sample, TASK};
 
 /// Bins along each axis of the joint histogram.
-pub const BINS: usize = 32;
+pub const BINS: usize = 20;
 
 /// Bins that the cubic B-spline needs beside the range of the moving values, on either side.
 const PAD: usize = 2;

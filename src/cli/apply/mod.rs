@@ -10,9 +10,9 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::Common;
+use super::output::{OutputType, parse_dtype};
 use super::points::PointSpace;
 use super::record;
-use super::register::{OutputType, parse_dtype};
 use super::spacing::PixelSpacing;
 use super::transforms::TRANSFORMS_HELP;
 use crate::register::{Fill, RECORD, ResultFolder};

@@ -6,8 +6,8 @@ use anyhow::{Context, bail, ensure};
 
 use super::{ApplyArgs, names};
 use crate::cli::Common;
+use crate::cli::output::{OutputType, output_type};
 use crate::cli::points::PointFile;
-use crate::cli::register::{OutputType, output_type};
 use crate::cli::transforms::Transforms;
 use crate::register::{
     Transform, check_inverses, map_point, matrix_of, pull_labels_by, pull_series,

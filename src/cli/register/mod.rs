@@ -23,9 +23,6 @@ use batch::BatchArgs;
 use inputs::{Inputs, PairFiles};
 use pair::Method;
 
-// Where `hmorph apply` looks for them.
-pub(super) use super::output::{OutputType, output_type, parse_dtype};
-
 /// Register a moving image to a fixed image
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -147,14 +147,19 @@ mod tests {
     }
 
     /// Waves of the given height in voxels, half a wave in 8 voxels.
+    ///
+    /// At a height of 2 the derivative along k reaches 1.18, where iteration alone does not converge, but not -1, where
+    /// the field would fold.
     fn waves(dimension: Dimension, height: f64) -> Transform {
         let field = from_function(&grid(dimension), |x| {
-            let wave = |at: f64| height * (at * std::f64::consts::PI / 8.0).sin();
-            Vector3::new(
-                wave(x.y + 1.0),
-                wave(x.x),
-                if x.z == 0.0 { 0.0 } else { wave(x.x + x.z) },
-            )
+            let angle = |at: f64| at * std::f64::consts::PI / 8.0;
+            let wave = |at: f64| height * angle(at).sin();
+            let steep = |at: f64| wave(at) + 0.25 * height * angle(2.0 * at).sin();
+            let along_k = match dimension {
+                Dimension::Two => 0.0,
+                Dimension::Three => steep(x.x + x.z),
+            };
+            Vector3::new(wave(x.y + 1.0), wave(x.x), along_k)
         });
         Transform::field(field).unwrap()
     }
@@ -162,8 +167,7 @@ mod tests {
     #[test]
     fn there_and_back_is_where_it_began() {
         for dimension in [Dimension::Two, Dimension::Three] {
-            // 2 voxels: the derivative is 0.79; 3 voxels: 1.18, where iteration alone does not converge.
-            for height in [2.0, 3.0] {
+            for height in [1.0, 2.0] {
                 let turn =
                     Transform::Affine(nalgebra::Matrix4::new_rotation(Vector3::new(0.1, 0.2, 0.3)));
                 let chain = match dimension {

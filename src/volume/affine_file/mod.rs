@@ -137,7 +137,10 @@ pub fn read_affine(path: impl AsRef<Path>) -> Result<WorldAffine> {
             itk::from_text(&text).and_then(joined)
         }
         Kind::ItkBinary if !is_text(&bytes) => itk::from_matlab(&bytes).and_then(joined),
-        Kind::ItkBinary | Kind::Matrix => matrix(text.lines()).map(WorldAffine),
+        Kind::ItkBinary => matrix(text.lines()).map(WorldAffine).map_err(|problem| {
+            format!("neither a MATLAB file of ITK nor a matrix as text: {problem}")
+        }),
+        Kind::Matrix => matrix(text.lines()).map(WorldAffine),
         Kind::Lta => lta::from_text(&text),
     };
     let affine = affine.map_err(|problem| Error::file(path, problem))?;
