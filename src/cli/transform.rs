@@ -17,13 +17,13 @@ use crate::volume::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("\
 Examples:
-  hmorph transform -t 1Warp.nii.gz 0GenericAffine.mat -r fixed.nii.gz -o fixed_to_moving.nii.gz      compose
-  hmorph transform -t b_to_a -r a.nii.gz -o b_to_a.h5                     an ITK composite of one field
-  hmorph transform -t affine.mat warp.nii.gz -o chain.h5                  an ITK composite of both, as they are
-  hmorph transform -t inv:forward.nii.gz -r moving.nii.gz -o inverse.nii.gz                          invert
-  hmorph transform -t b_to_a -r a.nii.gz -o l2r:disp_0001_0002.nii.gz     Learn2Reg
-  hmorph transform -t affine.lta -o affine.txt                            convert
-  hmorph transform -t b_to_a -r a.nii.gz --jacobian jacobian.nii.gz
+  compose      hmorph transform -t 1Warp.nii.gz 0GenericAffine.mat -r fixed.nii.gz -o field.nii.gz
+  one field    hmorph transform -t b_to_a -r a.nii.gz -o b_to_a.h5
+  as they are  hmorph transform -t affine.mat warp.nii.gz -o chain.h5
+  invert       hmorph transform -t inv:forward.nii.gz -r moving.nii.gz -o inverse.nii.gz
+  Learn2Reg    hmorph transform -t b_to_a -r a.nii.gz -o l2r:disp_0001_0002.nii.gz
+  convert      hmorph transform -t affine.lta -o affine.txt
+  volumes      hmorph transform -t b_to_a -r a.nii.gz --jacobian jacobian.nii.gz
 
 What comes out is a pull like what goes in: it takes a place of the reference to the place of the image whose value
 belongs there. The suffix of OUT says what is written:
