@@ -107,8 +107,7 @@ impl Pose {
         let by_linear = back * Matrix3::from_fn(|row, column| by_matrix[row][column]);
         let by_offset = back * Vector3::from_fn(|row, _| by_matrix[row][3]);
         let axes = self.frame.dimension.axes();
-        let translations = (0..axes.min(parameters.len()))
-            .map(|axis| self.frame.axes.column(axis).dot(&by_offset));
+        let translations = (0..axes).map(|axis| self.frame.axes.column(axis).dot(&by_offset));
         let derivatives = self.linear(parameters).1;
         let others = derivatives
             .iter()
@@ -117,9 +116,9 @@ impl Pose {
     }
 
     fn translation(&self, parameters: &[f64]) -> Vector3<f64> {
-        let along = parameters.iter().take(self.frame.dimension.axes());
+        let axes = self.frame.dimension.axes();
+        let along = parameters[..axes].iter().enumerate();
         along
-            .enumerate()
             .map(|(axis, &t)| self.frame.axes.column(axis) * t)
             .sum()
     }
@@ -127,10 +126,8 @@ impl Pose {
     /// The linear part in the world, and its derivatives by the parameters after the translations.
     fn linear(&self, parameters: &[f64]) -> (Matrix3<f64>, Vec<Matrix3<f64>>) {
         let axes = self.frame.dimension.axes();
-        // Without any freedom there are no parameters.
-        let scaled: Vec<f64> = parameters
+        let scaled: Vec<f64> = parameters[axes..]
             .iter()
-            .skip(axes)
             .map(|p| p / self.frame.radius)
             .collect();
         let (local, derivatives) = match self.freedom {
