@@ -81,7 +81,7 @@ impl Pose {
         }
     }
 
-    /// Number of parameters: 3-D 6, 7 or 12; 2-D 3, 4 or 6.
+    /// Number of parameters: 3-D 0, 6, 7 or 12; 2-D 0, 3, 4 or 6.
     pub fn parameters(&self) -> usize {
         let axes = self.frame.dimension.axes();
         let rotations = axes * (axes - 1) / 2;
@@ -106,7 +106,7 @@ impl Pose {
         let back = self.start.fixed_view::<3, 3>(0, 0).transpose();
         let by_linear = back * Matrix3::from_fn(|row, column| by_matrix[row][column]);
         let by_offset = back * Vector3::from_fn(|row, _| by_matrix[row][3]);
-        let axes = self.frame.dimension.axes();
+        let axes = self.frame.dimension.axes().min(parameters.len());
         let translations = (0..axes).map(|axis| self.frame.axes.column(axis).dot(&by_offset));
         let derivatives = self.linear(parameters).1;
         let others = derivatives
@@ -117,7 +117,7 @@ impl Pose {
 
     fn translation(&self, parameters: &[f64]) -> Vector3<f64> {
         let axes = self.frame.dimension.axes();
-        let along = parameters[..axes].iter().enumerate();
+        let along = parameters.iter().take(axes).enumerate();
         along
             .map(|(axis, &t)| self.frame.axes.column(axis) * t)
             .sum()
@@ -126,8 +126,9 @@ impl Pose {
     /// The linear part in the world, and its derivatives by the parameters after the translations.
     fn linear(&self, parameters: &[f64]) -> (Matrix3<f64>, Vec<Matrix3<f64>>) {
         let axes = self.frame.dimension.axes();
-        let scaled: Vec<f64> = parameters[axes..]
+        let scaled: Vec<f64> = parameters
             .iter()
+            .skip(axes)
             .map(|p| p / self.frame.radius)
             .collect();
         let (local, derivatives) = match self.freedom {
@@ -224,7 +225,12 @@ mod tests {
         ];
         for dimension in [Dimension::Two, Dimension::Three] {
             let grid = Geometry::new([9, 9, 9], dimension, Affine(start));
-            for freedom in [Freedom::Rigid, Freedom::Similarity, Freedom::Affine] {
+            for freedom in [
+                Freedom::None,
+                Freedom::Rigid,
+                Freedom::Similarity,
+                Freedom::Affine,
+            ] {
                 let pose = Pose::new(Frame::new(&grid, 40.0), freedom, start);
                 let at: Vec<f64> = (0..pose.parameters())
                     .map(|n| 7.0 - 3.0 * n as f64)
@@ -251,8 +257,13 @@ mod tests {
             let grid = Geometry::new([9, 9, 1], dimension, Affine::identity());
             Pose::new(Frame::new(&grid, 1.0), freedom, Matrix4::identity()).parameters()
         };
-        let all = [Freedom::Rigid, Freedom::Similarity, Freedom::Affine];
-        assert_eq!(all.map(|f| count(Dimension::Three, f)), [6, 7, 12]);
-        assert_eq!(all.map(|f| count(Dimension::Two, f)), [3, 4, 6]);
+        let all = [
+            Freedom::None,
+            Freedom::Rigid,
+            Freedom::Similarity,
+            Freedom::Affine,
+        ];
+        assert_eq!(all.map(|f| count(Dimension::Three, f)), [0, 6, 7, 12]);
+        assert_eq!(all.map(|f| count(Dimension::Two, f)), [0, 3, 4, 6]);
     }
 }
