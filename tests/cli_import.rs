@@ -18,8 +18,11 @@ fn golden(file: &str) -> PathBuf {
         .join(file)
 }
 
-/// A Keras file with kernels of zeros: layer, and its kernel's shape.
-fn keras(path: &Path, layers: &[(&str, &[u64])]) {
+/// A layer of a Keras file: its name and the shape of its kernel.
+type Layer = (&'static str, &'static [u64]);
+
+/// A Keras file with kernels of zeros.
+fn keras(path: &Path, layers: &[Layer]) {
     let mut file = FileBuilder::new();
     for (name, shape) in layers {
         let mut group = file.create_group(name);
@@ -101,9 +104,9 @@ fn info_shows_what_foreign_weights_hold() {
 #[test]
 fn networks_of_other_families_are_refused_by_name() {
     let bench = Bench::new();
-    let flow: (&str, &[u64]) = ("vxm_dense_flow", &[3, 3, 4, 2]);
-    let first: (&str, &[u64]) = ("vxm_dense_unet_enc_conv_0_0", &[3, 3, 2, 4]);
-    let cases: &[(&[(&str, &[u64])], &str)] = &[
+    let flow: Layer = ("vxm_dense_flow", &[3, 3, 4, 2]);
+    let first: Layer = ("vxm_dense_unet_enc_conv_0_0", &[3, 3, 2, 4]);
+    let cases: &[(&[Layer], &str)] = &[
         (&[("hyper_vxm_dense_hyp_dense_1", &[1, 64])], "HyperMorph"),
         (
             &[first, ("vxm_dense_unet_enc_conv_0_1", &[3, 3, 4, 4])],

@@ -112,11 +112,8 @@ fn ends_with(name: &str, ending: &str) -> bool {
 }
 
 fn places(content: &Content, notes: &mut Vec<String>) -> Result<BTreeMap<Place, Layer>, String> {
-    let known = content.groups.iter();
-    if let Some((group, family)) = known
-        .filter_map(|group| Some((group, family::keras(group)?)))
-        .next()
-    {
+    let mut groups = content.groups.iter();
+    if let Some((group, family)) = groups.find_map(|group| Some((group, family::keras(group)?))) {
         return Err(family::refusal("layer", group, Some(family)));
     }
     let levels = content

@@ -75,8 +75,11 @@ enum Part {
     Flow,
 }
 
-/// VoxelMorph's names in PyTorch, with the arrangement they belong to where only one has them.
-const NAMES: &[(&str, Option<Encoder>, fn(usize) -> Part)] = &[
+/// Pattern of a layer's name, the arrangement it belongs to where only one has it, and its part by its number.
+type Name = (&'static str, Option<Encoder>, fn(usize) -> Part);
+
+/// VoxelMorph's names in PyTorch.
+const NAMES: &[Name] = &[
     (
         r"^unet_model\.encoder\.(\d+)\.0\.main$",
         Some(Encoder::MaxPool),

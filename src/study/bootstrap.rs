@@ -18,8 +18,7 @@ pub type Values = Vec<Option<f64>>;
 pub fn mean_interval(values: &[Values]) -> Option<(f64, [f64; 2])> {
     let subjects = values.len();
     let seeds = values.first()?.len();
-    let every: Vec<usize> = (0..seeds).collect();
-    let mean = mean_of(values, 0..subjects, &every)?;
+    let mean = mean_of_all(values)?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut draw =
         |count: usize| -> Vec<usize> { (0..count).map(|_| rng.random_range(0..count)).collect() };
@@ -30,6 +29,12 @@ pub fn mean_interval(values: &[Values]) -> Option<(f64, [f64; 2])> {
         })
         .collect();
     Some((mean, [0.025, 0.975].map(|q| quantile(&means, q))))
+}
+
+/// Mean over subjects of the means over seeds.
+pub fn mean_of_all(values: &[Values]) -> Option<f64> {
+    let every: Vec<usize> = (0..values.first()?.len()).collect();
+    mean_of(values, 0..values.len(), &every)
 }
 
 fn mean_of(

@@ -80,7 +80,8 @@ impl Table {
 
     fn latex(&self) -> String {
         let row = |cells: &[String]| {
-            let cells: Vec<String> = cells.iter().map(|cell| cell.replace('%', r"\%")).collect();
+            let escaped = |cell: &String| cell.replace('%', r"\%").replace("^2", "$^2$");
+            let cells: Vec<String> = cells.iter().map(escaped).collect();
             format!("{} \\\\\n", cells.join(" & "))
         };
         let columns = format!("ll{}", "r".repeat(self.head.len() - 2));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::bootstrap::{Values, mean_interval, sign_flip_p};
+use super::bootstrap::{Values, mean_interval, mean_of_all, sign_flip_p};
 use super::{Condition, Paradigm, StudyRow};
 use crate::metric::Metric;
 
@@ -185,10 +185,13 @@ fn select<'a>(
 }
 
 /// Means over the pairs of each fixed subject, by seed.
-fn by_subject(rows: &[&StudyRow]) -> BTreeMap<String, BTreeMap<u64, f64>> {
+fn by_subject(
+    rows: &[&StudyRow],
+    side: fn(&StudyRow) -> Option<f64>,
+) -> BTreeMap<String, BTreeMap<u64, f64>> {
     let mut sums: BTreeMap<String, BTreeMap<u64, (f64, usize)>> = BTreeMap::new();
     for row in rows {
-        if let Some(value) = row.value.filter(|value| value.is_finite()) {
+        if let Some(value) = side(row).filter(|value| value.is_finite()) {
             let subject = sums.entry(row.subject.clone()).or_default();
             let (sum, count) = subject.entry(row.seed).or_default();
             *sum += value;
@@ -211,20 +214,17 @@ fn table(subjects: &BTreeMap<String, BTreeMap<u64, f64>>) -> (Vec<Values>, usize
 }
 
 fn mean_row(arm: &ArmKey, condition: &str, metric: Metric, rows: &[&StudyRow]) -> Option<MeanRow> {
-    let (values, seeds) = table(&by_subject(rows));
+    let (values, seeds) = table(&by_subject(rows, |row| row.value));
     let (mean, [low, high]) = mean_interval(&values)?;
-    let before: Vec<f64> = rows
-        .iter()
-        .filter_map(|row| row.before)
-        .filter(|v| v.is_finite())
-        .collect();
+    // Over the same subjects with the same weights, so that doing nothing changes nothing.
+    let (before, _) = table(&by_subject(rows, |row| row.before));
     Some(MeanRow {
         paradigm: arm.paradigm.clone(),
         n: arm.n,
         alpha: arm.alpha,
         condition: condition.into(),
         metric,
-        before: (!before.is_empty()).then(|| before.iter().sum::<f64>() / before.len() as f64),
+        before: mean_of_all(&before),
         mean,
         low,
         high,
@@ -239,7 +239,7 @@ fn test_row(
     b: &ArmKey,
     sides: &[Vec<&StudyRow>; 2],
 ) -> Option<TestRow> {
-    let [of_a, of_b] = [0, 1].map(|side| by_subject(&sides[side]));
+    let [of_a, of_b] = [0, 1].map(|side| by_subject(&sides[side], |row| row.value));
     let mean = |seeds: &BTreeMap<u64, f64>| seeds.values().sum::<f64>() / seeds.len() as f64;
     let differences: Vec<f64> = of_a
         .iter()

@@ -42,7 +42,7 @@ pub(crate) struct Source {
 
 enum Stream {
     Plain(BufReader<File>),
-    Gzip(Members),
+    Gzip(Box<Members>),
     /// An entry of an archive.
     Entry(Box<dyn Read>),
 }
@@ -100,7 +100,7 @@ impl Source {
             (true, true) => {
                 let decoder = Some(GzDecoder::new(reader));
                 let capacity = length.saturating_mul(MAX_GZIP_RATIO);
-                (Stream::Gzip(Members { decoder }), capacity)
+                (Stream::Gzip(Box::new(Members { decoder })), capacity)
             }
             (false, false) => (Stream::Plain(reader), length),
             (true, false) => {
