@@ -73,21 +73,22 @@ pub(super) fn levels(masked: Masked, sizes: &[f64]) -> Result<Vec<Level>> {
     let weights = masked
         .mask
         .map(|mask| mask.map(|&label| if label == 0 { 0.0 } else { 1.0 }));
+    // The mask on the grid of `image`, which becomes coarser from level to level.
+    let mut counted = weights.clone();
     let mut levels = Vec::new();
     let mut blurred = 0.0;
     for &size in sizes.iter().rev() {
         let sigma = ((size / 2.0).powi(2) - blurred * blurred).max(0.0).sqrt();
         blurred = size / 2.0;
-        image = resized(&smoothed(image, sigma), size)?;
-        let weights = weights.as_ref().map(|weights| -> Result<Vec<f32>> {
-            let on_grid = image_to(
-                weights,
-                &image.geometry,
-                Interpolation::Linear,
-                Outside::Edge,
-            )?;
-            Ok(on_grid.data.into_iter().collect())
-        });
+        let smooth = match &counted {
+            None => smoothed(image, sigma),
+            Some(weights) => smoothed_within(image, weights, sigma),
+        };
+        image = resized(&smooth, size)?;
+        counted = weights
+            .as_ref()
+            .map(|w| image_to(w, &image.geometry, Interpolation::Linear, Outside::Edge))
+            .transpose()?;
         let inverse = image.geometry.affine.inverse();
         let mut to_voxel =
             inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))?;
@@ -96,7 +97,7 @@ pub(super) fn levels(masked: Masked, sizes: &[f64]) -> Result<Vec<Level>> {
         }
         levels.push(Level {
             data: image.data.iter().copied().collect(),
-            weights: weights.transpose()?,
+            weights: counted.as_ref().map(|w| w.data.iter().copied().collect()),
             geometry: image.geometry.clone(),
             to_voxel,
         });
@@ -118,6 +119,28 @@ fn smoothed(image: Image, sigma: f64) -> Image {
         data: Array3::from_shape_vec(image.geometry.shape, smooth).expect("one value per voxel"),
         geometry: image.geometry,
     }
+}
+
+/// Below this share of the mask around a voxel, the mask says nothing about it.
+const FAR: f32 = 0.01;
+
+/// Smoothed within a mask: what it excludes does not leak in, and near it the inside is continued.
+fn smoothed_within(image: Image, weights: &Image, sigma: f64) -> Image {
+    let inside = Image {
+        data: &image.data * &weights.data,
+        geometry: image.geometry.clone(),
+    };
+    let (sum, total) = (smoothed(inside, sigma), smoothed(weights.clone(), sigma));
+    let mut smooth = smoothed(image, sigma);
+    ndarray::Zip::from(&mut smooth.data)
+        .and(&sum.data)
+        .and(&total.data)
+        .for_each(|out, &sum, &total| {
+            if total > FAR {
+                *out = sum / total;
+            }
+        });
+    smooth
 }
 
 /// With voxels of `size` mm where they are smaller.

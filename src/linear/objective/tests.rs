@@ -84,7 +84,11 @@ fn check(dimension: Dimension, masked: bool) {
         for row in 0..dimension.axes() {
             for column in 0..4 {
                 // Both move samples by about as much. Windows are summed in float32: their differences need longer steps.
-                let long = if similarity == Similarity::Lncc { 50.0 } else { 1.0 };
+                let long = if similarity == Similarity::Lncc {
+                    50.0
+                } else {
+                    1.0
+                };
                 let step = long * if column < 3 { 2e-5 } else { 1e-3 };
                 let [mut low, mut high] = [start; 2];
                 low[(row, column)] -= step;
