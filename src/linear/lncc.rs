@@ -9,19 +9,18 @@ use crate::kernels::boxsum::box_sum;
 const WINDOW: usize = 5;
 
 /// Variance (of intensities from 0 to 1) below which a window says nothing.
-const FLAT: f64 = 1e-5;
+const FLAT: f64 = 1e-4;
 
 /// `-mean r^2` over windows, with `r` the weighted correlation in the window around each sample, and each window counting
 /// by its weight; a correlation below 0 counts 0, as in VoxelMorph's.
 pub(super) fn lncc(fixed: &[f32], moving: &[Sample], extent: Extent) -> Option<Energy> {
     let window = extent.map(|n| if n == 1 { 1 } else { WINDOW });
     let sums = Sums::new(fixed, moving, extent, window);
-    let voxels = window.iter().product::<usize>() as f64;
     let total: f64 = sums.get(Term::Weight).iter().map(|&w| f64::from(w)).sum();
     if total <= 0.0 {
         return None;
     }
-    let windows: Vec<Window> = (0..fixed.len()).map(|at| sums.window(at, voxels)).collect();
+    let windows: Vec<Window> = (0..fixed.len()).map(|at| sums.window(at)).collect();
     let weighted = windows.iter().map(|w| w.weight * w.square);
     let value = -weighted.sum::<f64>() / total;
     // What each window says about its sums comes back to the samples by the same windows.
@@ -107,15 +106,15 @@ impl Sums {
         &self.0[term as usize]
     }
 
-    fn window(&self, at: usize, voxels: f64) -> Window {
+    fn window(&self, at: usize) -> Window {
         let [w, f, m, ff, mm, fm] = [0, 1, 2, 3, 4, 5].map(|term| f64::from(self.0[term][at]));
         let mut window = Window {
             weight: w,
             square: 0.0,
             by_sum: [0.0; TERMS],
         };
-        // Less than one sample in the window.
-        if w * voxels < 1.0 {
+        // Nothing but rounding.
+        if w < 1e-3 {
             return window;
         }
         let (mean_f, mean_m) = (f / w, m / w);
