@@ -4,56 +4,56 @@ use rayon::prelude::*;
 
 use super::affine::{Sample, TASK};
 
-/// Bins along each axis of the joint histogram.
-pub const BINS: usize = 20;
-
 /// Bins that the cubic B-spline needs beside the range of the moving values, on either side.
 const PAD: usize = 2;
 
-type Histogram = [[f64; BINS]; BINS];
+/// A joint histogram of `B` by `B` bins, fixed by moving.
+type Histogram<const B: usize> = [[f64; B]; B];
 
-/// Mutual information (nats) of `fixed` and the samples, intensities within 0..1, and its derivatives by the value and
-/// the weight of each sample.
+/// Normalised mutual information `(H(F) + H(M)) / H(F, M)`, from 1 to 2, of `fixed` and the samples, intensities within
+/// 0..1, and its derivatives by the value and the weight of each sample; with `B` bins along each axis of the histogram.
 ///
 /// A fixed value counts in its bin alone, a moving value in four by a cubic B-spline, so that the histogram is a smooth
-/// function of the moving values; each sample counts by its weight. `None` where no sample counts.
-pub fn mutual_information(fixed: &[f32], moving: &[Sample]) -> Option<(f64, Vec<[f64; 2]>)> {
+/// function of the moving values; each sample counts by its weight. Normalised (Studholme et al., Pattern Recognition
+/// 1999), it does not grow when background leaves the part that both images show. `None` where no sample counts.
+pub fn mutual_information<const B: usize>(
+    fixed: &[f32],
+    moving: &[Sample],
+) -> Option<(f64, Vec<[f64; 2]>)> {
     let total: f64 = moving.iter().map(|sample| sample.weight).sum();
     if total <= 0.0 {
         return None;
     }
-    let joint = histogram(fixed, moving, total);
-    let logarithms = logarithms(&joint);
-    let terms = joint.iter().flatten().zip(logarithms.iter().flatten());
-    let information: f64 = terms.map(|(p, l)| p * l).sum();
+    let (information, by_share) = information(&histogram::<B>(fixed, moving, total));
     let by_sample = fixed
         .par_iter()
         .zip(moving)
         .with_min_len(TASK)
         .map(|(&fixed, sample)| {
-            let row = &logarithms[fixed_bin(fixed)];
-            let (first, spline) = moving_bins(sample.value);
+            let row = &by_share[fixed_bin::<B>(fixed)];
+            let (first, spline) = moving_bins::<B>(sample.value);
             let (mut mean, mut slope) = (0.0, 0.0);
-            for ((weight, by_value), l) in spline.into_iter().zip(&row[first..]) {
-                mean += weight * l;
-                slope += by_value * l;
+            for ((weight, by_value), by_share) in spline.into_iter().zip(&row[first..]) {
+                mean += weight * by_share;
+                slope += by_value * by_share;
             }
-            [sample.weight / total * slope, (mean - information) / total]
+            // The mean of `by_share` over all samples is 0, so that only the sample's own remains.
+            [sample.weight / total * slope, mean / total]
         })
         .collect();
     Some((information, by_sample))
 }
 
 /// Shares of the bins, which sum to 1.
-fn histogram(fixed: &[f32], moving: &[Sample], total: f64) -> Box<Histogram> {
-    let tasks: Vec<Box<Histogram>> = fixed
+fn histogram<const B: usize>(fixed: &[f32], moving: &[Sample], total: f64) -> Box<Histogram<B>> {
+    let tasks: Vec<Box<Histogram<B>>> = fixed
         .par_chunks(TASK)
         .zip(moving.par_chunks(TASK))
         .map(|(fixed, moving)| {
-            let mut joint = Box::new([[0.0; BINS]; BINS]);
+            let mut joint = Box::new([[0.0; B]; B]);
             for (&fixed, sample) in fixed.iter().zip(moving) {
-                let (first, spline) = moving_bins(sample.value);
-                let row = &mut joint[fixed_bin(fixed)][first..];
+                let (first, spline) = moving_bins::<B>(sample.value);
+                let row = &mut joint[fixed_bin::<B>(fixed)][first..];
                 for (bin, (weight, _)) in row.iter_mut().zip(spline) {
                     *bin += sample.weight * weight;
                 }
@@ -61,7 +61,7 @@ fn histogram(fixed: &[f32], moving: &[Sample], total: f64) -> Box<Histogram> {
             joint
         })
         .collect();
-    let mut joint = Box::new([[0.0; BINS]; BINS]);
+    let mut joint = Box::new([[0.0; B]; B]);
     for task in tasks {
         for (sum, part) in joint.as_flattened_mut().iter_mut().zip(task.as_flattened()) {
             *sum += part / total;
@@ -70,31 +70,44 @@ fn histogram(fixed: &[f32], moving: &[Sample], total: f64) -> Box<Histogram> {
     joint
 }
 
-/// `ln(p(f, m) / (p(f) p(m)))`; 0 for an empty bin.
-fn logarithms(joint: &Histogram) -> Box<Histogram> {
+/// The normalised information of the shares, and its derivative by each of them (0 for an empty bin).
+fn information<const B: usize>(joint: &Histogram<B>) -> (f64, Box<Histogram<B>>) {
     let rows = joint.map(|row| row.iter().sum::<f64>());
-    let mut columns = [0.0; BINS];
+    let mut columns = [0.0; B];
     for row in joint {
         columns.iter_mut().zip(row).for_each(|(sum, p)| *sum += p);
     }
-    let mut logarithms = Box::new([[0.0; BINS]; BINS]);
-    for ((out, row), in_row) in logarithms.iter_mut().zip(joint).zip(rows) {
+    let [apart_f, apart_m] = [&rows, &columns].map(|shares| entropy(shares));
+    let together = entropy(joint.as_flattened());
+    let mut by_share = Box::new([[0.0; B]; B]);
+    if together <= 0.0 {
+        // Both constant: nothing is known, and nothing to be learnt.
+        return (1.0, by_share);
+    }
+    let information = (apart_f + apart_m) / together;
+    for ((out, row), in_row) in by_share.iter_mut().zip(joint).zip(rows) {
         for ((out, &p), in_column) in out.iter_mut().zip(row).zip(columns) {
             if p > 0.0 {
-                *out = (p / (in_row * in_column)).ln();
+                *out = (information * p.ln() - (in_row * in_column).ln()) / together;
             }
         }
     }
-    logarithms
+    (information, by_share)
 }
 
-fn fixed_bin(value: f32) -> usize {
-    ((value * BINS as f32) as usize).min(BINS - 1)
+/// Shannon entropy in nats.
+fn entropy(shares: &[f64]) -> f64 {
+    let terms = shares.iter().filter(|&&p| p > 0.0).map(|p| -p * p.ln());
+    terms.sum()
+}
+
+fn fixed_bin<const B: usize>(value: f32) -> usize {
+    ((value * B as f32) as usize).min(B - 1)
 }
 
 /// The first of the four bins of a moving value, and of each its share and the derivative of that by the value.
-fn moving_bins(value: f64) -> (usize, [(f64, f64); 4]) {
-    let scale = (BINS - 2 * PAD - 1) as f64;
+fn moving_bins<const B: usize>(value: f64) -> (usize, [(f64, f64); 4]) {
+    let scale = (B - 2 * PAD - 1) as f64;
     let place = PAD as f64 + value.clamp(0.0, 1.0) * scale;
     let low = place.floor();
     let t = place - low;

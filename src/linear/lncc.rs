@@ -9,7 +9,7 @@ use crate::kernels::boxsum::box_sum;
 const WINDOW: usize = 5;
 
 /// Variance (of intensities from 0 to 1) below which a window says nothing.
-const FLAT: f64 = 1e-3;
+const FLAT: f64 = 1e-4;
 
 /// `-mean r^2` over windows, with `r` the weighted correlation in the window around each sample, and each window counting
 /// by its weight; a correlation below 0 counts 0, as in VoxelMorph's.
@@ -113,8 +113,8 @@ impl Sums {
             square: 0.0,
             by_sum: [0.0; TERMS],
         };
-        // Less than one sample in the window.
-        if w < 1.0 {
+        // Nothing but rounding.
+        if w < 1e-3 {
             return window;
         }
         let (mean_f, mean_m) = (f / w, m / w);

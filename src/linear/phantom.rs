@@ -13,8 +13,10 @@ pub(super) fn scene(p: Vector3<f64>) -> f64 {
         // A soft edge of a few millimetres.
         1.0 / (1.0 + (12.0 * (d.norm() - 1.0)).exp())
     };
-    0.55 * blob([0.0, 4.0, -2.0], [42.0, 52.0, 38.0])
-        + 0.35 * blob([14.0, 22.0, 8.0], [12.0, 18.0, 14.0])
+    let head = blob([0.0, 4.0, -2.0], [42.0, 52.0, 38.0]);
+    // Without a texture, windows of one tissue would be compared by rounding alone.
+    let texture = (p.x / 4.0).sin() * (p.y / 5.0 + 1.0).sin() * (p.z / 6.0 + 2.0).cos();
+    head * (0.55 + 0.08 * texture) + 0.35 * blob([14.0, 22.0, 8.0], [12.0, 18.0, 14.0])
         - 0.3 * blob([-16.0, -8.0, -4.0], [9.0, 20.0, 8.0])
         + 0.25 * blob([6.0, -30.0, 12.0], [20.0, 9.0, 10.0])
         - 0.25 * blob([-10.0, 30.0, -14.0], [14.0, 8.0, 12.0])

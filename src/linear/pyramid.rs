@@ -65,59 +65,89 @@ pub(super) fn sizes(fixed: &Geometry, moving: &Geometry, most: usize) -> Vec<f64
 
 /// The levels of an image from coarse to fine, smoothed with a standard deviation of half of each size.
 ///
+/// What a mask excludes is neither normalised by nor smoothed into what it holds.
+///
 /// # Errors
-/// An image without a finite voxel.
+/// An image without a finite voxel where its mask holds.
 pub(super) fn levels(masked: Masked, sizes: &[f64]) -> Result<Vec<Level>> {
     let mut image = masked.image.clone();
+    let weights = masked.mask.map(|mask| {
+        let holds = mask.map(|&label| if label == 0 { 0.0 } else { 1.0 });
+        image.data.zip_mut_with(&mask.data, |value, &label| {
+            if label == 0 {
+                *value = f32::NAN;
+            }
+        });
+        holds
+    });
     Normalisation::default().prepare()?.apply(&mut image)?;
-    let weights = masked
-        .mask
-        .map(|mask| mask.map(|&label| if label == 0 { 0.0 } else { 1.0 }));
-    // The mask on the grid of `image`, which becomes coarser from level to level.
-    let mut counted = weights.clone();
-    let mut levels = Vec::new();
     let mut blurred = 0.0;
+    let mut on_level = weights.clone();
+    let mut levels = Vec::new();
     for &size in sizes.iter().rev() {
         let sigma = ((size / 2.0).powi(2) - blurred * blurred).max(0.0).sqrt();
         blurred = size / 2.0;
-        let smooth = match &counted {
-            None => smoothed(image, sigma),
-            Some(weights) => smoothed_within(image, weights, sigma),
+        image = resized(&smoothed(&image, on_level.as_ref(), sigma), size)?;
+        let there = |weights: &Image| {
+            image_to(
+                weights,
+                &image.geometry,
+                Interpolation::Linear,
+                Outside::Edge,
+            )
         };
-        image = resized(&smooth, size)?;
-        counted = weights
-            .as_ref()
-            .map(|w| image_to(w, &image.geometry, Interpolation::Linear, Outside::Edge))
-            .transpose()?;
+        on_level = weights.as_ref().map(there).transpose()?;
+        levels.push(Level::new(&image, on_level.as_ref())?);
+    }
+    levels.reverse();
+    Ok(levels)
+}
+
+impl Level {
+    fn new(image: &Image, weights: Option<&Image>) -> Result<Self> {
         let inverse = image.geometry.affine.inverse();
         let mut to_voxel =
             inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))?;
         if image.geometry.dimension == Dimension::Two {
             to_voxel.row_mut(2).fill(0.0);
         }
-        levels.push(Level {
-            data: image.data.iter().copied().collect(),
-            weights: counted.as_ref().map(|w| w.data.iter().copied().collect()),
+        Ok(Self {
+            data: values(image),
+            weights: weights.map(values),
             geometry: image.geometry.clone(),
             to_voxel,
-        });
+        })
     }
-    levels.reverse();
-    Ok(levels)
 }
 
-/// Smoothed with a standard deviation in mm.
-fn smoothed(image: Image, sigma: f64) -> Image {
-    let [i, j, k] = image.geometry.spacing().map(|size| sigma / size);
-    let along = match image.geometry.dimension {
+/// Row-major.
+fn values(image: &Image) -> Vec<f32> {
+    image.data.iter().copied().collect()
+}
+
+/// Smoothed with a standard deviation in mm; where there are weights, over the voxels that have some (normalised
+/// convolution, Knutsson and Westin, CVPR 1993).
+fn smoothed(image: &Image, weights: Option<&Image>, sigma: f64) -> Image {
+    let grid = &image.geometry;
+    let [i, j, k] = grid.spacing().map(|size| sigma / size);
+    let along = match grid.dimension {
         Dimension::Two => [0.0, i, j],
         Dimension::Three => [i, j, k],
     };
-    let values: Vec<f32> = image.data.iter().copied().collect();
-    let smooth = gaussian::smooth(&values, 1, image.geometry.tensor_shape(), along);
+    let smooth = |values: &[f32]| gaussian(values, grid.tensor_shape(), along);
+    let values = match weights {
+        None => smooth(&values(image)),
+        Some(weights) => {
+            let weighted: Vec<f32> = (&image.data * &weights.data).into_iter().collect();
+            let weighted = smooth(&weighted);
+            let total = smooth(&values(weights));
+            let mean = |(sum, total): (&f32, &f32)| if *total > 1e-3 { sum / total } else { 0.0 };
+            weighted.iter().zip(&total).map(mean).collect()
+        }
+    };
     Image {
-        data: Array3::from_shape_vec(image.geometry.shape, smooth).expect("one value per voxel"),
-        geometry: image.geometry,
+        data: Array3::from_shape_vec(grid.shape, values).expect("one value per voxel"),
+        geometry: grid.clone(),
     }
 }
 

@@ -27,7 +27,7 @@ fn stride(dimension: Dimension) -> f64 {
 const REFINED: usize = 12;
 
 /// Candidates kept for each level, from the coarsest.
-const KEPT: [usize; 2] = [4, 2];
+const KEPT: [usize; 2] = [6, 3];
 
 /// Evaluations of one refinement at most.
 const EVALUATIONS: usize = 60;

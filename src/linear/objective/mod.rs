@@ -49,6 +49,9 @@ struct Context {
     compared: Vec<usize>,
 }
 
+/// Samples that fill a histogram of 32 bins along either axis.
+const MANY: usize = 15_000;
+
 /// Descriptors compared at most: each is as much work as many intensities.
 const DESCRIPTORS: usize = 20_000;
 
@@ -213,7 +216,7 @@ impl<'a> Objective<'a> {
             Similarity::Mse => mse(fixed, moving),
             Similarity::Mind => mean(moving),
             Similarity::Lncc => lncc(fixed, moving, self.grid_extent()),
-            Similarity::Mi => mutual_information(fixed, moving).map(|(value, mut by_sample)| {
+            Similarity::Mi => information(fixed, moving).map(|(value, mut by_sample)| {
                 by_sample
                     .as_flattened_mut()
                     .iter_mut()
@@ -296,6 +299,15 @@ impl<const C: usize> Descriptors<C> {
             weights: Some(&self.weights),
             extent: self.extent,
         }
+    }
+}
+
+/// With fewer bins where there are fewer samples to fill them.
+fn information(fixed: &[f32], moving: &[Sample]) -> Option<(f64, Vec<[f64; 2]>)> {
+    if fixed.len() < MANY {
+        mutual_information::<16>(fixed, moving)
+    } else {
+        mutual_information::<32>(fixed, moving)
     }
 }
 
