@@ -62,7 +62,6 @@ impl Scans {
         let mut command = hmorph();
         command.arg("register").args([&self.fixed, &self.moving]);
         command.arg("--model").arg(&self.model).arg("-o").arg(out);
-        command.args(["--refine", "0"]);
         command
     }
 

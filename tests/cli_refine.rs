@@ -109,7 +109,6 @@ fn a_known_deformation_is_found_without_folds() {
     let scans = Scans::new(|v| 7.0 + 3.0 * v);
     for options in [
         &["--refine", "60"][..],
-        &["--refine", "60", "--deformation", "displacement"],
         &["--refine", "60", "--metric", "mse"],
         &["--refine", "60", "--one-sided"],
     ] {

@@ -133,7 +133,13 @@ fn presets_are_listed_and_printed_to_start_from() {
     let list = bench.hmorph().arg("config").output().unwrap().stdout;
     let list = String::from_utf8(list).unwrap();
     assert_eq!(list.lines().count(), 10);
-    assert!(list.contains("hybridmorph-fewshot   HybridMorph"), "{list}");
+    let line = list
+        .lines()
+        .find(|line| line.starts_with("hybridmorph-fewshot "));
+    assert!(
+        line.is_some_and(|line| line.contains("HybridMorph, few-shot")),
+        "{list}"
+    );
     let text = bench
         .hmorph()
         .args(["config", "quickstart"])

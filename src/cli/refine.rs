@@ -1,7 +1,6 @@
 //! How a command line has the transform of a pair optimised.
 
 use crate::linear::Similarity;
-use crate::model::TransformKind;
 use crate::register::RefineSettings;
 
 /// The instance optimisation.
@@ -17,21 +16,9 @@ pub struct RefineArgs {
     /// How smooth the optimised deformation is, from 0 (free) to 1 (stiff)
     #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = parse_share)]
     pub smoothness: f64,
-    /// What is optimised: velocity (stationary; smooth, with an exact inverse) or displacement (the inverse is computed
-    /// from it afterwards)
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    pub deformation: Deformation,
     /// Compare the images on the fixed grid only, not on both
     #[arg(long)]
     pub one_sided: bool,
-}
-
-/// The field that is optimised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Deformation {
-    #[default]
-    Velocity,
-    Displacement,
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
@@ -50,11 +37,8 @@ impl RefineArgs {
             steps,
             similarity: similarity.unwrap_or(defaults.similarity),
             smoothness: self.smoothness,
-            kind: match self.deformation {
-                Deformation::Velocity => TransformKind::Velocity,
-                Deformation::Displacement => TransformKind::Displacement,
-            },
             symmetric: !self.one_sided,
+            ..defaults
         })
     }
 }

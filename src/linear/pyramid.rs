@@ -134,7 +134,7 @@ fn smoothed(image: &Image, weights: Option<&Image>, sigma: f64) -> Image {
         Dimension::Two => [0.0, i, j],
         Dimension::Three => [i, j, k],
     };
-    let smooth = |values: &[f32]| gaussian(values, grid.tensor_shape(), along);
+    let smooth = |values: &[f32]| gaussian::smooth(values, 1, grid.tensor_shape(), along);
     let values = match weights {
         None => smooth(&values(image)),
         Some(weights) => {
@@ -149,28 +149,6 @@ fn smoothed(image: &Image, weights: Option<&Image>, sigma: f64) -> Image {
         data: Array3::from_shape_vec(grid.shape, values).expect("one value per voxel"),
         geometry: grid.clone(),
     }
-}
-
-/// Below this share of the mask around a voxel, the mask says nothing about it.
-const FAR: f32 = 0.01;
-
-/// Smoothed within a mask: what it excludes does not leak in, and near it the inside is continued.
-fn smoothed_within(image: Image, weights: &Image, sigma: f64) -> Image {
-    let inside = Image {
-        data: &image.data * &weights.data,
-        geometry: image.geometry.clone(),
-    };
-    let (sum, total) = (smoothed(inside, sigma), smoothed(weights.clone(), sigma));
-    let mut smooth = smoothed(image, sigma);
-    ndarray::Zip::from(&mut smooth.data)
-        .and(&sum.data)
-        .and(&total.data)
-        .for_each(|out, &sum, &total| {
-            if total > FAR {
-                *out = sum / total;
-            }
-        });
-    smooth
 }
 
 /// With voxels of `size` mm where they are smaller.

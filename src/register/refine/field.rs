@@ -204,7 +204,7 @@ mod tests {
         };
         let coarse = grid.coarser(3.0);
         let mut velocity = Field::zero(TransformKind::Velocity, coarse);
-        velocity.values = uniform(1, velocity.values.len(), 0.1);
+        velocity.values = uniform(1, velocity.values.len(), 0.05);
         let velocity = velocity.on(grid);
         let before = velocity.displaced(1.0, &grid).displacement().to_vec();
         let length = |u: &[f32]| u.iter().map(|u| u * u).sum::<f32>().sqrt();

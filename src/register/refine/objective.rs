@@ -11,6 +11,8 @@ use crate::linear::Similarity;
 
 /// Voxels of the window of the local correlation along each axis.
 const WINDOW: usize = 5;
+/// Bins of the joint histogram along each axis.
+const BINS: usize = 32;
 /// Mean squared differences of intensities from 0 to 1 are small; this lets one smoothness fit all measures.
 const SQUARED_INTENSITIES: f32 = 50.0;
 /// The same for descriptors.
@@ -42,10 +44,12 @@ impl Direction<'_> {
         match self.similarity {
             Similarity::Lncc => -mean(&correlation::local(&self.windows(&moved)), self.weight),
             Similarity::Ncc => -Correlation::new(self.target, &moved, self.weight).value(),
-            Similarity::Mi => match mutual_information(self.target, &self.samples(&moved)) {
-                Some((information, _)) => -information,
-                None => 0.0,
-            },
+            Similarity::Mi => {
+                match mutual_information::<BINS>(self.target, &self.samples(&moved)) {
+                    Some((information, _)) => -information,
+                    None => 0.0,
+                }
+            }
             Similarity::Mse | Similarity::Mind => {
                 let squares: Vec<f32> = self.differences(&moved).map(|d| d * d).collect();
                 let channels = squares.chunks_exact(self.grid.voxels());
@@ -99,7 +103,7 @@ impl Direction<'_> {
                 correlation::local_grad_of_first(&self.windows(moved), self.sums, &upstream)
             }
             Similarity::Ncc => Correlation::new(self.target, moved, self.weight).gradient(-1.0),
-            Similarity::Mi => match mutual_information(self.target, &self.samples(moved)) {
+            Similarity::Mi => match mutual_information::<BINS>(self.target, &self.samples(moved)) {
                 Some((_, by_sample)) => {
                     let total: f64 = self.weight.iter().map(|&w| f64::from(w)).sum();
                     by_sample
