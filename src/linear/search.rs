@@ -78,6 +78,14 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
     };
     let to_world = Translation3::from(pyramids.centre).to_homogeneous();
     let plain: Vec<Matrix4<f64>> = starts.iter().map(|start| start * to_world).collect();
+    if settings.freedom == Freedom::None {
+        // What is not to be moved is not weighed against other starts either.
+        return Ok(Found {
+            matrix: starts[0],
+            initial: starts[0],
+            value: afar.energy(&plain[0]).map_or(f64::NAN, |energy| -energy),
+        });
+    }
     let mut found = search(0).coarse(&afar, &plain, settings);
     for level in 0..=finest {
         found.truncate(KEPT.get(level).copied().unwrap_or(1));
