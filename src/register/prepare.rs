@@ -19,6 +19,10 @@ pub struct Scan<'a> {
 
 /// How the moving scan comes to the fixed one before the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each registration; a box would cost its being Copy"
+)]
 pub enum Alignment {
     /// Through both affines.
     Header,

@@ -11,6 +11,10 @@ use super::{Affine, Dimension, Geometry};
 
 /// Order of the voxels in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "they say which axis is the fastest"
+)]
 pub(crate) enum Layout {
     /// The first axis is fastest, frames last: NIfTI, MGH, Fortran numpy.
     FirstFastest,

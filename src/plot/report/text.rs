@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(change(Some(1.0), Some(2.0), Better::Lower), Some(false));
         assert_eq!(change(Some(1.0), Some(1.001), Better::Lower), None);
         assert_eq!(change(None, Some(1.0), Better::Lower), None);
-        let shown = Change::new("x", "mm", Some(3.14159), Some(2.0), 2, Better::Lower);
+        let shown = Change::new("x", "mm", Some(3.14459), Some(2.0), 2, Better::Lower);
         assert_eq!(shown.difference.as_deref(), Some("-1.14"));
     }
 }

@@ -160,8 +160,7 @@ impl Field {
             let determinants =
                 jacobian::determinant(displaced.displacement(), onto.axes, onto.extent);
             for (folded, determinant) in folded.iter_mut().zip(determinants) {
-                // Also where it is not a number.
-                if !(determinant > LEAST_DETERMINANT) {
+                if determinant.is_nan() || determinant <= LEAST_DETERMINANT {
                     *folded = 1.0;
                 }
             }
@@ -249,7 +248,7 @@ mod tests {
             let [forward, inverse] = field.both_ways(&fine);
             let folds = |displacement: &[f32]| {
                 let determinants = jacobian::determinant(displacement, axes, fine.extent);
-                determinants.iter().any(|&d| !(d > 0.0))
+                determinants.iter().any(|&d| d.is_nan() || d <= 0.0)
             };
             assert!(!folds(&forward), "{kind:?} {extent:?}");
             // The inverse of a displacement is computed afterwards, not kept from folding.

@@ -113,11 +113,12 @@ pub fn check_inverses(transforms: &[Transform]) -> Result<Option<f64>> {
         }
     }
     match worst {
-        // Also where it is no number.
-        Some(residual) if !(residual <= TOLERANCE) => Err(Error::invalid(format!(
-            "the inverse of a displacement field was not found: it misses by {residual:.3} voxels (at most {TOLERANCE}), \
+        Some(residual) if residual.is_nan() || residual > TOLERANCE => {
+            Err(Error::invalid(format!(
+                "the inverse of a displacement field was not found: it misses by {residual:.3} voxels (at most {TOLERANCE}), \
              since the field folds; give the inverse field that its program wrote"
-        ))),
+            )))
+        }
         _ => Ok(worst),
     }
 }

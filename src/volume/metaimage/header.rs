@@ -119,7 +119,7 @@ impl Header {
                 )),
             }
         };
-        let identity = |n: usize, axes: usize| f64::from(n % (axes + 1) == 0);
+        let identity = |n: usize, axes: usize| f64::from(n.is_multiple_of(axes + 1));
         let matrix = list(
             &["TransformMatrix", "Rotation", "Orientation"],
             axes * axes,
