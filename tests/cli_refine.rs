@@ -110,7 +110,6 @@ fn a_known_deformation_is_found_without_folds() {
     for options in [
         &["--refine", "60"][..],
         &["--refine", "60", "--metric", "mse"],
-        &["--refine", "60", "--one-sided"],
     ] {
         let (out, record) = scans.record(options);
         let [after, before] = errors(&out);

@@ -84,8 +84,8 @@ fn pairs_meet_through_their_maps_to_the_reference() {
             (voxels, labels)
         };
         let (before, after) = (difference(&apart), difference(&data));
-        assert!(after.0 < 0.25 * before.0, "{after:?} {before:?}");
-        assert!(after.1 * 4 < before.1, "{after:?} {before:?}");
+        assert!(after.0 < 0.4 * before.0, "{after:?} {before:?}");
+        assert!(after.1 * 3 < before.1, "{after:?} {before:?}");
         // The fixed image stays as it is.
         assert_eq!(
             data.pair(fixed, moving).unwrap().fixed,
@@ -94,8 +94,8 @@ fn pairs_meet_through_their_maps_to_the_reference() {
         let (f, m) = data.landmarks(fixed, moving).unwrap();
         assert_eq!(f.len(), 3);
         for (VoxelPoint(f), VoxelPoint(m)) in f.iter().zip(&m) {
-            // A third of a voxel.
-            assert!((f - m).norm() < 0.33, "{f} {m}");
+            // Two maps, each found from a few thousand voxels.
+            assert!((f - m).norm() < 1.0, "{f} {m}");
         }
     }
     let again = load(folder.path(), &format!("{settings}align = 'affine'\n")).unwrap();
