@@ -143,6 +143,13 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", start.escape_debug())
 }
 
+/// Sizes of 2 to 7 axes, at least 1 each and as many as `axes` says; `None` where the texts do not say that.
+pub(crate) fn axis_sizes(axes: &str, sizes: &str) -> Option<Vec<usize>> {
+    let axes: usize = axes.parse().ok()?;
+    let sizes: Option<Vec<usize>> = sizes.split_whitespace().map(|n| n.parse().ok()).collect();
+    sizes.filter(|sizes| sizes.len() == axes && (2..=7).contains(&axes) && !sizes.contains(&0))
+}
+
 /// Numbers between blanks.
 pub(crate) fn numbers(text: &str) -> Result<Vec<f64>, String> {
     let parse = |word: &str| {

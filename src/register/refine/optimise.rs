@@ -99,7 +99,6 @@ pub(super) fn descend(
 ) {
     let signs = signs(settings);
     let (grid, voxels) = (field.grid, field.grid.voxels());
-    let penalty = penalty(&grid, level.grid.voxels(), settings.weight());
     let rates = (0..grid.axes).map(|c| RATE * grid.finest() / grid.spacing[grid.axis(c)]);
     let rates: Vec<f32> = rates.map(|rate| rate as f32).collect();
     let mut moments: Vec<Moments> = rates.iter().map(|_| Moments::new(voxels)).collect();
@@ -116,13 +115,7 @@ pub(super) fn descend(
                 .zip(one)
                 .for_each(|(sum, g)| *sum += share * g);
         }
-        diffusion::add_gradient(
-            &field.values,
-            grid.axes,
-            grid.extent,
-            &penalty,
-            &mut gradient,
-        );
+        add_penalty(field, level, settings, &mut gradient);
         let components = field.values.chunks_exact_mut(voxels);
         for (((values, gradient), moments), &rate) in components
             .zip(gradient.chunks_exact(voxels))
@@ -143,21 +136,20 @@ pub(super) fn objective(field: &Field, level: &Level, settings: &RefineSettings)
         let direction = level.direction(sign, settings.similarity);
         direction.value(displaced.displacement())
     };
-    let grid = &field.grid;
-    let penalty = penalty(grid, level.grid.voxels(), settings.weight());
     let mut gradient = vec![0.0; field.values.len()];
-    diffusion::add_gradient(
-        &field.values,
-        grid.axes,
-        grid.extent,
-        &penalty,
-        &mut gradient,
-    );
+    add_penalty(field, level, settings, &mut gradient);
     // A quadratic form is half the product of its gradient with the place.
     let terms = field.values.iter().zip(&gradient);
     let roughness = 0.5 * terms.map(|(v, g)| f64::from(v * g)).sum::<f64>();
     signs.iter().map(dissimilarity).sum::<f64>() / signs.len() as f64
         + roughness / level.grid.voxels() as f64
+}
+
+/// Adds the gradient of the smoothness penalty, summed over the voxels of the level.
+fn add_penalty(field: &Field, level: &Level, settings: &RefineSettings, gradient: &mut [f32]) {
+    let Grid { extent, axes, .. } = field.grid;
+    let weights = penalty(&field.grid, level.grid.voxels(), settings.weight());
+    diffusion::add_gradient(&field.values, axes, extent, &weights, gradient);
 }
 
 /// The directions whose dissimilarity is minimised; only a velocity has both.

@@ -1,10 +1,10 @@
 //! Gaussian blur, separable, with its own width along each axis.
 
 use rand::Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::kernels::gaussian;
 use crate::synth::grid::Grid;
 use crate::synth::range::{Range, check_probability};
 
@@ -40,76 +40,11 @@ impl BlurConfig {
     }
 }
 
-/// `image` convolved along `axis` with a Gaussian of standard deviation `sd` voxels.
-///
-/// The kernel ends at 3 SD and sums to one; beyond the border the edge value repeats.
+/// `image` convolved along `axis` with a Gaussian of standard deviation `sd` voxels, as [`gaussian::smooth`].
 pub(super) fn gaussian(image: Vec<f32>, extent: [usize; 3], axis: usize, sd: f64) -> Vec<f32> {
-    let taps = kernel(sd);
-    if taps.len() == 1 {
-        return image;
-    }
-    let n = extent[axis];
-    let stride: usize = extent[axis + 1..].iter().product();
-    let mut blurred = vec![0.0; image.len()];
-    if stride == 1 {
-        let lines = blurred.par_chunks_mut(n).zip(image.par_chunks(n));
-        lines.for_each_init(Vec::new, |padded, (out, line)| {
-            along_line(out, line, &taps, padded);
-        });
-    } else {
-        // Each output row is a weighted sum of whole input rows.
-        let rows = blurred.par_chunks_mut(stride).enumerate();
-        rows.for_each(|(row, out)| across_rows(out, &image, row, n, &taps));
-    }
-    blurred
-}
-
-/// Half of a symmetric kernel: the weight at distance 0, 1, 2 ...
-fn kernel(sd: f64) -> Vec<f32> {
-    if sd < 1e-3 {
-        return vec![1.0];
-    }
-    let radius = (3.0 * sd).ceil() as usize;
-    let weight = |x: usize| (-0.5 * (x as f64 / sd).powi(2)).exp();
-    let total: f64 = weight(0) + 2.0 * (1..=radius).map(weight).sum::<f64>();
-    (0..=radius).map(|x| (weight(x) / total) as f32).collect()
-}
-
-fn along_line(out: &mut [f32], line: &[f32], taps: &[f32], padded: &mut Vec<f32>) {
-    let (n, radius) = (line.len(), taps.len() - 1);
-    padded.clear();
-    padded.extend(std::iter::repeat_n(line[0], radius));
-    padded.extend_from_slice(line);
-    padded.extend(std::iter::repeat_n(line[n - 1], radius));
-    for (out, centre) in out.iter_mut().zip(&padded[radius..]) {
-        *out = taps[0] * centre;
-    }
-    for (distance, &tap) in taps.iter().enumerate().skip(1) {
-        let before = &padded[radius - distance..];
-        let after = &padded[radius + distance..];
-        for ((out, before), after) in out.iter_mut().zip(before).zip(after) {
-            *out += tap * (before + after);
-        }
-    }
-}
-
-fn across_rows(out: &mut [f32], image: &[f32], row: usize, n: usize, taps: &[f32]) {
-    let stride = out.len();
-    let (block, at) = (row / n, row % n);
-    let input = |at: usize| {
-        let start = (block * n + at) * stride;
-        &image[start..start + stride]
-    };
-    for (out, centre) in out.iter_mut().zip(input(at)) {
-        *out = taps[0] * centre;
-    }
-    for (distance, &tap) in taps.iter().enumerate().skip(1) {
-        let before = input(at.saturating_sub(distance));
-        let after = input((at + distance).min(n - 1));
-        for ((out, before), after) in out.iter_mut().zip(before).zip(after) {
-            *out += tap * (before + after);
-        }
-    }
+    let mut along = [0.0; 3];
+    along[axis] = sd;
+    gaussian::smooth(&image, 1, extent, along)
 }
 
 #[cfg(test)]

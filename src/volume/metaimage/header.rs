@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector};
 
 use super::super::Affine;
 use super::super::dtype::{DType, Endian};
-use super::super::format::{numbers, quoted};
+use super::super::format::{axis_sizes, numbers, quoted};
 use super::super::placement::Placement;
 use super::super::source::Source;
 use super::TYPES;
@@ -52,19 +52,13 @@ impl Header {
     pub fn sizes(&self) -> Result<Vec<usize>, String> {
         let axes = self.get(&["NDims"]).ok_or("no 'NDims' in the header")?;
         let text = self.get(&["DimSize"]).ok_or("no 'DimSize' in the header")?;
-        let sizes: Option<Vec<usize>> = text.split_whitespace().map(|n| n.parse().ok()).collect();
-        match (axes.parse::<usize>(), sizes) {
-            (Ok(axes), Some(sizes))
-                if sizes.len() == axes && (2..=7).contains(&axes) && !sizes.contains(&0) =>
-            {
-                Ok(sizes)
-            }
-            _ => Err(format!(
+        axis_sizes(axes, text).ok_or_else(|| {
+            format!(
                 "NDims = {}, DimSize = {}; expected 2 to 7 axes and as many sizes of at least 1",
                 quoted(axes),
                 quoted(text)
-            )),
-        }
+            )
+        })
     }
 
     pub fn dtype(&self) -> Result<DType, String> {

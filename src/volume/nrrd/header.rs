@@ -1,7 +1,7 @@
 //! The text header: fields, without the key/value pairs and comments between them.
 
 use super::super::dtype::{DType, Endian};
-use super::super::format::quoted;
+use super::super::format::{axis_sizes, quoted};
 use super::super::source::{Compression, Source};
 use super::TYPES;
 use crate::error::{Error, Result};
@@ -60,19 +60,13 @@ impl Header {
             .get("dimension")
             .ok_or("no 'dimension' in the header")?;
         let text = self.get("sizes").ok_or("no 'sizes' in the header")?;
-        let sizes: Option<Vec<usize>> = text.split_whitespace().map(|n| n.parse().ok()).collect();
-        match (axes.parse::<usize>(), sizes) {
-            (Ok(axes), Some(sizes))
-                if sizes.len() == axes && (2..=7).contains(&axes) && !sizes.contains(&0) =>
-            {
-                Ok(sizes)
-            }
-            _ => Err(format!(
+        axis_sizes(axes, text).ok_or_else(|| {
+            format!(
                 "dimension {}, sizes {}; expected 2 to 7 axes and as many sizes of at least 1",
                 quoted(axes),
                 quoted(text)
-            )),
-        }
+            )
+        })
     }
 
     pub fn dtype(&self) -> Result<DType, String> {
