@@ -110,6 +110,8 @@ fn a_known_deformation_is_found_without_folds() {
     for options in [
         &["--refine", "60"][..],
         &["--refine", "60", "--metric", "mse"],
+        &["--refine", "60", "--one-sided"],
+        &["--refine", "60", "--deformation", "displacement"],
     ] {
         let (out, record) = scans.record(options);
         let [after, before] = errors(&out);

@@ -1,6 +1,7 @@
 //! How a command line has the transform of a pair optimised.
 
 use crate::linear::Similarity;
+use crate::model::TransformKind;
 use crate::register::RefineSettings;
 
 /// The instance optimisation.
@@ -19,6 +20,17 @@ pub struct RefineArgs {
     /// Compare the images on the fixed grid only, not on both
     #[arg(long)]
     pub one_sided: bool,
+    /// What is optimised: a velocity, whose transform has an inverse, or the displacement itself, by the fixed grid only
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub deformation: Deformation,
+}
+
+/// How a deformation is described while it is optimised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Deformation {
+    #[default]
+    Velocity,
+    Displacement,
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
@@ -37,8 +49,11 @@ impl RefineArgs {
             steps,
             similarity: similarity.unwrap_or(defaults.similarity),
             smoothness: self.smoothness,
+            kind: match self.deformation {
+                Deformation::Velocity => TransformKind::Velocity,
+                Deformation::Displacement => TransformKind::Displacement,
+            },
             symmetric: !self.one_sided,
-            ..defaults
         })
     }
 }

@@ -185,7 +185,8 @@ impl Registrar {
                         .get_or_insert_with(new)
                         .advance(taken as u64, "refining  ");
                 };
-                let optimised = optimise(scans, alignment, start.as_ref(), settings, &mut done)?;
+                let optimised =
+                    optimise(scans, &[], alignment, start.as_ref(), settings, &mut done)?;
                 if let Some(progress) = &progress {
                     progress.finish();
                 }

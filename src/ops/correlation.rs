@@ -66,6 +66,7 @@ impl LocalCorrelation {
             extent: [d, h, w],
             window: self.window,
             form: self.form,
+            epsilon: EPSILON,
         }
     }
 }

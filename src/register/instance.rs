@@ -3,7 +3,7 @@
 use ndarray::{Array3, Array4};
 
 use super::prepare::{Alignment, NetworkPair, Scan, prepare};
-use super::refine::{RefinePair, RefineSettings, refine};
+use super::refine::{Channel, RefinePair, RefineSettings, refine};
 use super::{NetworkFields, Start};
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
@@ -11,26 +11,58 @@ use crate::volume::intensity::Normalisation;
 use crate::volume::resample::{Interpolation, Outside, image_to};
 use crate::volume::{Affine, DisplacementField, Geometry, Image};
 
-/// Optimises the transform of two scans that `alignment` brings together; the pair that was optimised, and its fields.
+/// Another kind of scan of the same subjects, each in the world of the first.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherScans<'a> {
+    /// On the grid of the first fixed scan.
+    pub fixed: Scan<'a>,
+    pub moving: Scan<'a>,
+    /// What they count beside the first scans, which count 1; positive.
+    pub weight: f64,
+}
+
+/// Optimises the transform of two scans that `alignment` brings together, by them and by `others` of the same subjects;
+/// the first pair as it was optimised, and the fields.
 ///
 /// # Errors
 /// Those of [`prepare`] and of [`refine`].
 pub fn optimise(
-    [fixed, moving]: [Scan; 2],
+    scans: [Scan; 2],
+    others: &[OtherScans],
     alignment: Alignment,
     start: Option<&Start>,
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<(NetworkPair, NetworkFields)> {
-    let pair = on_fixed_grid([fixed, moving], alignment)?;
-    let weights = weights(fixed, moving, &pair)?;
+    let first = on_fixed_grid(scans, alignment)?;
+    let prepare_others = others.iter().map(|other| {
+        let pair = on_fixed_grid([other.fixed, other.moving], alignment)?;
+        Ok((pair, other.weight))
+    });
+    let prepared_others: Vec<(NetworkPair, f64)> = prepare_others.collect::<Result<_>>()?;
+    let weights = weights(scans, &first)?;
+    let mut channels = vec![first.channel(1.0)];
+    channels.extend(
+        prepared_others
+            .iter()
+            .map(|(pair, weight)| pair.channel(*weight)),
+    );
     let images = RefinePair {
-        fixed: &pair.fixed,
-        moving: &pair.moving,
+        channels: &channels,
         weights: [&weights[0], &weights[1]],
     };
     let fields = refine(&images, start, settings, done)?;
-    Ok((pair, fields))
+    Ok((first, fields))
+}
+
+impl NetworkPair {
+    fn channel(&self, weight: f64) -> Channel<'_> {
+        Channel {
+            fixed: &self.fixed,
+            moving: &self.moving,
+            weight,
+        }
+    }
 }
 
 /// The transform that is nothing but `alignment`, on the fixed scan's grid.
@@ -66,7 +98,7 @@ fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<Net
 
 /// How much each voxel of the pair's grid counts, for the fixed and for the moving image: 1 in the part of the world that
 /// both scans cover and where their masks say so, 0 outside.
-fn weights(fixed: Scan, moving: Scan, pair: &NetworkPair) -> Result<[Image; 2]> {
+fn weights([fixed, moving]: [Scan; 2], pair: &NetworkPair) -> Result<[Image; 2]> {
     let to_fixed = pair
         .linear
         .try_inverse()

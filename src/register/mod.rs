@@ -28,7 +28,7 @@ mod transform;
 
 pub use align::align;
 pub use fill::Fill;
-pub use instance::{optimise, unmoved};
+pub use instance::{OtherScans, optimise, unmoved};
 pub use memory::network_bytes;
 pub use network::{NetworkFields, Predicted, predict};
 pub use prepare::{Alignment, NetworkPair, Scan, prepare};

@@ -4,17 +4,14 @@ use super::boxsum::box_sum;
 use crate::kernels::Extent;
 use crate::kernels::correlation::Form;
 
-/// Smallest covariance and variance.
-const EPSILON: f64 = 1e-5;
-
-/// The correlation of `a` and `b` in the window around every voxel.
+/// The correlation of `a` and `b` in the window around every voxel, with the smallest covariance and variance of its form.
 pub fn local(
     a: &[f64],
     b: &[f64],
     items: usize,
     extent: Extent,
     window: [usize; 3],
-    form: Form,
+    (form, epsilon): (Form, f64),
 ) -> Vec<f64> {
     let n: f64 = window.iter().product::<usize>() as f64;
     let sum = |x: Vec<f64>| box_sum(&x, items, extent, window);
@@ -25,9 +22,9 @@ pub fn local(
         let cov = sab[i] - sa[i] * sb[i] / n;
         let (va, vb) = (saa[i] - sa[i] * sa[i] / n, sbb[i] - sb[i] * sb[i] / n);
         match form {
-            Form::Plain => cov * cov / (va * vb + EPSILON),
-            Form::Clamped => cov.max(EPSILON).powi(2) / (va.max(EPSILON) * vb.max(EPSILON)),
-            Form::Signed => cov / (va.max(EPSILON) * vb.max(EPSILON)).sqrt(),
+            Form::Plain => cov * cov / (va * vb + epsilon),
+            Form::Clamped => cov.max(epsilon).powi(2) / (va.max(epsilon) * vb.max(epsilon)),
+            Form::Signed => cov / (va.max(epsilon) * vb.max(epsilon)).sqrt(),
         }
     };
     (0..a.len()).map(at).collect()

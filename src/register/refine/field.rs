@@ -6,8 +6,29 @@ use crate::kernels::warp::Border;
 use crate::kernels::{field, gaussian, jacobian};
 use crate::model::TransformKind;
 
-/// Squarings of the integration: steps of 1/64 of the velocity.
-const SQUARINGS: usize = 6;
+/// How far a velocity is followed in one step of its integration.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Steps {
+    /// Half a voxel of its grid at most: enough to know which way to change it.
+    Long,
+    /// A sixteenth: for transforms that are kept, whose inverse is to undo them.
+    Short,
+}
+
+impl Steps {
+    /// Squarings that make steps so short of a velocity.
+    fn squarings(self, velocity: &[f32]) -> usize {
+        let longest = match self {
+            Self::Long => 0.5,
+            Self::Short => 0.0625,
+        };
+        let largest = velocity
+            .iter()
+            .fold(0.0_f32, |largest, v| largest.max(v.abs()));
+        // What is not finite ends in an error after the descent.
+        (largest / longest).log2().ceil().clamp(1.0, 10.0) as usize
+    }
+}
 /// Updates of the fixed-point inversion at most, and the residual in voxels that ends it.
 const INVERSION: (usize, f32) = (100, 0.01);
 
@@ -64,9 +85,10 @@ impl Field {
     /// The field of the other kind that makes the same transform, or nearly.
     pub fn into_kind(self, kind: TransformKind) -> Self {
         let values = match (self.kind, kind) {
-            (TransformKind::Velocity, TransformKind::Displacement) => {
-                self.displaced(1.0, &self.grid).displacement().to_vec()
-            }
+            (TransformKind::Velocity, TransformKind::Displacement) => self
+                .displaced(1.0, &self.grid, Steps::Short)
+                .displacement()
+                .to_vec(),
             (TransformKind::Displacement, TransformKind::Velocity) => self.logarithm(),
             _ => return self,
         };
@@ -83,8 +105,9 @@ impl Field {
         let Grid { extent, axes, .. } = self.grid;
         let mut velocity = self.values.clone();
         for _ in 0..LOGARITHM {
+            let squarings = Steps::Short.squarings(&velocity);
             let back =
-                Exponential::new(&velocity, axes, extent, SQUARINGS, -1.0).into_displacement();
+                Exponential::new(&velocity, axes, extent, squarings, -1.0).into_displacement();
             let left = field::compose(&self.values, &back, axes, extent, Border::Edge);
             velocity
                 .iter_mut()
@@ -95,11 +118,12 @@ impl Field {
     }
 
     /// The displacement on the grid `onto`: with `sign = -1` of the inverse transform, which only a velocity knows.
-    pub fn displaced(&self, sign: f32, onto: &Grid) -> Displaced {
+    pub fn displaced(&self, sign: f32, onto: &Grid, steps: Steps) -> Displaced {
         let Grid { extent, axes, .. } = self.grid;
         match self.kind {
             TransformKind::Velocity => {
-                let flow = Exponential::new(&self.values, axes, extent, SQUARINGS, sign);
+                let squarings = steps.squarings(&self.values);
+                let flow = Exponential::new(&self.values, axes, extent, squarings, sign);
                 let onto = self.grid.regrid(flow.displacement(), onto);
                 Displaced::Velocity { flow, sign, onto }
             }
@@ -120,9 +144,15 @@ impl Field {
 
     /// Forward and inverse displacement on the grid `onto`.
     pub fn both_ways(&self, onto: &Grid) -> [Vec<f32>; 2] {
-        let forward = self.displaced(1.0, onto).displacement().to_vec();
+        let forward = self
+            .displaced(1.0, onto, Steps::Short)
+            .displacement()
+            .to_vec();
         let inverse = match self.kind {
-            TransformKind::Velocity => self.displaced(-1.0, onto).displacement().to_vec(),
+            TransformKind::Velocity => self
+                .displaced(-1.0, onto, Steps::Short)
+                .displacement()
+                .to_vec(),
             TransformKind::Displacement => {
                 let (updates, tolerance) = INVERSION;
                 field::invert(&forward, onto.axes, onto.extent, updates, tolerance).0
@@ -156,7 +186,7 @@ impl Field {
         };
         let mut folded = vec![0.0; onto.voxels()];
         for &sign in signs {
-            let displaced = self.displaced(sign, onto);
+            let displaced = self.displaced(sign, onto, Steps::Short);
             let determinants =
                 jacobian::determinant(displaced.displacement(), onto.axes, onto.extent);
             for (folded, determinant) in folded.iter_mut().zip(determinants) {
@@ -205,12 +235,18 @@ mod tests {
         let mut velocity = Field::zero(TransformKind::Velocity, coarse);
         velocity.values = uniform(1, velocity.values.len(), 0.05);
         let velocity = velocity.on(grid);
-        let before = velocity.displaced(1.0, &grid).displacement().to_vec();
+        let before = velocity
+            .displaced(1.0, &grid, Steps::Short)
+            .displacement()
+            .to_vec();
         let length = |u: &[f32]| u.iter().map(|u| u * u).sum::<f32>().sqrt();
         let displacement = velocity.into_kind(TransformKind::Displacement);
         assert_eq!(displacement.values, before);
         let again = displacement.into_kind(TransformKind::Velocity);
-        let after = again.displaced(1.0, &grid).displacement().to_vec();
+        let after = again
+            .displaced(1.0, &grid, Steps::Short)
+            .displacement()
+            .to_vec();
         let left: Vec<f32> = before.iter().zip(&after).map(|(a, b)| a - b).collect();
         assert!(
             length(&left) < 0.05 * length(&before),

@@ -86,9 +86,8 @@ impl Grid {
             return field.to_vec();
         }
         let components = field.chunks_exact(self.voxels()).enumerate();
-        components
-            .flat_map(|(c, u)| resize::linear(u, 1, self.extent, to.extent, self.scale(to, c)))
-            .collect()
+        let onto = |(c, u)| resize::linear(u, 1, self.extent, to.extent, self.scale(to, c));
+        components.map(onto).collect::<Vec<_>>().concat()
     }
 
     /// Gradient of [`Self::regrid`]: from one for the field on `to` to one for the field on this grid.
@@ -97,9 +96,8 @@ impl Grid {
             return grad;
         }
         let components = grad.chunks_exact(to.voxels()).enumerate();
-        components
-            .flat_map(|(c, g)| resize::linear_grad(g, 1, self.extent, to.extent, self.scale(to, c)))
-            .collect()
+        let back = |(c, g)| resize::linear_grad(g, 1, self.extent, to.extent, self.scale(to, c));
+        components.map(back).collect::<Vec<_>>().concat()
     }
 
     /// Weights from 0 to 1 on another grid: 1 around the voxels of this grid that are marked by 1, falling to 0.

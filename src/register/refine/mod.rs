@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::linear::Similarity;
 use crate::model::TransformKind;
 use crate::volume::resample::field_to;
-use crate::volume::{DisplacementField, Image};
+use crate::volume::{DisplacementField, Geometry, Image};
 
 /// Where an optimisation starts, such as a network's prediction.
 #[derive(Debug, Clone)]
@@ -67,14 +67,22 @@ impl RefineSettings {
     }
 }
 
-/// Two images on one grid, the moving one brought there linearly.
+/// Images of two subjects on one grid, the moving ones brought there linearly.
 #[derive(Debug, Clone, Copy)]
 pub struct RefinePair<'a> {
-    /// Intensities from 0 to 1.
+    /// At least one.
+    pub channels: &'a [Channel<'a>],
+    /// How much each voxel of the fixed, and of the moving images counts, 0..1.
+    pub weights: [&'a Image; 2],
+}
+
+/// What one kind of scan shows of both subjects; intensities from 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Channel<'a> {
     pub fixed: &'a Image,
     pub moving: &'a Image,
-    /// How much each voxel of the fixed, and of the moving image counts, 0..1.
-    pub weights: [&'a Image; 2],
+    /// Its part in the dissimilarity, relative to the other channels; positive.
+    pub weight: f64,
 }
 
 /// Optimises the transform of a pair.
@@ -89,20 +97,15 @@ pub fn refine(
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<NetworkFields> {
-    let geometry = &pair.fixed.geometry;
+    let geometry = &pair.weights[0].geometry;
     let finest = Grid::of(geometry);
     let grids = pyramid(finest);
-    let images = [pair.fixed, pair.moving].map(values);
-    let weights = pair.weights.map(values);
-    let level = |grid: Grid| {
-        let [images, weights] = [&images, &weights].map(|x| [&x[0][..], &x[1][..]]);
-        Level::new(images, weights, &finest, grid, settings.similarity)
-    };
+    let level = |grid: Grid| Level::new(pair, &finest, grid, settings.similarity);
     let steps = |index: usize| match index + 1 == grids.len() {
         true => settings.steps.div_ceil(2),
         false => settings.steps,
     };
-    let starts = starts(start, pair.fixed, settings.kind)?;
+    let starts = starts(start, geometry, settings.kind)?;
     let (mut taken, all) = (0, (0..grids.len()).map(steps).sum::<usize>());
     let all = all + (starts.len() - 1) * steps(0);
     let mut step = || {
@@ -143,22 +146,15 @@ pub fn refine(
 }
 
 /// No deformation, and the given start, on the grid of an image.
-fn starts(start: Option<&Start>, onto: &Image, kind: TransformKind) -> Result<Vec<Field>> {
-    let grid = Grid::of(&onto.geometry);
+fn starts(start: Option<&Start>, onto: &Geometry, kind: TransformKind) -> Result<Vec<Field>> {
+    let grid = Grid::of(onto);
     let mut starts = vec![Field::zero(kind, grid)];
     if let Some(start) = start {
         starts.push(Field {
             kind: start.kind,
-            values: field_to(&start.field, &onto.geometry)?
-                .data
-                .into_iter()
-                .collect(),
+            values: field_to(&start.field, onto)?.data.into_iter().collect(),
             grid,
         });
     }
     Ok(starts)
-}
-
-fn values(image: &Image) -> Vec<f32> {
-    image.data.iter().copied().collect()
 }

@@ -11,6 +11,8 @@ use crate::linear::Similarity;
 
 /// Voxels of the window of the local correlation along each axis.
 const WINDOW: usize = 5;
+/// Standard deviation of intensities from 0 to 1 below which a window says little: noise.
+const NOISE: f32 = 0.04;
 /// Bins of the joint histogram along each axis.
 const BINS: usize = 32;
 /// Mean squared differences of intensities from 0 to 1 are small; this lets one smoothness fit all measures.
@@ -20,14 +22,14 @@ const SQUARED_DESCRIPTORS: f32 = 5.0;
 
 /// One direction of a registration on one grid: `source` is pulled onto `target`.
 pub(super) struct Direction<'a> {
-    /// `[channels, extent]`, as is `source`.
+    /// `[components, extent]`, as is `source`.
     pub target: &'a [f32],
     pub source: &'a [f32],
     /// How much each voxel of the target counts, 0..1.
     pub weight: &'a [f32],
     /// The target's sums for the local correlation.
     pub sums: &'a Kept,
-    pub channels: usize,
+    pub components: usize,
     pub grid: Grid,
     pub similarity: Similarity,
 }
@@ -63,7 +65,7 @@ impl Direction<'_> {
         let moved = self.moved(displacement);
         let by_moved = self.gradient_by_moved(&moved);
         let (extent, axes) = (self.grid.extent, self.grid.axes);
-        let (source, c) = (self.source, self.channels);
+        let (source, c) = (self.source, self.components);
         let border = Border::Edge;
         let (_, grad) = warp::linear_grad(
             source,
@@ -90,7 +92,7 @@ impl Direction<'_> {
             displacement,
             extent,
             1,
-            self.channels,
+            self.components,
             axes,
             border,
         )
@@ -128,20 +130,23 @@ impl Direction<'_> {
     /// Of a squared difference, per channel.
     fn factor(&self) -> f32 {
         match self.similarity {
-            Similarity::Mind => SQUARED_DESCRIPTORS / self.channels as f32,
+            Similarity::Mind => SQUARED_DESCRIPTORS / self.components as f32,
             _ => SQUARED_INTENSITIES,
         }
     }
 
     /// The squared correlation, which ANTs calls CC: it does not ask for brightness to go the same way.
     fn windows<'b>(&'b self, moved: &'b [f32]) -> Pair<'b> {
+        let window = window(&self.grid);
+        let variance = window.iter().product::<usize>() as f32 * NOISE * NOISE;
         Pair {
             a: moved,
             b: self.target,
             items: 1,
             extent: self.grid.extent,
-            window: window(&self.grid),
+            window,
             form: Form::Plain,
+            epsilon: variance * variance,
         }
     }
 
@@ -253,7 +258,7 @@ mod tests {
                     source: &source,
                     weight: &weight,
                     sums: &Kept::new(&target, channels, extent, window(&grid)),
-                    channels,
+                    components: channels,
                     grid,
                     similarity,
                 };

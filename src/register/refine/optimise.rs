@@ -1,78 +1,136 @@
 //! Descent over the levels of the pyramid.
 
-use super::RefineSettings;
-use super::field::Field;
+use super::field::{Field, Steps};
 use super::grid::Grid;
 use super::objective::{Direction, window};
+use super::{Channel, RefinePair, RefineSettings};
 use crate::kernels::adam::Moments;
 use crate::kernels::correlation::Kept;
 use crate::kernels::{diffusion, mind};
 use crate::linear::Similarity;
 use crate::model::TransformKind;
+use crate::volume::Image;
 
 /// What Adam changes a velocity by in one step at most, about: voxels of the field's grid along its finest axis.
 const RATE: f64 = 0.1;
 /// Voxels of a velocity's grid are this many times larger than the image's.
 const VELOCITY_FACTOR: f64 = 2.0;
 
-/// Both images on one grid of the pyramid.
+/// The images on one grid of the pyramid.
 pub(super) struct Level {
     pub grid: Grid,
-    channels: usize,
-    fixed: Vec<f32>,
-    moving: Vec<f32>,
+    similarity: Similarity,
+    channels: Vec<Shrunk>,
     /// How much each voxel of the fixed, and of the moving image counts.
     weights: [Vec<f32>; 2],
+}
+
+/// A channel on the grid of a level.
+struct Shrunk {
+    /// Its part of all weights.
+    share: f32,
+    /// Values per voxel: descriptors have several.
+    components: usize,
+    fixed: Vec<f32>,
+    moving: Vec<f32>,
     /// What the local correlation sums of each image.
     sums: [Kept; 2],
 }
 
 impl Level {
-    /// Images and weights are on the grid `from`.
-    pub fn new(
-        images: [&[f32]; 2],
-        weights: [&[f32]; 2],
-        from: &Grid,
-        grid: Grid,
-        similarity: Similarity,
-    ) -> Self {
-        let shrink = |x: &[f32]| from.shrink(x, 1, &grid);
-        let [fixed, moving] = images.map(|image| match similarity {
-            Similarity::Mind => described(&shrink(image), &grid),
-            _ => shrink(image),
-        });
-        let channels = fixed.len() / grid.voxels();
-        let sums = |image| Kept::new(image, channels, grid.extent, window(&grid));
+    /// The pair is on the grid `from`.
+    pub fn new(pair: &RefinePair, from: &Grid, grid: Grid, similarity: Similarity) -> Self {
+        let shrink = |image: &Image| from.shrink(&values(image), 1, &grid);
+        let total: f64 = pair.channels.iter().map(|channel| channel.weight).sum();
+        let channel = |channel: &Channel| {
+            let share = (channel.weight / total) as f32;
+            Shrunk::new(
+                [channel.fixed, channel.moving].map(shrink),
+                share,
+                &grid,
+                similarity,
+            )
+        };
         Self {
             grid,
-            channels,
-            sums: [sums(&fixed), sums(&moving)],
-            fixed,
-            moving,
-            weights: weights.map(shrink),
+            similarity,
+            channels: pair.channels.iter().map(channel).collect(),
+            weights: pair.weights.map(shrink),
         }
     }
 
-    /// The moving image pulled onto the fixed one (`sign` 1), or the reverse (-1).
-    pub fn direction(&self, sign: f32, similarity: Similarity) -> Direction<'_> {
+    /// Mean dissimilarity over the voxels with the moving images pulled onto the fixed ones (`sign` 1), or the reverse
+    /// (-1).
+    fn value(&self, sign: f32, displacement: &[f32]) -> f64 {
+        let channels = self.channels.iter();
+        channels
+            .map(|channel| {
+                f64::from(channel.share) * self.direction(channel, sign).value(displacement)
+            })
+            .sum()
+    }
+
+    /// Gradient of [`Self::value`] for the displacement, summed over the voxels.
+    fn gradient(&self, sign: f32, displacement: &[f32]) -> Vec<f32> {
+        let of = |channel: &Shrunk| self.direction(channel, sign).gradient(displacement);
+        let [only] = &self.channels[..] else {
+            let mut sum = vec![0.0; displacement.len()];
+            for channel in &self.channels {
+                add_scaled(&mut sum, channel.share, &of(channel));
+            }
+            return sum;
+        };
+        of(only)
+    }
+
+    fn direction<'a>(&'a self, channel: &'a Shrunk, sign: f32) -> Direction<'a> {
         let (images, onto) = match sign > 0.0 {
-            true => ([&self.fixed, &self.moving], 0),
-            false => ([&self.moving, &self.fixed], 1),
+            true => ([&channel.fixed, &channel.moving], 0),
+            false => ([&channel.moving, &channel.fixed], 1),
         };
         Direction {
             target: images[0],
             source: images[1],
             weight: &self.weights[onto],
-            sums: &self.sums[onto],
-            channels: self.channels,
+            sums: &channel.sums[onto],
+            components: channel.components,
             grid: self.grid,
-            similarity,
+            similarity: self.similarity,
         }
     }
 
     /// The grid of the field that this level optimises.
     pub fn field_grid(&self) -> Grid {
         self.grid.coarser(VELOCITY_FACTOR)
+    }
+}
+
+impl Shrunk {
+    fn new(images: [Vec<f32>; 2], share: f32, grid: &Grid, similarity: Similarity) -> Self {
+        let [fixed, moving] = match similarity {
+            Similarity::Mind => images.map(|image| described(&image, grid)),
+            _ => images,
+        };
+        let components = fixed.len() / grid.voxels();
+        let sums = |image| Kept::new(image, components, grid.extent, window(grid));
+        Self {
+            share,
+            components,
+            sums: [sums(&fixed), sums(&moving)],
+            fixed,
+            moving,
+        }
+    }
+}
+
+fn values(image: &Image) -> Vec<f32> {
+    image.data.iter().copied().collect()
+}
+
+/// `sum += factor * terms`
+fn add_scaled(sum: &mut [f32], factor: f32, terms: &[f32]) {
+    for (sum, term) in sum.iter_mut().zip(terms) {
+        *sum += factor * term;
     }
 }
 
@@ -105,15 +163,10 @@ pub(super) fn descend(
     for _ in 0..steps {
         let mut gradient = vec![0.0; field.values.len()];
         for &sign in signs {
-            let displaced = field.displaced(sign, &level.grid);
-            let direction = level.direction(sign, settings.similarity);
-            let by_displacement = direction.gradient(displaced.displacement());
+            let displaced = field.displaced(sign, &level.grid, Steps::Long);
+            let by_displacement = level.gradient(sign, displaced.displacement());
             let one = field.gradient(&displaced, by_displacement, &level.grid);
-            let share = 1.0 / signs.len() as f32;
-            gradient
-                .iter_mut()
-                .zip(one)
-                .for_each(|(sum, g)| *sum += share * g);
+            add_scaled(&mut gradient, 1.0 / signs.len() as f32, &one);
         }
         add_penalty(field, level, settings, &mut gradient);
         let components = field.values.chunks_exact_mut(voxels);
@@ -132,9 +185,8 @@ pub(super) fn descend(
 pub(super) fn objective(field: &Field, level: &Level, settings: &RefineSettings) -> f64 {
     let signs = signs(settings);
     let dissimilarity = |&sign: &f32| {
-        let displaced = field.displaced(sign, &level.grid);
-        let direction = level.direction(sign, settings.similarity);
-        direction.value(displaced.displacement())
+        let displaced = field.displaced(sign, &level.grid, Steps::Long);
+        level.value(sign, displaced.displacement())
     };
     let mut gradient = vec![0.0; field.values.len()];
     add_penalty(field, level, settings, &mut gradient);
