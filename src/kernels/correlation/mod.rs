@@ -85,6 +85,14 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// Sums over windows of `voxels` of the squared differences from the window's mean.
+    pub fn variances(&self, voxels: usize) -> impl IndexedParallelIterator<Item = f32> {
+        let sums = self.squares.par_iter().zip(&self.sums);
+        sums.map(move |(square, sum)| (square - sum * sum / voxels as f32).max(0.0))
+    }
+}
+
 /// The gradient of [`local_grad`] with respect to `a` alone, with the sums of `b` made before.
 pub fn local_grad_of_first(pair: &Pair, second: &Kept, grad: &[f32]) -> Vec<f32> {
     let sum = |x| sum_of(x, pair.items, pair.extent, pair.window);

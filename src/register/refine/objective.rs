@@ -11,8 +11,10 @@ use crate::linear::Similarity;
 
 /// Voxels of the window of the local correlation along each axis.
 const WINDOW: usize = 5;
-/// Standard deviation of intensities from 0 to 1 below which a window says little: noise.
-const NOISE: f32 = 0.04;
+/// Standard deviation of intensities from 0 to 1 at which a window counts half: below is noise.
+const NOISE: f32 = 0.02;
+/// Far below it, so that nothing is gained by pulling more contrast into a dim window.
+const EPSILON: f32 = 1e-8;
 /// Bins of the joint histogram along each axis.
 const BINS: usize = 32;
 /// Mean squared differences of intensities from 0 to 1 are small; this lets one smoothness fit all measures.
@@ -37,6 +39,16 @@ pub(super) struct Direction<'a> {
 /// The window of the local correlation.
 pub(super) fn window(grid: &Grid) -> [usize; 3] {
     grid.extent.map(|n| if n == 1 { 1 } else { WINDOW })
+}
+
+/// `weight`, and less where the target's own window holds little but noise.
+pub(super) fn by_contrast(weight: &[f32], sums: &Kept, grid: &Grid) -> Vec<f32> {
+    let voxels = window(grid).iter().product::<usize>();
+    let noise = voxels as f32 * NOISE * NOISE;
+    let variances = sums.variances(voxels).zip(weight);
+    variances
+        .map(|(variance, weight)| weight * variance / (variance + noise))
+        .collect()
 }
 
 impl Direction<'_> {
@@ -137,16 +149,14 @@ impl Direction<'_> {
 
     /// The squared correlation, which ANTs calls CC: it does not ask for brightness to go the same way.
     fn windows<'b>(&'b self, moved: &'b [f32]) -> Pair<'b> {
-        let window = window(&self.grid);
-        let variance = window.iter().product::<usize>() as f32 * NOISE * NOISE;
         Pair {
             a: moved,
             b: self.target,
             items: 1,
             extent: self.grid.extent,
-            window,
+            window: window(&self.grid),
             form: Form::Plain,
-            epsilon: variance * variance,
+            epsilon: EPSILON,
         }
     }
 

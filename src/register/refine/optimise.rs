@@ -2,7 +2,7 @@
 
 use super::field::{Field, Steps};
 use super::grid::Grid;
-use super::objective::{Direction, window};
+use super::objective::{Direction, by_contrast, window};
 use super::{Channel, RefinePair, RefineSettings};
 use crate::kernels::adam::Moments;
 use crate::kernels::correlation::Kept;
@@ -21,8 +21,6 @@ pub(super) struct Level {
     pub grid: Grid,
     similarity: Similarity,
     channels: Vec<Shrunk>,
-    /// How much each voxel of the fixed, and of the moving image counts.
-    weights: [Vec<f32>; 2],
 }
 
 /// A channel on the grid of a level.
@@ -33,6 +31,8 @@ struct Shrunk {
     components: usize,
     fixed: Vec<f32>,
     moving: Vec<f32>,
+    /// How much each voxel of the fixed, and of the moving image counts.
+    weights: [Vec<f32>; 2],
     /// What the local correlation sums of each image.
     sums: [Kept; 2],
 }
@@ -41,21 +41,17 @@ impl Level {
     /// The pair is on the grid `from`.
     pub fn new(pair: &RefinePair, from: &Grid, grid: Grid, similarity: Similarity) -> Self {
         let shrink = |image: &Image| from.shrink(&values(image), 1, &grid);
+        let weights = pair.weights.map(shrink);
         let total: f64 = pair.channels.iter().map(|channel| channel.weight).sum();
         let channel = |channel: &Channel| {
             let share = (channel.weight / total) as f32;
-            Shrunk::new(
-                [channel.fixed, channel.moving].map(shrink),
-                share,
-                &grid,
-                similarity,
-            )
+            let images = [channel.fixed, channel.moving].map(shrink);
+            Shrunk::new(images, &weights, share, &grid, similarity)
         };
         Self {
             grid,
             similarity,
             channels: pair.channels.iter().map(channel).collect(),
-            weights: pair.weights.map(shrink),
         }
     }
 
@@ -91,7 +87,7 @@ impl Level {
         Direction {
             target: images[0],
             source: images[1],
-            weight: &self.weights[onto],
+            weight: &channel.weights[onto],
             sums: &channel.sums[onto],
             components: channel.components,
             grid: self.grid,
@@ -106,19 +102,30 @@ impl Level {
 }
 
 impl Shrunk {
-    fn new(images: [Vec<f32>; 2], share: f32, grid: &Grid, similarity: Similarity) -> Self {
+    fn new(
+        images: [Vec<f32>; 2],
+        weights: &[Vec<f32>; 2],
+        share: f32,
+        grid: &Grid,
+        similarity: Similarity,
+    ) -> Self {
         let [fixed, moving] = match similarity {
             Similarity::Mind => images.map(|image| described(&image, grid)),
             _ => images,
         };
         let components = fixed.len() / grid.voxels();
-        let sums = |image| Kept::new(image, components, grid.extent, window(grid));
+        let sums = [&fixed, &moving].map(|x| Kept::new(x, components, grid.extent, window(grid)));
+        let weights = match similarity {
+            Similarity::Lncc => [0, 1].map(|side| by_contrast(&weights[side], &sums[side], grid)),
+            _ => weights.clone(),
+        };
         Self {
             share,
             components,
-            sums: [sums(&fixed), sums(&moving)],
             fixed,
             moving,
+            weights,
+            sums,
         }
     }
 }
