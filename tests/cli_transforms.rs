@@ -4,7 +4,7 @@ mod cli_support;
 
 use std::path::Path;
 
-use cli_support::{Bench, asr, grid, hmorph, lps, one_line_error, painted, quarters, ramp, world};
+use cli_support::{Bench, asr, grid, hmorph, lps, painted, quarters, ramp, refused, world};
 use hmorph::volume::{
     Affine, DType, Dimension, DisplacementField, Geometry, Image, LabelMap, Series, SeriesKind,
     read_affine, read_field, read_image, read_labels, read_series, write_field, write_series,
@@ -16,18 +16,6 @@ fn run(bench: &Bench, command: &str, arguments: &str) {
     let mut hmorph = hmorph();
     hmorph.current_dir(bench.folder.path()).arg(command);
     hmorph.args(arguments.split_whitespace()).assert().success();
-}
-
-fn refused(bench: &Bench, command: &str, arguments: &str, part: &str) {
-    let before = bench.names();
-    let mut hmorph = hmorph();
-    hmorph
-        .current_dir(bench.folder.path())
-        .arg(command)
-        .args(arguments.split_whitespace());
-    let error = one_line_error(&mut hmorph);
-    assert!(error.contains(part), "{arguments}: {error}");
-    assert_eq!(bench.names(), before, "{arguments}");
 }
 
 /// An oblique reference, a moving image on another grid, and a rigid RAS matrix between them.

@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use super::landmarks::Landmarks;
 use crate::cli::points::PointSpace;
+use crate::cli::reading::ReadArgs;
 use crate::cli::record;
 use crate::cli::scan::ScanFile;
 use crate::error::Result;
 use crate::register::Assessed;
 use crate::volume::LabelMap;
+use crate::volume::resample::LabelInterpolation;
 
 /// The files of a pair.
 #[derive(Debug, Clone, Default)]
@@ -62,10 +64,10 @@ pub struct Inputs {
 impl Inputs {
     /// # Errors
     /// A file that cannot be read; labels on another grid than their image; landmarks without counterpart.
-    pub fn read(files: &PairFiles, space: PointSpace) -> Result<Self> {
-        let fixed = ScanFile::read(&files.fixed, files.frames[0])?;
+    pub fn read(files: &PairFiles, reading: &ReadArgs, space: PointSpace) -> Result<Self> {
+        let fixed = ScanFile::read(&files.fixed, files.frames[0], reading.fixed())?;
         let fixed = fixed.masked(files.fixed_mask.as_deref())?;
-        let moving = ScanFile::read(&files.moving, files.frames[1])?;
+        let moving = ScanFile::read_to_move(&files.moving, files.frames[1], reading.moving())?;
         let moving = moving.masked(files.moving_mask.as_deref())?;
         let labels = |scan: &ScanFile, path: &Option<PathBuf>| {
             path.as_deref().map(|path| scan.labels(path)).transpose()
@@ -84,8 +86,9 @@ impl Inputs {
         })
     }
 
-    pub fn assessed(&self) -> Assessed<'_> {
+    pub fn assessed(&self, label_interpolation: LabelInterpolation) -> Assessed<'_> {
         Assessed {
+            label_interpolation,
             fixed: &self.fixed.image,
             moving: &self.moving.image,
             labels: self.fixed_labels.as_ref().zip(self.moving_labels.as_ref()),
