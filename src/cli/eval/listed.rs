@@ -40,7 +40,10 @@ pub fn evaluate(
         evaluated.with_context(|| format!("pair {}", row.id))?;
         common.say(format!("{:>4} of {}  {}", number + 1, rows.len(), row.id));
     }
-    outcome.facts = json!({ "pairs": path, "count": rows.len(), "method": method.record() });
+    outcome.facts = json!({
+        "pairs": path, "count": rows.len(), "method": method.record(), "reading": args.reading,
+        "label_interpolation": args.label_interpolation,
+    });
     Ok(outcome)
 }
 

@@ -62,8 +62,9 @@ Results in DIR:
 transform of one by hmorph apply -t DIR -i MOVING -r FIXED. With --all-frames each volume gets a transform of its own:
 DIR/frame-0000 and so on are folders as above, DIR/moved.nii.gz has all moved volumes, DIR/results.csv their measures.
 
-With --pairs or --all-frames, pairs that are done (same inputs, model and settings) are skipped, so that an interrupted command goes on.
-A pair that fails does not stop the others: its error is in the table and on standard error, and the exit code is 1.
+With --pairs or --all-frames, pairs that are done (same inputs, model and settings) are skipped, so that an interrupted
+command goes on. A pair that fails does not stop the others: its error is in the table and on standard error, and the
+exit code is 1.
 results.csv (with --shard results-K-of-N.csv) has a row per pair: status, seconds, peak memory of the process so far in
 bytes, and every measure before and after. After the parts, the same command without --shard collects all rows.")]
 pub struct RegisterArgs {

@@ -22,9 +22,9 @@ pub struct ModelArgs {
     pub linear: LinearArgs,
     #[command(flatten)]
     pub refine: RefineArgs,
-    /// For volumes of few thick slices (cardiac stacks): move within the slices of FIXED only, those with the largest
-    /// voxel size across. Linear map and deformation keep each place in its slice, where the start (--init) puts it; the
-    /// deformation is found for all slices together, without the network
+    /// For volumes of few thick slices, where movement across them is not to be trusted: move within the slices of FIXED
+    /// only (across is the axis of the largest voxel size). Linear map and deformation keep each place in its slice,
+    /// where the start (--init) puts it; the deformation is found for all slices together, without the network
     #[arg(long)]
     pub in_plane: bool,
 }
