@@ -23,6 +23,13 @@ fn scene(p: Vector3<f64>) -> f64 {
     100.0 * (1.0 + 0.3 * waves) * blob
 }
 
+/// Another contrast of it: waves across those of the first, which show what moves along them.
+fn second_scene(p: Vector3<f64>) -> f64 {
+    let waves = (p.y / 5.0 + p.z / 8.0).sin() + (p.x / 4.0).sin() + (p.z / 5.0 + 2.0).sin();
+    let blob = (-(p - Vector3::new(3.0, -2.0, 1.0)).norm_squared() / 400.0).exp();
+    50.0 * (1.0 + 0.3 * waves) * blob
+}
+
 /// Octants of the moving world about a point off its centre.
 fn region(p: Vector3<f64>) -> i32 {
     1 + i32::from(p.x > 2.0) + 2 * i32::from(p.y > -3.0) + 4 * i32::from(p.z > 1.0)
@@ -71,7 +78,9 @@ impl Scans {
 
     /// Registers with more options; the record.
     fn record(&self, options: &[&str]) -> (PathBuf, Value) {
-        let out = self.bench.path(&options.join("_").replace(['-', '.'], ""));
+        let out = self
+            .bench
+            .path(&options.join("_").replace(['-', '.', '/'], ""));
         self.register(&out).args(options).assert().success();
         let text = std::fs::read(out.join("run.json")).unwrap();
         (out, serde_json::from_slice(&text).unwrap())
@@ -141,6 +150,28 @@ fn other_contrasts_are_registered_by_measures_made_for_them() {
         assert!(out.join("forward.nii.gz").is_file());
         assert_eq!(record["measures"]["folded_voxels"], 0);
     }
+}
+
+#[test]
+fn a_second_channel_shows_what_the_first_does_not() {
+    let scans = Scans::new(|v| v);
+    let paint = |name: &str, like: &Path, value: &dyn Fn(Vector3<f64>) -> f64| {
+        let grid = read_image(like).unwrap().geometry;
+        scans.bench.image(name, &painted(&grid, value))
+    };
+    let fixed = paint("f2.nii.gz", &scans.files[0], &|p| second_scene(deformed(p)));
+    let moving = paint("m2.nii.gz", &scans.files[1], &second_scene);
+    let channel = |weight: &str| format!("{},{}{weight}", fixed.display(), moving.display());
+    let [alone, _] = errors(&scans.record(&[]).0);
+    let (both, record) = scans.record(&["--channel", &channel("")]);
+    let [both, _] = errors(&both);
+    assert!(both < 0.8 * alone, "{both} {alone}");
+    assert_eq!(record["inputs"]["channels"][0]["weight"], 1.0);
+    let mut command = scans.register(&scans.bench.path("wrong"));
+    command.args(["--channel", &channel(",0")]).assert().code(2);
+    let out = scans.bench.path("absent");
+    let error = one_line_error(scans.register(&out).args(["--channel", "no.nii,no.nii"]));
+    assert!(error.contains("no.nii") && !out.exists(), "{error}");
 }
 
 #[test]

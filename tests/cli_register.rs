@@ -286,7 +286,10 @@ fn what_cannot_be_registered_is_said_in_one_line_and_nothing_is_written() {
         (&[good, good, "--fixed-labels", labels], "12x13x15"),
         (&[good, good, "--moving-frame", "3"], "frame"),
         // 12 x 13 x 14 mm in voxels of 0.01 mm: 2.2e9 of them.
-        (&[good, good, "--spacing", "0.01"], "2184.0 million voxels"),
+        (
+            &[good, good, "--network-spacing", "0.01"],
+            "2184.0 million voxels",
+        ),
     ];
     for (arguments, part) in cases {
         let mut command = hmorph();

@@ -127,7 +127,43 @@ fn colour_becomes_luminance_but_not_labels() {
     let error = volume::read_labels(golden("colour.png"))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("colour PNG is not a label map"), "{error}");
+    assert!(error.contains("colour image is not a label map"), "{error}");
+}
+
+#[test]
+fn colours_of_nifti_are_read_by_channel_and_as_luminance() {
+    for (name, channels) in [("rgb.nii.gz", 3), ("rgba.nii.gz", 4)] {
+        let series = volume::read_series(golden(name)).unwrap();
+        assert_eq!(
+            (series.volumes.len(), &series.kind),
+            (channels, &volume::SeriesKind::Colour)
+        );
+        for (channel, volume) in series.volumes.iter().enumerate() {
+            assert_affine(volume);
+            assert_numbered(volume, (channel + 1) as f32);
+        }
+        // 0.2126 R + 0.7152 G + 0.0722 B with G = 2 R and B = 3 R.
+        let mut image = volume::read_image(golden(name)).unwrap();
+        image.data.mapv_inplace(|value| (value / 1.8596).round());
+        assert_numbered(&image, 1.0);
+        let info = volume::probe(golden(name)).unwrap();
+        assert_eq!(info.shape, [3, 4, 5, channels]);
+        assert_eq!(
+            (info.min, info.max),
+            (Some(0.0), Some(channels as f64 * 59.0))
+        );
+        let error = volume::read_labels(golden(name)).unwrap_err().to_string();
+        assert!(error.contains("not a label map"), "{error}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("back.nii.gz");
+        volume::write_series(&path, &series, volume::DType::U8, "").unwrap();
+        let back = volume::read_series(&path).unwrap();
+        assert_eq!(back.kind, series.kind);
+        for (back, volume) in back.volumes.iter().zip(&series.volumes) {
+            assert_eq!(back.data, volume.data);
+        }
+    }
 }
 
 #[test]

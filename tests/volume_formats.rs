@@ -309,9 +309,13 @@ fn colour_pictures_keep_their_channels() {
         volume::write_series(&path, &series, dtype, "").unwrap();
         assert_eq!(volume::read_series(&path).unwrap(), series);
     }
-    let error =
-        volume::write_series(folder.path().join("a.nii"), &series, DType::U8, "").unwrap_err();
-    assert!(error.to_string().contains(".png"), "{error}");
+    for (name, dtype, part) in [
+        ("a.nii", DType::U16, "RGB or RGBA of uint8"),
+        ("a.mha", DType::U8, "written as .png, .nii"),
+    ] {
+        let error = volume::write_series(folder.path().join(name), &series, dtype, "").unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[test]

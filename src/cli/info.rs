@@ -6,6 +6,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::Common;
+use super::common::print;
 use super::record::{grid, plain};
 use crate::error::{Error, Result};
 use crate::interop;
@@ -43,8 +44,8 @@ pub fn run(args: &InfoArgs, _common: &Common) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for path in &args.files {
         match describe(path) {
-            Ok(facts) if args.json => println!("{facts}"),
-            Ok(facts) => println!("{}", text(path, &facts)),
+            Ok(facts) if args.json => print(facts.to_string()),
+            Ok(facts) => print(text(path, &facts)),
             Err(error) => problems.push(error.to_string()),
         }
     }

@@ -122,6 +122,7 @@ impl LinearArgs {
             start,
             search: self.search,
             flip: self.allow_flip,
+            in_plane: false,
         }))
     }
 

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
 use crate::error::Result;
 use crate::register::Fill;
-use crate::volume::{DType, probe};
+use crate::volume::resample::LabelInterpolation;
+use crate::volume::{DType, Format, Series, SeriesKind, probe};
 
-/// What lies beyond an image that is moved, and the type of its voxels.
+/// What lies beyond an image that is moved, what between its voxels, and their type.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct OutputArgs {
     /// Value of a moved image beyond its content: a number, min (its smallest value) or edge
@@ -20,8 +22,30 @@ pub struct OutputArgs {
     )]
     pub fill: Fill,
     /// Voxel type of moved images: float32, uint8, int16 ...; same keeps each image's own (rounded, saturated)
-    #[arg(long, value_name = "TYPE", default_value = "float32", value_parser = parse_dtype)]
-    pub dtype: OutputType,
+    /// [default: float32; same for PNG and for colours, which are moved channel by channel]
+    #[arg(long, value_name = "TYPE", value_parser = parse_dtype)]
+    pub dtype: Option<OutputType>,
+    /// Between voxels of labels: vote (the label with most weight among the voxels around) or nearest
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub label_interpolation: LabelBetween,
+}
+
+/// How labels between voxels are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelBetween {
+    #[default]
+    Vote,
+    Nearest,
+}
+
+impl From<LabelBetween> for LabelInterpolation {
+    fn from(between: LabelBetween) -> Self {
+        match between {
+            LabelBetween::Vote => Self::Vote,
+            LabelBetween::Nearest => Self::Nearest,
+        }
+    }
 }
 
 /// Voxel type of a moved image.
@@ -40,25 +64,51 @@ impl Serialize for OutputType {
     }
 }
 
-pub(super) fn parse_dtype(text: &str) -> Result<OutputType, String> {
+fn parse_dtype(text: &str) -> Result<OutputType, String> {
     match text {
         "same" => Ok(OutputType::Same),
         _ => text.parse().map(OutputType::Given),
     }
 }
 
-/// `same` is the moving file's type; half precision, which no medical format has, becomes single.
+impl OutputArgs {
+    /// The type for `moved` from the file `moving` in the file `out`.
+    ///
+    /// # Errors
+    /// A moving file that cannot be read, a suffix that no image has.
+    pub fn dtype(&self, moved: &SeriesKind, moving: &Path, out: &Path) -> Result<DType> {
+        let keeps = *moved == SeriesKind::Colour || Format::of(out)? == Format::Png;
+        match (self.dtype, keeps) {
+            (Some(OutputType::Given(dtype)), _) => Ok(stored(dtype)),
+            (None, false) => Ok(DType::F32),
+            (Some(OutputType::Same), _) | (None, true) => own_type(moving),
+        }
+    }
+}
+
+/// What of an image of the file `from` goes to the file `to`: colours if both are of one format, else their luminance.
 ///
 /// # Errors
-/// A moving file that cannot be read.
-pub(super) fn output_type(wanted: OutputType, moving: &Path) -> Result<DType> {
-    let dtype = match wanted {
-        OutputType::Given(dtype) => dtype,
-        OutputType::Same => probe(moving)?.dtype,
-    };
-    Ok(if dtype == DType::F16 {
-        DType::F32
-    } else {
-        dtype
-    })
+/// A suffix that no image has.
+pub(super) fn as_held(series: Series, from: &Path, to: &Path) -> Result<Series> {
+    match series.kind == SeriesKind::Colour && Format::of(from)? != Format::of(to)? {
+        true => Ok(series.grey().into()),
+        false => Ok(series),
+    }
+}
+
+/// The type of the voxels of a file, as far as a medical format has it.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn own_type(path: &Path) -> Result<DType> {
+    probe(path).map(|info| stored(info.dtype))
+}
+
+/// Half precision, which no medical format has, becomes single.
+fn stored(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 => DType::F32,
+        _ => dtype,
+    }
 }

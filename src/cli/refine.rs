@@ -54,6 +54,7 @@ impl RefineArgs {
                 Deformation::Displacement => TransformKind::Displacement,
             },
             symmetric: !self.one_sided,
+            ..defaults
         })
     }
 }

@@ -1,33 +1,80 @@
 //! Images and labels that a command line names.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 
+use super::reading::Reading;
+use super::spacing::PixelSpacing;
 use crate::dataset::check_labels;
 use crate::error::Result;
 use crate::register::Scan;
-use crate::volume::{Geometry, Image, LabelMap, axis_codes, read_image_frame, read_labels};
+use crate::volume::{
+    Geometry, Image, LabelMap, Series, SeriesKind, axis_codes, read_image_frame, read_labels,
+    read_scan,
+};
 
 /// An image with the name it was given.
 pub struct ScanFile {
     pub path: PathBuf,
     pub name: String,
+    /// What is compared: of colours the luminance, intensities within the window.
     pub image: Image,
     /// On the image's grid, not 0 where a voxel counts.
     pub mask: Option<LabelMap>,
+    /// What is moved, where that is not `image`: all colours, intensities as they are in the file.
+    original: Option<Series>,
+    /// Of files that have none.
+    spacing: Option<PixelSpacing>,
 }
 
 impl ScanFile {
-    /// Reads an image; of a file with several volumes the `frame`, which the option `flag` chooses.
+    /// Reads an image to compare; of a file with several volumes the `frame`.
     ///
     /// # Errors
-    /// An unreadable file, or one of several volumes without a `frame`.
-    pub fn read(path: &Path, frame: Option<usize>) -> Result<Self> {
+    /// An unreadable file, or one of several volumes without a `frame`; a window without contrast.
+    pub fn read(path: &Path, frame: Option<usize>, reading: Reading) -> Result<Self> {
+        Self::of(path, read_image_frame(path, frame)?, reading)
+    }
+
+    /// As [`Self::read`] for an image that is moved afterwards: see [`Self::content`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_to_move(path: &Path, frame: Option<usize>, reading: Reading) -> Result<Self> {
+        let (image, colours) = read_scan(path, frame)?;
+        let windowed = || reading.window.map(|_| Series::from(image.clone()));
+        let mut original = colours.or_else(windowed);
+        let scan = Self::of(path, image, reading)?;
+        for volume in original.iter_mut().flat_map(|series| &mut series.volumes) {
+            volume.geometry = scan.image.geometry.clone();
+        }
+        Ok(Self { original, ..scan })
+    }
+
+    fn of(path: &Path, mut image: Image, reading: Reading) -> Result<Self> {
+        let name = path.display().to_string();
+        if let Some(spacing) = reading.spacing {
+            spacing.place(path, &mut image.geometry)?;
+        }
+        if let Some(window) = reading.window {
+            window.clip(&name, &mut image)?;
+        }
         Ok(Self {
             path: path.to_path_buf(),
-            name: path.display().to_string(),
-            image: read_image_frame(path, frame)?,
+            name,
+            image,
             mask: None,
+            original: None,
+            spacing: reading.spacing,
         })
+    }
+
+    /// What is moved: every channel of colours, with the intensities of the file.
+    pub fn content(&self) -> (&[Image], SeriesKind) {
+        match &self.original {
+            Some(series) => (&series.volumes, series.kind.clone()),
+            None => (slice::from_ref(&self.image), SeriesKind::SINGLE),
+        }
     }
 
     /// With the mask of a file, where one is named.
@@ -57,7 +104,10 @@ impl ScanFile {
     /// # Errors
     /// An unreadable file, or labels on another grid.
     pub fn labels(&self, path: &Path) -> Result<LabelMap> {
-        let labels = read_labels(path)?;
+        let mut labels = read_labels(path)?;
+        if let Some(spacing) = self.spacing {
+            spacing.place(path, &mut labels.geometry)?;
+        }
         check_labels(path, &labels.geometry, self.geometry())?;
         Ok(labels)
     }

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::str::FromStr;
 
 use nalgebra::{Matrix3, Vector3};
+use serde::Serialize;
 
 use crate::error::Result;
 use crate::volume::{Affine, Format, Geometry};
 
 /// Size of a pixel in mm along the first two (or three) axes of PNG and numpy images.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PixelSpacing([f64; 3]);
 
 impl PixelSpacing {

@@ -80,6 +80,8 @@ pub struct Settings {
     pub search: f64,
     /// Whether mirrored starts are tried too, for 2-D images that may lie upside down.
     pub flip: bool,
+    /// Whether a volume moves from its start within the slices of the fixed image only.
+    pub in_plane: bool,
 }
 
 impl Default for Settings {
@@ -90,6 +92,7 @@ impl Default for Settings {
             start: Start::Auto { headers: true },
             search: 60.0,
             flip: false,
+            in_plane: false,
         }
     }
 }

@@ -8,8 +8,9 @@ use crate::volume::{Dimension, Geometry};
 /// The coordinates that parameters move: millimetres from the centre of the fixed image, along its own plane in 2-D.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
+    /// In which images move: two of volumes as well that keep to their slices.
     pub dimension: Dimension,
-    /// Columns are orthonormal world directions; the first two span the plane of a 2-D image.
+    /// Columns are orthonormal world directions; in 2-D the first two span the plane.
     axes: Matrix3<f64>,
     /// Millimetres that a rotation by one radian moves a typical sample: brings all parameters to one scale.
     radius: f64,
@@ -28,18 +29,25 @@ pub(super) struct Pose {
 }
 
 impl Frame {
-    pub fn new(fixed: &Geometry, radius: f64) -> Self {
-        let axes = match fixed.dimension {
+    /// With `in_plane` a volume moves within its slices only.
+    pub fn new(fixed: &Geometry, radius: f64, in_plane: bool) -> Self {
+        let dimension = match in_plane {
+            true => Dimension::Two,
+            false => fixed.dimension,
+        };
+        let axes = match dimension {
             Dimension::Three => Matrix3::identity(),
             Dimension::Two => {
                 let linear = fixed.affine.linear();
-                let first = linear.column(0).normalize();
-                let normal = first.cross(&linear.column(1)).normalize();
+                let across = fixed.slice_axis();
+                let first = linear.column((across + 1) % 3).normalize();
+                let second = linear.column((across + 2) % 3);
+                let normal = first.cross(&second).normalize();
                 Matrix3::from_columns(&[first, normal.cross(&first), normal])
             }
         };
         Self {
-            dimension: fixed.dimension,
+            dimension,
             axes,
             radius,
         }
@@ -48,6 +56,15 @@ impl Frame {
     /// Turned by `vector`, axis times angle in radians along the frame's axes (in 2-D only about the normal).
     pub fn rotation(&self, vector: Vector3<f64>) -> Matrix3<f64> {
         self.outward(&Rotation3::new(vector).into_inner())
+    }
+
+    /// The part of a shift (mm) that the images may move by.
+    pub fn within(&self, shift: Vector3<f64>) -> Vector3<f64> {
+        let normal = self.axes.column(2);
+        match self.dimension {
+            Dimension::Three => shift,
+            Dimension::Two => shift - normal * normal.dot(&shift),
+        }
     }
 
     /// Mirrored along the first axis.
@@ -81,7 +98,7 @@ impl Pose {
         }
     }
 
-    /// Number of parameters: 3-D 0, 6, 7 or 12; 2-D 0, 3, 4 or 6.
+    /// Number of parameters: 3-D 0, 6, 7 or 12; 2-D and within slices 0, 3, 4 or 6.
     pub fn parameters(&self) -> usize {
         let axes = self.frame.dimension.axes();
         let rotations = axes * (axes - 1) / 2;
@@ -223,7 +240,11 @@ mod tests {
             [2.0, 0.4, -0.6, 1.5],
             [-0.8, 0.9, 0.1, -0.5],
         ];
-        for dimension in [Dimension::Two, Dimension::Three] {
+        for (dimension, in_plane) in [
+            (Dimension::Two, false),
+            (Dimension::Three, false),
+            (Dimension::Three, true),
+        ] {
             let grid = Geometry::new([9, 9, 9], dimension, Affine(start));
             for freedom in [
                 Freedom::None,
@@ -231,7 +252,7 @@ mod tests {
                 Freedom::Similarity,
                 Freedom::Affine,
             ] {
-                let pose = Pose::new(Frame::new(&grid, 40.0), freedom, start);
+                let pose = Pose::new(Frame::new(&grid, 40.0, in_plane), freedom, start);
                 let at: Vec<f64> = (0..pose.parameters())
                     .map(|n| 7.0 - 3.0 * n as f64)
                     .collect();
@@ -253,9 +274,14 @@ mod tests {
 
     #[test]
     fn counts_degrees_of_freedom() {
-        let count = |dimension, freedom| {
+        let count = |dimension, in_plane, freedom| {
             let grid = Geometry::new([9, 9, 1], dimension, Affine::identity());
-            Pose::new(Frame::new(&grid, 1.0), freedom, Matrix4::identity()).parameters()
+            Pose::new(
+                Frame::new(&grid, 1.0, in_plane),
+                freedom,
+                Matrix4::identity(),
+            )
+            .parameters()
         };
         let all = [
             Freedom::None,
@@ -263,7 +289,12 @@ mod tests {
             Freedom::Similarity,
             Freedom::Affine,
         ];
-        assert_eq!(all.map(|f| count(Dimension::Three, f)), [0, 6, 7, 12]);
-        assert_eq!(all.map(|f| count(Dimension::Two, f)), [0, 3, 4, 6]);
+        for (dimension, in_plane, counts) in [
+            (Dimension::Three, false, [0, 6, 7, 12]),
+            (Dimension::Two, false, [0, 3, 4, 6]),
+            (Dimension::Three, true, [0, 3, 4, 6]),
+        ] {
+            assert_eq!(all.map(|f| count(dimension, in_plane, f)), counts);
+        }
     }
 }

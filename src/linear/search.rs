@@ -66,7 +66,7 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
     let pyramids = Pyramids::new(fixed, moving, settings.similarity)?;
     let finest = pyramids.sizes.len() - 1;
     let afar = pyramids.objective(settings.similarity.afar(), 0, SEARCHED)?;
-    let frame = Frame::new(&fixed.image.geometry, afar.radius());
+    let frame = Frame::new(&fixed.image.geometry, afar.radius(), settings.in_plane);
     let starts = settings.start.matrices(&Sides {
         frame: &frame,
         grids: [&fixed.image.geometry, &moving.image.geometry],

@@ -47,7 +47,7 @@ impl Start {
         Ok(match self {
             Self::Auto { headers: true } => vec![
                 header,
-                meeting(&header, middle(fixed), middle(moving)),
+                sides.meeting(&header, middle(fixed), middle(moving))?,
                 sides.masses(&header)?,
             ],
             Self::Auto { headers: false } => {
@@ -82,7 +82,7 @@ impl Sides<'_> {
     /// `matrix`, moved so that the centres of mass meet.
     fn masses(&self, matrix: &Matrix4<f64>) -> Result<Matrix4<f64>> {
         let [fixed, moving] = self.both_moments()?;
-        Ok(meeting(matrix, fixed.centre, moving.centre))
+        self.meeting(matrix, fixed.centre, moving.centre)
     }
 
     /// Principal axes on principal axes, the smallest rotation first.
@@ -92,8 +92,8 @@ impl Sides<'_> {
         turns.retain(|turn| self.frame.keeps_plane(turn));
         turns.sort_by(|a, b| b.trace().total_cmp(&a.trace()));
         let meet =
-            |turn: Matrix3<f64>| meeting(&turn.to_homogeneous(), fixed.centre, moving.centre);
-        Ok(turns.into_iter().map(meet).collect())
+            |turn: Matrix3<f64>| self.meeting(&turn.to_homogeneous(), fixed.centre, moving.centre);
+        turns.into_iter().map(meet).collect()
     }
 
     fn both_moments(&self) -> Result<[Moments; 2]> {
@@ -102,10 +102,20 @@ impl Sides<'_> {
             Error::invalid("an image has no intensities above its minimum where its mask holds; check image and mask")
         })
     }
-}
 
-/// `matrix` with another translation: it takes `from` to `to`.
-fn meeting(matrix: &Matrix4<f64>, from: Vector3<f64>, to: Vector3<f64>) -> Matrix4<f64> {
-    let shift = to - place(matrix, from);
-    Translation3::from(shift).to_homogeneous() * matrix
+    /// `matrix` after a shift of the fixed world: `from` goes to `to`, or as near as it comes within the plane.
+    ///
+    /// # Errors
+    /// A matrix without inverse.
+    fn meeting(
+        &self,
+        matrix: &Matrix4<f64>,
+        from: Vector3<f64>,
+        to: Vector3<f64>,
+    ) -> Result<Matrix4<f64>> {
+        let back = matrix.try_inverse();
+        let back = back.ok_or_else(|| Error::invalid("the start's matrix is singular"))?;
+        let shift = self.frame.within(place(&back, to) - from);
+        Ok(matrix * Translation3::from(shift).to_homogeneous())
+    }
 }

@@ -1,20 +1,20 @@
 //! The stage of instance optimisation: a pair of scans on the fixed scan's own grid.
 
+use nalgebra::Matrix4;
 use ndarray::{Array3, Array4};
 
-use super::prepare::{Alignment, NetworkPair, Scan, prepare};
+use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, prepare};
 use super::refine::{Channel, RefinePair, RefineSettings, refine};
 use super::{NetworkFields, Start};
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
-use crate::volume::intensity::Normalisation;
+use crate::volume::intensity::{Normalisation, Normaliser};
 use crate::volume::resample::{Interpolation, Outside, image_to};
 use crate::volume::{Affine, DisplacementField, Geometry, Image};
 
 /// Another kind of scan of the same subjects, each in the world of the first.
 #[derive(Debug, Clone, Copy)]
 pub struct OtherScans<'a> {
-    /// On the grid of the first fixed scan.
     pub fixed: Scan<'a>,
     pub moving: Scan<'a>,
     /// What they count beside the first scans, which count 1; positive.
@@ -35,17 +35,21 @@ pub fn optimise(
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<(NetworkPair, NetworkFields)> {
     let first = on_fixed_grid(scans, alignment)?;
-    let prepare_others = others.iter().map(|other| {
-        let pair = on_fixed_grid([other.fixed, other.moving], alignment)?;
-        Ok((pair, other.weight))
-    });
-    let prepared_others: Vec<(NetworkPair, f64)> = prepare_others.collect::<Result<_>>()?;
+    let others: Vec<([Image; 2], f64)> = others
+        .iter()
+        .map(|other| Ok((beside(other, &first)?, other.weight)))
+        .collect::<Result<_>>()?;
     let weights = weights(scans, &first)?;
-    let mut channels = vec![first.channel(1.0)];
+    let channel = |fixed, moving, weight| Channel {
+        fixed,
+        moving,
+        weight,
+    };
+    let mut channels = vec![channel(&first.fixed, &first.moving, 1.0)];
     channels.extend(
-        prepared_others
+        others
             .iter()
-            .map(|(pair, weight)| pair.channel(*weight)),
+            .map(|([fixed, moving], weight)| channel(fixed, moving, *weight)),
     );
     let images = RefinePair {
         channels: &channels,
@@ -55,14 +59,29 @@ pub fn optimise(
     Ok((first, fields))
 }
 
-impl NetworkPair {
-    fn channel(&self, weight: f64) -> Channel<'_> {
-        Channel {
-            fixed: &self.fixed,
-            moving: &self.moving,
-            weight,
-        }
-    }
+/// Both scans on the grid of the first pair, the moving one through its linear map.
+fn beside(other: &OtherScans, first: &NetworkPair) -> Result<[Image; 2]> {
+    let bring = |scan: Scan, linear: &Matrix4<f64>| {
+        let mut image = scan.image.clone();
+        let normalised = normaliser()?.apply(&mut image);
+        normalised.map_err(|error| Error::file(scan.name, error.to_string()))?;
+        image.geometry.affine = beside_fixed(linear, &image.geometry)?;
+        image_to(
+            &image,
+            first.grid(),
+            Interpolation::Linear,
+            Outside::Value(0.0),
+        )
+    };
+    Ok([
+        bring(other.fixed, &Matrix4::identity())?,
+        bring(other.moving, &first.linear)?,
+    ])
+}
+
+/// All measures of likeness but the correlations ask for intensities from 0 to 1.
+fn normaliser() -> Result<Normaliser> {
+    Normalisation::default().prepare()
 }
 
 /// The transform that is nothing but `alignment`, on the fixed scan's grid.
@@ -90,8 +109,7 @@ fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<Net
         orientation: None,
         spacing: None,
         crop_foreground: None,
-        // All measures of likeness but the correlations ask for intensities from 0 to 1.
-        normaliser: Normalisation::default().prepare()?,
+        normaliser: normaliser()?,
     };
     prepare(fixed, moving, &as_stored, alignment, [1; 3])
 }
@@ -99,11 +117,6 @@ fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<Net
 /// How much each voxel of the pair's grid counts, for the fixed and for the moving image: 1 in the part of the world that
 /// both scans cover and where their masks say so, 0 outside.
 fn weights([fixed, moving]: [Scan; 2], pair: &NetworkPair) -> Result<[Image; 2]> {
-    let to_fixed = pair
-        .linear
-        .try_inverse()
-        .ok_or_else(|| Error::invalid("the linear map between the scans is singular"))?;
-    let beside = |scan: Scan| Affine(to_fixed * scan.image.geometry.affine.0);
     let grid = pair.grid();
     let on_grid = |scan: Scan, affine: Affine| -> Result<[Image; 2]> {
         let image = &scan.image.geometry;
@@ -124,7 +137,8 @@ fn weights([fixed, moving]: [Scan; 2], pair: &NetworkPair) -> Result<[Image; 2]>
         Ok([covered, counted])
     };
     let [mut in_fixed, mut counts_fixed] = on_grid(fixed, fixed.image.geometry.affine)?;
-    let [in_moving, mut counts_moving] = on_grid(moving, beside(moving))?;
+    let [in_moving, mut counts_moving] =
+        on_grid(moving, beside_fixed(&pair.linear, &moving.image.geometry)?)?;
     in_fixed.data.zip_mut_with(&in_moving.data, |a, b| *a *= b);
     for counts in [&mut counts_fixed, &mut counts_moving] {
         counts.data.zip_mut_with(&in_fixed.data, |a, b| *a *= b);

@@ -37,7 +37,7 @@ pub use refine::{RefineSettings, Start};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{
     Transform, check_inverses, compose, inverted, jacobian, map_point, matrix_of, pull_image,
-    pull_labels, pull_labels_by, pull_series,
+    pull_labels, pull_series,
 };
 
 use std::sync::Arc;
@@ -49,7 +49,7 @@ use crate::error::Result;
 use crate::metric::{InverseConsistency, inverse_consistency};
 use crate::model::ModelCard;
 use crate::volume::intensity::Normalisation;
-use crate::volume::resample::{Interpolation, voxel_map};
+use crate::volume::resample::{Interpolation, LabelInterpolation, voxel_map};
 use crate::volume::{Affine, DisplacementField, Geometry, Image, LabelMap};
 
 /// The transform between two scans.
@@ -124,7 +124,7 @@ pub fn back_to_scans(
 }
 
 impl Registration {
-    /// The moving scan on the fixed grid, in one interpolation.
+    /// The moving scan, or one of its colours, on the fixed grid, in one interpolation.
     ///
     /// # Errors
     /// Those of [`pull_image`].
@@ -134,12 +134,12 @@ impl Registration {
         pull_image(moving, grid, &self.end()?, Interpolation::Linear, outside)
     }
 
-    /// Labels of the moving scan on the fixed grid, by the nearest voxel.
+    /// Labels of the moving scan on the fixed grid.
     ///
     /// # Errors
     /// Those of [`pull_labels`].
-    pub fn moved_labels(&self, labels: &LabelMap) -> Result<LabelMap> {
-        pull_labels(labels, &self.forward.geometry, &self.end()?)
+    pub fn moved_labels(&self, labels: &LabelMap, between: LabelInterpolation) -> Result<LabelMap> {
+        pull_labels(labels, &self.forward.geometry, &self.end()?, between)
     }
 
     /// Where the scans were before they were registered.

@@ -102,7 +102,7 @@ pub fn prepare(
 }
 
 /// Where a grid of the moving world lies in the fixed world.
-fn beside_fixed(linear: &Matrix4<f64>, moving: &Geometry) -> Result<Affine> {
+pub(super) fn beside_fixed(linear: &Matrix4<f64>, moving: &Geometry) -> Result<Affine> {
     let inverse = linear.try_inverse();
     let inverse =
         inverse.ok_or_else(|| Error::invalid("the linear map between the scans is singular"))?;

@@ -7,7 +7,7 @@ use super::{Registration, Transform, pull_labels};
 use crate::error::Result;
 use crate::metric::{folding, mse, ncc, overlaps};
 use crate::volume::intensity::Normaliser;
-use crate::volume::resample::{Interpolation, Outside};
+use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
 use crate::volume::{Image, LabelMap};
 
 /// Similarity of the fixed scan and the other on its grid.
@@ -49,6 +49,7 @@ pub struct Assessed<'a> {
     pub moving: &'a Image,
     /// Fixed and moving labels, each on its scan's grid.
     pub labels: Option<(&'a LabelMap, &'a LabelMap)>,
+    pub label_interpolation: LabelInterpolation,
 }
 
 /// A registration judged, with what was made for it on the fixed grid.
@@ -85,8 +86,8 @@ pub fn assess(
     let labels = match pair.labels {
         None => None,
         Some((_, labels)) => Some([
-            pull_labels(labels, grid, &start)?,
-            pull_labels(labels, grid, &end)?,
+            pull_labels(labels, grid, &start, pair.label_interpolation)?,
+            pull_labels(labels, grid, &end, pair.label_interpolation)?,
         ]),
     };
     let target = pair.labels.map(|(fixed, _)| fixed);
@@ -113,7 +114,7 @@ pub fn assess(
         let initial = registration.unregistered();
         let labels = pair
             .labels
-            .map(|(_, labels)| pull_labels(labels, grid, &initial));
+            .map(|(_, labels)| pull_labels(labels, grid, &initial, pair.label_interpolation));
         measures(&image(&initial)?, labels.transpose()?.as_ref())?
     };
     let quality = Quality {

@@ -52,6 +52,7 @@ pub fn write_field(path: impl AsRef<Path>, field: &DisplacementField, note: &str
         shape: &[x, y, z, 1, components],
         affine: &geometry.affine,
         dtype: DType::F32,
+        channels: 1,
         intent_code: INTENT_VECTOR,
         frame_seconds: None,
         note,
@@ -72,6 +73,7 @@ pub fn write_voxel_field(
     let content = Content {
         geometry: &field.geometry,
         trailing: &[components],
+        channels: 1,
         frame_seconds: None,
         dtype: DType::F32,
         note,
@@ -145,7 +147,7 @@ fn components(path: &Path, raw: &RawVolume) -> Result<Vec<Array3<f32>>> {
 
 fn check_kind(raw: &RawVolume) -> Result<(), String> {
     let shape = raw.shape_text();
-    if raw.intent == Intent::Image {
+    if let Intent::Image | Intent::Colour = raw.intent {
         return Err(format!(
             "not a displacement field: {shape} without vector intent; expected 5-D NIfTI with intent 1007 (a field in \
              voxels, as Learn2Reg's, is named as l2r:FILE)"

@@ -125,6 +125,17 @@ impl Geometry {
         self.affine.spacing()
     }
 
+    /// The axis across the slices: that of the largest voxels, the last of equal ones; of a 2-D grid the third.
+    pub fn slice_axis(&self) -> usize {
+        let spacing = self.spacing();
+        match self.dimension {
+            Dimension::Two => 2,
+            Dimension::Three => (0..3)
+                .max_by(|&a, &b| spacing[a].total_cmp(&spacing[b]))
+                .expect("there are three axes"),
+        }
+    }
+
     /// The grid of another voxel size (mm) that covers the same box about the same centre; the third of a 2-D grid stays.
     pub fn respaced(&self, spacing: [f64; 3]) -> Self {
         let old = self.spacing();

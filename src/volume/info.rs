@@ -67,7 +67,7 @@ fn describe(path: &Path, raw: &RawVolume) -> FileInfo {
     FileInfo {
         path: path.to_path_buf(),
         kind: match raw.intent {
-            Intent::Image | Intent::Channels => Kind::Image,
+            Intent::Image | Intent::Channels | Intent::Colour => Kind::Image,
             Intent::Displacement | Intent::DisplacementRas => Kind::DisplacementField,
         },
         format: raw.format,

@@ -1,6 +1,7 @@
 //! Host images: geometry, files, intensities, resampling. Knows nothing of burn.
 
 mod affine_file;
+mod colour;
 mod dtype;
 mod field_file;
 mod fields;
@@ -40,7 +41,7 @@ pub use info::{FileInfo, Kind, probe};
 pub use io::{TEMPORARY, write_atomically};
 pub use orientation::{axis_codes, reorient, reorient_field};
 pub use read::{read_image, read_image_frame, read_labels};
-pub use series::{Series, SeriesKind, read_series, write_series};
+pub use series::{Series, SeriesKind, read_scan, read_series, read_series_kind, write_series};
 pub use spline::Spline;
 pub use transform_file::{Step, read_transform, write_composite};
 pub use write::{write_image, write_labels};

@@ -2,20 +2,18 @@
 //!
 //! Axis `i` runs along the rows from left to right and `j` down the columns, so `shape` is
 //! `(width, height, 1)`. A PNG has no place in the world: it is read as lying in the LPS plane with its first
-//! pixel at the origin, as ITK reads it, which makes the affine `diag(-1, -1, 1)` in RAS. Colours become
-//! Rec. 709 luminance for images, without alpha, and are refused for labels; a series has them all, alpha too.
+//! pixel at the origin, as ITK reads it, which makes the affine `diag(-1, -1, 1)` in RAS.
 
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageEncoder, Limits, codecs::png};
+use image::{DynamicImage, ImageDecoder, ImageEncoder, Limits, codecs::png};
 use nalgebra::{Matrix3, Vector3};
 
 use super::dtype::{DType, Endian};
 use super::format::Format;
 use super::io::write_atomically;
 use super::raw::{Intent, Layout, RawVolume, Samples};
-use super::read::Role;
 use super::write::Content;
 use super::{Affine, Dimension};
 use crate::error::{Error, Result};
@@ -25,7 +23,7 @@ const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 const MAX_PIXELS: u64 = 1 << 28;
 
 /// Reads a PNG of 8 or 16 bits.
-pub(crate) fn read(path: &Path, role: Role) -> Result<RawVolume> {
+pub(crate) fn read(path: &Path) -> Result<RawVolume> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     if !bytes.starts_with(SIGNATURE) {
         return Err(Error::file(path, "not a PNG, whatever its name says"));
@@ -40,24 +38,24 @@ pub(crate) fn read(path: &Path, role: Role) -> Result<RawVolume> {
         let problem = format!("{width}x{height} pixels; at most {MAX_PIXELS} are read");
         return Err(Error::file(path, problem));
     }
-    if role == Role::Labels && decoder.color_type().has_color() {
-        let problem = "a colour PNG is not a label map; save the labels as 8 or 16 bit grey values";
-        return Err(Error::file(path, problem));
-    }
-    let channels = decoder.color_type().channel_count() as usize;
     let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let channels = usize::from(picture.color().channel_count());
+    let dtype = match usize::from(picture.color().bytes_per_pixel()) / channels {
+        2 => DType::U16,
+        _ => DType::U8,
+    };
     let mut shape = vec![width as usize, height as usize];
-    let ((bytes, dtype), endian) = match role {
-        Role::Channels if channels > 1 => {
+    let intent = match channels {
+        1 => Intent::Image,
+        _ => {
             shape.extend([1, channels]);
-            (colours(picture), Endian::NATIVE)
+            Intent::Colour
         }
-        _ => (grey(picture), Endian::Little),
     };
     let samples = Samples {
-        bytes,
+        bytes: picture.into_bytes(),
         dtype,
-        endian,
+        endian: Endian::NATIVE,
         layout: Layout::ChannelsFastest,
         scale: None,
     };
@@ -65,7 +63,7 @@ pub(crate) fn read(path: &Path, role: Role) -> Result<RawVolume> {
         format: Format::Png,
         shape,
         affine: affine(),
-        intent: Intent::Image,
+        intent,
         frame_seconds: None,
         samples,
     })
@@ -85,33 +83,12 @@ fn affine() -> Affine {
     )
 }
 
-/// All channels, in native byte order.
-fn colours(picture: DynamicImage) -> (Vec<u8>, DType) {
-    let channels = picture.color().channel_count();
-    let wide = picture.color().bytes_per_pixel() / channels == 2;
-    let dtype = if wide { DType::U16 } else { DType::U8 };
-    (picture.into_bytes(), dtype)
-}
-
-fn grey(picture: DynamicImage) -> (Vec<u8>, DType) {
-    match picture.color() {
-        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
-            let values = picture.into_luma16().into_raw();
-            (
-                values.into_iter().flat_map(u16::to_le_bytes).collect(),
-                DType::U16,
-            )
-        }
-        _ => (picture.into_luma8().into_raw(), DType::U8),
-    }
-}
-
 /// Writes a picture of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels; `voxels` are in native byte order, the
 /// channels of a pixel together, then the first axis.
 ///
 /// # Errors
 /// A volume, or a type other than uint8 and uint16.
-pub(crate) fn write(path: &Path, content: &Content, channels: usize, voxels: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
     use image::ExtendedColorType as Colour;
 
     if content.geometry.dimension != Dimension::Two {
@@ -120,7 +97,7 @@ pub(crate) fn write(path: &Path, content: &Content, channels: usize, voxels: &[u
             "PNG holds 2-D images; write the volume as .nii.gz",
         ));
     }
-    let colour = match (content.dtype, channels) {
+    let colour = match (content.dtype, content.channels) {
         (DType::U8, 1) => Colour::L8,
         (DType::U8, 2) => Colour::La8,
         (DType::U8, 3) => Colour::Rgb8,

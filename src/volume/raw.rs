@@ -34,6 +34,8 @@ pub(crate) enum Intent {
     DisplacementRas,
     /// Several values a voxel, of which the file does not say more.
     Channels,
+    /// Colours: the fourth axis holds grey and alpha, RGB, or RGBA.
+    Colour,
 }
 
 /// Voxel bytes with what is needed to turn them into numbers.
@@ -66,7 +68,7 @@ impl RawVolume {
         [0, 1, 2].map(|axis| self.shape.get(axis).copied().unwrap_or(1))
     }
 
-    /// Number of volumes along the fourth and further axes.
+    /// Number of volumes along the fourth and further axes, of colours that of channels.
     pub fn frames(&self) -> usize {
         self.shape.iter().skip(3).product()
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::format::Format;
 use super::raw::{Intent, Offending, RawVolume};
-use super::{Image, LabelMap, Volume, metaimage, mgh, nifti, nrrd, numpy, png};
+use super::{Image, LabelMap, Volume, colour, metaimage, mgh, nifti, nrrd, numpy, png};
 use crate::error::{Error, Result};
 
 /// Whether intensities or labels are wanted: an `.npz` holds both under different names.
@@ -12,14 +12,12 @@ use crate::error::{Error, Result};
 pub(crate) enum Role {
     Image,
     Labels,
-    /// Intensities, of a colour picture those of every channel.
-    Channels,
 }
 
 /// Reads an image as float32, after the file's own intensity scaling.
 ///
 /// Sizes `(x, y)` and `(x, y, 1)` are 2-D images; `(1, y, z)` and `(x, 1, z)` are volumes. Further axes of size 1 are
-/// dropped.
+/// dropped. Colours become Rec. 709 luminance, without alpha.
 ///
 /// # Errors
 /// An unreadable file, several volumes in it (see [`read_image_frame`]), a displacement field, or a value
@@ -35,12 +33,27 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<Image> {
 pub fn read_image_frame(path: impl AsRef<Path>, frame: Option<usize>) -> Result<Image> {
     let path = path.as_ref();
     let raw = read_raw(path, Role::Image)?;
-    let frame = choose_frame(path, &raw, frame)?;
-    image_of(path, &raw, frame)
+    image_in(path, &raw, frame)
 }
 
-/// One frame as float32.
-pub(crate) fn image_of(path: &Path, raw: &RawVolume, frame: usize) -> Result<Image> {
+/// The volume that `frame` chooses, of colours the luminance.
+pub(crate) fn image_in(path: &Path, raw: &RawVolume, frame: Option<usize>) -> Result<Image> {
+    let frame = choose_frame(path, raw, frame)?;
+    match raw.intent {
+        Intent::Colour => Ok(colour::luminance(&volumes_of(path, raw)?)),
+        _ => image_of(path, raw, frame),
+    }
+}
+
+/// All frames, or all channels of colours, as float32.
+pub(crate) fn volumes_of(path: &Path, raw: &RawVolume) -> Result<Vec<Image>> {
+    (0..raw.frames())
+        .map(|frame| image_of(path, raw, frame))
+        .collect()
+}
+
+/// One frame or channel as float32.
+fn image_of(path: &Path, raw: &RawVolume, frame: usize) -> Result<Image> {
     let float = |value: f64| {
         let narrow = value as f32;
         (narrow.is_finite() || !value.is_finite()).then_some(narrow)
@@ -61,10 +74,16 @@ pub(crate) fn image_of(path: &Path, raw: &RawVolume, frame: usize) -> Result<Ima
 /// Reads a label map; labels may be stored as any type as long as they are whole numbers.
 ///
 /// # Errors
-/// An unreadable file, several volumes in it, or a value that is not a whole number of 32 bits.
+/// An unreadable file, several volumes in it, colours, or a value that is not a whole number of 32 bits.
 pub fn read_labels(path: impl AsRef<Path>) -> Result<LabelMap> {
     let path = path.as_ref();
     let raw = read_raw(path, Role::Labels)?;
+    // Grey with alpha has its labels in the first channel.
+    if raw.intent == Intent::Colour && raw.frames() > 2 {
+        let problem =
+            "a colour image is not a label map; save the labels as 8 or 16 bit grey values";
+        return Err(Error::file(path, problem));
+    }
     let frame = choose_frame(path, &raw, None)?;
     let data = raw.frame(frame, label).map_err(|o| {
         let problem = format!(
@@ -99,20 +118,20 @@ pub(crate) fn read_raw(path: &Path, role: Role) -> Result<RawVolume> {
         Format::Mgh => mgh::read(path),
         Format::MetaImage => metaimage::read(path),
         Format::Nrrd => nrrd::read(path),
-        Format::Png => png::read(path, role),
+        Format::Png => png::read(path),
         Format::Npy => numpy::read_npy(path),
         Format::Npz => numpy::read_npz(path, role),
     }
 }
 
 /// # Errors
-/// Vectors or colours where intensities are wanted.
+/// Vectors where intensities are wanted.
 pub(crate) fn check_scalar(path: &Path, raw: &RawVolume) -> Result<()> {
     let a_field = |intent: i32| {
         format!("a displacement field (intent {intent}), not an image; pass it as a transform")
     };
     let problem = match raw.intent {
-        Intent::Image => return Ok(()),
+        Intent::Image | Intent::Colour => return Ok(()),
         Intent::Displacement => a_field(1007),
         Intent::DisplacementRas => a_field(1006),
         Intent::Channels => format!(
@@ -125,7 +144,10 @@ pub(crate) fn check_scalar(path: &Path, raw: &RawVolume) -> Result<()> {
 
 fn choose_frame(path: &Path, raw: &RawVolume, frame: Option<usize>) -> Result<usize> {
     check_scalar(path, raw)?;
-    let frames = raw.frames();
+    let frames = match raw.intent {
+        Intent::Colour => 1,
+        _ => raw.frames(),
+    };
     let axes = raw.shape.len();
     let last = frames - 1;
     match frame {
@@ -134,8 +156,8 @@ fn choose_frame(path: &Path, raw: &RawVolume, frame: Option<usize>) -> Result<us
         None => Err(Error::file(
             path,
             format!(
-                "{axes}-D image ({}); one volume is needed: choose it with --frame N, \
-                 --fixed-frame N or --moving-frame N (0 to {last})",
+                "{axes}-D image ({}); one volume is needed: choose it with --frame N, --fixed-frame N or \
+                 --moving-frame N (0 to {last}), or register all of MOVING with --all-frames",
                 raw.shape_text()
             ),
         )),

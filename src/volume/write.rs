@@ -44,6 +44,7 @@ where
     let content = Content {
         geometry: &volume.geometry,
         trailing: &[],
+        channels: 1,
         frame_seconds: None,
         dtype,
         note,
@@ -56,6 +57,8 @@ pub(crate) struct Content<'a> {
     pub geometry: &'a Geometry,
     /// Sizes of the axes after those of the grid; empty for one volume.
     pub trailing: &'a [usize],
+    /// Values of a voxel, more than one of colours.
+    pub channels: usize,
     /// Time from one volume to the next, which only NIfTI keeps.
     pub frame_seconds: Option<f64>,
     pub dtype: DType,
@@ -77,18 +80,24 @@ impl Content<'_> {
     }
 }
 
-/// Writes in the format of the suffix; `voxels` gives them in a byte order, first axis fastest, frames last.
+/// Writes in the format of the suffix; `voxels` gives them in a byte order, the values of a colour together, then the
+/// first axis fastest, frames last.
 pub(crate) fn write_content(
     path: &Path,
     content: &Content,
     voxels: impl FnOnce(Endian) -> Vec<u8>,
 ) -> Result<()> {
     match Format::of(path)? {
+        Format::Mgh | Format::MetaImage | Format::Nrrd if content.channels > 1 => {
+            let problem = "colours are written as .png, .nii or .nii.gz";
+            Err(Error::file(path, problem))
+        }
         Format::Nifti => {
             let nifti = nifti::Content {
                 shape: &content.shape(content.geometry.dimension.axes()),
                 affine: &content.geometry.affine,
                 dtype: content.dtype,
+                channels: content.channels,
                 intent_code: 0,
                 frame_seconds: content.frame_seconds,
                 note: content.note,
@@ -102,7 +111,7 @@ pub(crate) fn write_content(
             let problem = "PNG holds one picture; write the series as .nii.gz";
             Err(Error::file(path, problem))
         }
-        Format::Png => png::write(path, content, 1, &voxels(Endian::NATIVE)),
+        Format::Png => png::write(path, content, &voxels(Endian::NATIVE)),
         Format::NiftiPair | Format::Npy | Format::Npz => {
             let problem = "this format is only read; write .nii, .nii.gz, .mgh, .mgz, .mha, .mhd, .nrrd, .nhdr or (2-D) .png";
             Err(Error::file(path, problem))

@@ -40,6 +40,19 @@ pub fn one_line_error(command: &mut Command) -> String {
     text
 }
 
+/// Runs a subcommand in the folder of the test, which must say `part` in one line and write nothing.
+pub fn refused(bench: &Bench, command: &str, arguments: &str, part: &str) {
+    let before = bench.names();
+    let mut hmorph = hmorph();
+    hmorph
+        .current_dir(bench.folder.path())
+        .arg(command)
+        .args(arguments.split_whitespace());
+    let error = one_line_error(&mut hmorph);
+    assert!(error.contains(part), "{arguments}: {error}");
+    assert_eq!(bench.names(), before, "{arguments}");
+}
+
 /// A folder for one test.
 pub struct Bench {
     pub folder: TempDir,

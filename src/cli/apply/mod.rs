@@ -10,13 +10,13 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::Common;
-use super::output::{OutputType, parse_dtype};
+use super::output::OutputArgs;
 use super::points::PointSpace;
 use super::record;
 use super::spacing::PixelSpacing;
 use super::transforms::TRANSFORMS_HELP;
-use crate::register::{Fill, RECORD, ResultFolder};
-use crate::volume::resample::{Interpolation, LabelInterpolation};
+use crate::register::{RECORD, ResultFolder};
+use crate::volume::resample::Interpolation;
 use plan::Plan;
 
 /// Apply transforms to images, labels and landmarks
@@ -31,7 +31,7 @@ Examples:
   hmorph apply -t rigid.mat -i moving.nii.gz --header-only -o moved.nii.gz
 
 Everything arrives in the space of the reference: images and labels on its grid, landmarks in its world. All volumes of
-a 4-D image and all channels of a colour PNG are moved alike.
+a 4-D image and all channels of a colour image (PNG, RGB NIfTI) are moved alike.
 
 {TRANSFORMS_HELP}
 
@@ -46,7 +46,7 @@ pub struct ApplyArgs {
     /// the inverse, l2r:FILE a field in voxels
     #[arg(short, long = "transform", value_name = "TRANSFORM", required = true, num_args = 1..)]
     pub transforms: Vec<String>,
-    /// Images; of 4-D ones every volume, of colour PNGs every channel
+    /// Images; of 4-D ones every volume, of colours every channel
     #[arg(short, long = "image", value_name = "FILE", num_args = 1..)]
     pub images: Vec<PathBuf>,
     /// Label maps
@@ -77,27 +77,14 @@ pub struct ApplyArgs {
     /// Between voxels of images: linear, cubic (B-splines through the voxels) or nearest
     #[arg(short = 'n', long, value_enum, default_value_t)]
     pub interpolation: Between,
-    /// Between voxels of labels: nearest, or vote (the label with most weight among the voxels around)
-    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    pub label_interpolation: LabelBetween,
-    /// Value beyond an image: a number, min (its smallest value) or edge
-    #[arg(
-        long,
-        value_name = "VALUE",
-        default_value = "min",
-        allow_hyphen_values = true
-    )]
-    pub fill: Fill,
-    /// Voxel type of images: float32, uint8, int16 ...; same keeps each image's own (rounded, saturated) [default:
-    /// float32, for PNG same]
-    #[arg(long, value_name = "TYPE", value_parser = parse_dtype)]
-    pub dtype: Option<OutputType>,
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Only this volume of 4-D images, counted from 0
     #[arg(long, value_name = "N")]
     pub frame: Option<usize>,
     /// Pixel size in mm of PNG and numpy images, which have none: one number or one per axis [default: 1]
-    #[arg(long, value_name = "MM")]
-    pub pixel_spacing: Option<PixelSpacing>,
+    #[arg(long, value_name = "MM", visible_alias = "pixel-spacing")]
+    pub spacing: Option<PixelSpacing>,
 }
 
 /// How values between voxels are found.
@@ -115,23 +102,6 @@ impl From<Between> for Interpolation {
             Between::Linear => Self::Linear,
             Between::Cubic => Self::Cubic,
             Between::Nearest => Self::Nearest,
-        }
-    }
-}
-
-/// How labels between voxels are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum LabelBetween {
-    #[default]
-    Nearest,
-    Vote,
-}
-
-impl From<LabelBetween> for LabelInterpolation {
-    fn from(between: LabelBetween) -> Self {
-        match between {
-            LabelBetween::Nearest => Self::Nearest,
-            LabelBetween::Vote => Self::Vote,
         }
     }
 }

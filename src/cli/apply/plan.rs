@@ -6,15 +6,13 @@ use anyhow::{Context, bail, ensure};
 
 use super::{ApplyArgs, names};
 use crate::cli::Common;
-use crate::cli::output::{OutputType, output_type};
+use crate::cli::output::as_held;
 use crate::cli::points::PointFile;
 use crate::cli::transforms::Transforms;
-use crate::register::{
-    Transform, check_inverses, map_point, matrix_of, pull_labels_by, pull_series,
-};
+use crate::register::{Transform, check_inverses, map_point, matrix_of, pull_labels, pull_series};
 use crate::volume::{
-    DType, Format, Geometry, LabelMap, Series, SeriesKind, WorldAffine, WorldPoint, move_header,
-    read_image_frame, read_labels, read_series, write_labels, write_series,
+    Geometry, LabelMap, WorldAffine, WorldPoint, move_header, read_image_frame, read_labels,
+    read_series, write_labels, write_series,
 };
 
 const NOTE: &str = "hmorph apply";
@@ -126,28 +124,17 @@ impl<'a> Plan<'a> {
         if args.header_only {
             return Ok(move_header(path, out, &self.affine()?)?);
         }
-        // Another format than PNG takes the luminance of colours.
-        let grey = Format::of(path)? == Format::Png && Format::of(out)? != Format::Png;
-        let mut series = match args.frame {
-            None if !grey => read_series(path)?,
-            frame => Series {
-                volumes: vec![read_image_frame(path, frame)?],
-                kind: SeriesKind::Frames {
-                    sizes: Vec::new(),
-                    seconds: None,
-                },
-            },
+        let series = match args.frame {
+            None => read_series(path)?,
+            frame => read_image_frame(path, frame)?.into(),
         };
+        let mut series = as_held(series, path, out)?;
         for volume in &mut series.volumes {
             volume.geometry = placed(args, path, volume.geometry.clone())?;
         }
-        let own = OutputType::Given(match Format::of(out)? {
-            Format::Png => output_type(OutputType::Same, path)?,
-            _ => DType::F32,
-        });
-        let dtype = output_type(args.dtype.unwrap_or(own), path)?;
+        let dtype = args.output.dtype(&series.kind, path, out)?;
         let between = args.interpolation.into();
-        let moved = pull_series(&series, self.grid()?, &self.pull, between, args.fill)
+        let moved = pull_series(&series, self.grid()?, &self.pull, between, args.output.fill)
             .with_context(|| path.display().to_string())?;
         Ok(write_series(out, &moved, dtype, NOTE)?)
     }
@@ -158,8 +145,8 @@ impl<'a> Plan<'a> {
         }
         let mut labels: LabelMap = read_labels(path)?;
         labels.geometry = placed(self.args, path, labels.geometry)?;
-        let between = self.args.label_interpolation.into();
-        let moved = pull_labels_by(&labels, self.grid()?, &self.pull, between)
+        let between = self.args.output.label_interpolation.into();
+        let moved = pull_labels(&labels, self.grid()?, &self.pull, between)
             .with_context(|| path.display().to_string())?;
         Ok(write_labels(out, &moved, NOTE)?)
     }
@@ -184,7 +171,7 @@ impl<'a> Plan<'a> {
 
 /// The grid with the pixel size of the command line where the file has none.
 fn placed(args: &ApplyArgs, path: &Path, mut grid: Geometry) -> anyhow::Result<Geometry> {
-    if let Some(spacing) = args.pixel_spacing {
+    if let Some(spacing) = args.spacing {
         spacing.place(path, &mut grid)?;
     }
     Ok(grid)

@@ -15,7 +15,7 @@ use crate::dataset::corresponding;
 use crate::eval::{Landmarks, Moved, Options, Pair, Protocol, evaluate_pair, peak_memory_bytes};
 use crate::register::{Transform, pull_image, pull_labels};
 use crate::volume::intensity::Normaliser;
-use crate::volume::resample::{Interpolation, Outside};
+use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
 use crate::volume::{
     Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint, read_labels,
 };
@@ -40,7 +40,10 @@ pub fn evaluate(
         evaluated.with_context(|| format!("pair {}", row.id))?;
         common.say(format!("{:>4} of {}  {}", number + 1, rows.len(), row.id));
     }
-    outcome.facts = json!({ "pairs": path, "count": rows.len(), "method": method.record() });
+    outcome.facts = json!({
+        "pairs": path, "count": rows.len(), "method": method.record(), "reading": args.reading,
+        "label_interpolation": args.label_interpolation,
+    });
     Ok(outcome)
 }
 
@@ -122,7 +125,7 @@ fn solve(
                     common,
                 )?)),
             };
-            let (registration, seconds) = registrar.register(fixed, moving, common)?;
+            let (registration, seconds) = registrar.register(fixed, moving, &[], common)?;
             let [complete] = registration.end()?;
             Ok(Solution {
                 linear: registration.linear,
@@ -143,8 +146,8 @@ fn pair(
     common: &Common,
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
-    let fixed = ScanFile::read(&row.fixed, None)?;
-    let moving = ScanFile::read(&row.moving, None)?;
+    let fixed = ScanFile::read(&row.fixed, None, args.reading.fixed())?;
+    let moving = ScanFile::read(&row.moving, None, args.reading.moving())?;
     let solution = solve(args, row, method, [&fixed, &moving], common)?;
     let images = Views::images(&fixed, &moving, &solution)?;
     let labels = match &row.labels {
@@ -153,6 +156,7 @@ fn pair(
             fixed.labels(f)?,
             &moving.labels(m)?,
             &solution,
+            args.label_interpolation.into(),
         )?),
     };
     let points = match &row.points {
@@ -220,8 +224,14 @@ impl Views<Image> {
 }
 
 impl Views<LabelMap> {
-    fn labels(fixed: LabelMap, moving: &LabelMap, solution: &Solution) -> anyhow::Result<Self> {
-        let pull = |transform: Transform| pull_labels(moving, &fixed.geometry, &[transform]);
+    fn labels(
+        fixed: LabelMap,
+        moving: &LabelMap,
+        solution: &Solution,
+        between: LabelInterpolation,
+    ) -> anyhow::Result<Self> {
+        let pull =
+            |transform: Transform| pull_labels(moving, &fixed.geometry, &[transform], between);
         Ok(Self {
             moving: pull(Transform::Affine(solution.linear))?,
             moved: pull(solution.complete.clone())?,
@@ -252,7 +262,9 @@ impl Points {
         let grid = fixed.geometry();
         if Format::of(fixed_file).is_ok() {
             let drawn = read_labels(moving_file)?;
-            let there = pull_labels(&drawn, grid, &[Transform::Affine(solution.linear)])?;
+            let start = [Transform::Affine(solution.linear)];
+            // A landmark may be a single voxel, which no vote would keep.
+            let there = pull_labels(&drawn, grid, &start, LabelInterpolation::Nearest)?;
             return Ok(Self::Volumes {
                 fixed: Box::new(fixed.labels(fixed_file)?),
                 moving: Box::new(there),

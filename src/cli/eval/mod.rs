@@ -11,7 +11,9 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::Common;
+use super::output::LabelBetween;
 use super::points::PointSpace;
+use super::reading::ReadArgs;
 use super::record;
 use super::registrar::ModelArgs;
 use crate::dataset::Split;
@@ -65,6 +67,18 @@ pub struct EvalArgs {
     pub count: usize,
     #[command(flatten)]
     pub model: ModelArgs,
+    #[command(flatten)]
+    pub reading: ReadArgs,
+    /// Between voxels of moved labels: vote (the label with most weight among the voxels around) or nearest (as with
+    /// --data and in the protocols of challenges)
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        requires = "pairs"
+    )]
+    pub label_interpolation: LabelBetween,
     /// Folder of transforms to evaluate instead of a model
     #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data", "init"])]
     pub transforms: Option<PathBuf>,

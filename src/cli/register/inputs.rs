@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::channel::{ChannelFiles, ChannelScans};
 use super::landmarks::Landmarks;
 use crate::cli::points::PointSpace;
+use crate::cli::reading::ReadArgs;
 use crate::cli::record;
 use crate::cli::scan::ScanFile;
 use crate::error::Result;
 use crate::register::Assessed;
 use crate::volume::LabelMap;
+use crate::volume::resample::LabelInterpolation;
 
 /// The files of a pair.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +28,7 @@ pub struct PairFiles {
     pub moving_mask: Option<PathBuf>,
     pub fixed_points: Option<PathBuf>,
     pub moving_points: Option<PathBuf>,
+    pub channels: Vec<ChannelFiles>,
 }
 
 impl PairFiles {
@@ -45,6 +49,7 @@ impl PairFiles {
             "moving_mask": other(&self.moving_mask),
             "fixed_points": other(&self.fixed_points),
             "moving_points": other(&self.moving_points),
+            "channels": self.channels.iter().map(ChannelFiles::record).collect::<Vec<_>>(),
         })
     }
 }
@@ -57,15 +62,16 @@ pub struct Inputs {
     pub fixed_labels: Option<LabelMap>,
     pub moving_labels: Option<LabelMap>,
     pub landmarks: Option<Landmarks>,
+    pub channels: Vec<ChannelScans>,
 }
 
 impl Inputs {
     /// # Errors
     /// A file that cannot be read; labels on another grid than their image; landmarks without counterpart.
-    pub fn read(files: &PairFiles, space: PointSpace) -> Result<Self> {
-        let fixed = ScanFile::read(&files.fixed, files.frames[0])?;
+    pub fn read(files: &PairFiles, reading: &ReadArgs, space: PointSpace) -> Result<Self> {
+        let fixed = ScanFile::read(&files.fixed, files.frames[0], reading.fixed())?;
         let fixed = fixed.masked(files.fixed_mask.as_deref())?;
-        let moving = ScanFile::read(&files.moving, files.frames[1])?;
+        let moving = ScanFile::read_to_move(&files.moving, files.frames[1], reading.moving())?;
         let moving = moving.masked(files.moving_mask.as_deref())?;
         let labels = |scan: &ScanFile, path: &Option<PathBuf>| {
             path.as_deref().map(|path| scan.labels(path)).transpose()
@@ -78,14 +84,20 @@ impl Inputs {
                 space,
                 [fixed.geometry(), moving.geometry()],
             )?,
+            channels: files
+                .channels
+                .iter()
+                .map(ChannelFiles::read)
+                .collect::<Result<_>>()?,
             files: files.clone(),
             fixed,
             moving,
         })
     }
 
-    pub fn assessed(&self) -> Assessed<'_> {
+    pub fn assessed(&self, label_interpolation: LabelInterpolation) -> Assessed<'_> {
         Assessed {
+            label_interpolation,
             fixed: &self.fixed.image,
             moving: &self.moving.image,
             labels: self.fixed_labels.as_ref().zip(self.moving_labels.as_ref()),

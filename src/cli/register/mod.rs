@@ -1,6 +1,7 @@
 //! `hmorph register`: from files to folders of results.
 
 mod batch;
+mod channel;
 mod inputs;
 mod landmarks;
 mod outputs;
@@ -14,12 +15,14 @@ use anyhow::Context;
 
 use super::output::OutputArgs;
 use super::points::PointSpace;
+use super::reading::ReadArgs;
 use super::registrar::{ModelArgs, Registrar, Stages};
 use super::{Common, record};
 use crate::dataset::stem;
 use crate::register::ResultFolder;
 use crate::volume::Dimension;
 use batch::BatchArgs;
+use channel::ChannelFiles;
 use inputs::{Inputs, PairFiles};
 use pair::Method;
 
@@ -31,6 +34,11 @@ Examples:
   hmorph register -f atlas.nii.gz -m patient.nii.gz -o out --fixed-labels a.nii.gz --moving-labels p.nii.gz
   hmorph register a.nii.gz b.nii.gz --model runs/brains/best.safetensors --init centre
   hmorph register a.nii.gz b.nii.gz -o out --fixed-points a.csv --moving-points b.csv
+  hmorph register fixed_ct.nii.gz moving_ct.nii.gz --window -150,250
+  hmorph register slide_a.png slide_b.png --spacing 0.25 --allow-flip
+  hmorph register ed.nii.gz es.nii.gz --in-plane                   few thick slices
+  hmorph register t1.nii.gz bold.nii.gz --moving-frame 0 -o out    then hmorph apply -t out moves all frames
+  hmorph register bold.nii.gz bold.nii.gz --all-frames --linear rigid --no-network --refine 0 -o realigned
   hmorph register --pairs pairs.csv -o results --jobs 4            a folder results/ID per pair, and results.csv
   hmorph register --pairs pairs.csv -o results --shard 3/8         the third of eight parts of the list
 
@@ -40,8 +48,10 @@ Directions and units:
   landmarks of MOVING by inverse (a landmark of FIXED goes to MOVING by forward).
 
 Results in DIR:
-  moved.nii.gz          MOVING on the grid of FIXED, interpolated once, float32 unless --dtype says otherwise
-  moved_labels.nii.gz   labels of MOVING on the grid of FIXED, nearest voxel (with --moving-labels)
+  moved.nii.gz          MOVING on the grid of FIXED, interpolated once, float32 unless --dtype says otherwise; colours
+                        (RGB NIfTI) are compared by their luminance and moved channel by channel
+  moved.png             the same as a picture with all its channels, where MOVING is a PNG
+  moved_labels.nii.gz   labels of MOVING on the grid of FIXED, by vote of the voxels around (with --moving-labels)
   moved_points.csv      landmarks of MOVING in the space of FIXED (with --moving-points)
   forward.nii.gz        displacement on the grid of FIXED, LPS mm: 5-D NIfTI, vector intent, as ITK, ANTs and Slicer
   inverse.nii.gz        displacement on the grid of MOVING that brings FIXED to it, LPS mm
@@ -50,8 +60,13 @@ Results in DIR:
   report.html           a page for any browser: slices to blink, fade and check, grid, Jacobian, measures, settings
   run.json              inputs, command, version, seed, device, settings, measures before and after, time, memory
 
-With --pairs, pairs that are done (same inputs, model and settings) are skipped, so that an interrupted command goes on.
-A pair that fails does not stop the others: its error is in the table and on standard error, and the exit code is 1.
+4-D images: --fixed-frame and --moving-frame choose the volumes that are registered; all volumes of MOVING follow the
+transform of one by hmorph apply -t DIR -i MOVING -r FIXED. With --all-frames each volume gets a transform of its own:
+DIR/frame-0000 and so on are folders as above, DIR/moved.nii.gz has all moved volumes, DIR/results.csv their measures.
+
+With --pairs or --all-frames, pairs that are done (same inputs, model and settings) are skipped, so that an interrupted
+command goes on. A pair that fails does not stop the others: its error is in the table and on standard error, and the
+exit code is 1.
 results.csv (with --shard results-K-of-N.csv) has a row per pair: status, seconds, peak memory of the process so far in
 bytes, and every measure before and after. After the parts, the same command without --shard collects all rows.")]
 pub struct RegisterArgs {
@@ -75,6 +90,8 @@ pub struct RegisterArgs {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub model: ModelArgs,
+    #[command(flatten)]
+    pub reading: ReadArgs,
     /// Labels of FIXED, on its grid: Dice before and after is measured
     #[arg(long, value_name = "FILE")]
     pub fixed_labels: Option<PathBuf>,
@@ -87,6 +104,11 @@ pub struct RegisterArgs {
     /// The same for MOVING
     #[arg(long, value_name = "FILE")]
     pub moving_mask: Option<PathBuf>,
+    /// Two more scans of the same subjects, say T2 beside T1, each in the world of the first; the optimisation looks at
+    /// all of them, and at these with WEIGHT times what the first count [default weight: 1]; repeat it for more
+    #[arg(long = "channel", value_name = "FIXED,MOVING[,WEIGHT]")]
+    #[arg(conflicts_with_all = ["pairs", "all_frames"])]
+    pub channels: Vec<ChannelFiles>,
     /// Landmarks of FIXED (CSV x,y,z,name), counterparts of those of MOVING: their distance is measured in mm of the
     /// moving world, before and after; they are carried forward to MOVING and compared there
     #[arg(long, value_name = "FILE", requires = "moving_points")]
@@ -115,21 +137,19 @@ pub struct RegisterArgs {
 /// # Errors
 /// Inputs that cannot be read or do not fit together; results that cannot be written; pairs of a list that failed.
 pub fn run(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
-    match &args.batch.pairs {
-        Some(list) => batch::run(args, list, common),
-        None => run_pair(args, common),
+    match (&args.batch.pairs, args.batch.all_frames) {
+        (Some(list), _) => batch::run_list(args, list, common),
+        (None, true) => batch::run_frames(args, common),
+        (None, false) => run_pair(args, common),
     }
 }
 
 fn run_pair(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
     let started = Instant::now();
     let files = args.files()?;
-    let out = match &args.out {
-        Some(out) => out.clone(),
-        None => PathBuf::from(format!("{}_to_{}", stem(&files.moving), stem(&files.fixed))),
-    };
+    let out = args.out_of(&files);
     ResultFolder::check(&out, common.force)?;
-    let inputs = Inputs::read(&files, args.points_space)?;
+    let inputs = Inputs::read(&files, &args.reading, args.points_space)?;
     common.say(format!("fixed    {}", inputs.fixed.describe()));
     common.say(format!("moving   {}", inputs.moving.describe()));
     let method = args.method(inputs.fixed.geometry().dimension, common)?;
@@ -144,6 +164,12 @@ fn run_pair(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
 }
 
 impl RegisterArgs {
+    /// The folder of results.
+    fn out_of(&self, files: &PairFiles) -> PathBuf {
+        let named = || format!("{}_to_{}", stem(&files.moving), stem(&files.fixed)).into();
+        self.out.clone().unwrap_or_else(named)
+    }
+
     /// The files of the pair; clap lets no other combination through.
     fn files(&self) -> anyhow::Result<PairFiles> {
         let fixed = self.fixed.as_ref().or(self.fixed_image.as_ref());
@@ -161,6 +187,7 @@ impl RegisterArgs {
             moving_mask: self.moving_mask.clone(),
             fixed_points: self.fixed_points.clone(),
             moving_points: self.moving_points.clone(),
+            channels: self.channels.clone(),
         })
     }
 
@@ -172,6 +199,7 @@ impl RegisterArgs {
         Ok(Method {
             registrar,
             model,
+            reading: self.reading,
             output: self.output,
             points_space: self.points_space,
             report: !self.no_report,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::page;
 use super::pair::{Method, Registered};
 use crate::cli::Common;
-use crate::cli::output::output_type;
+use crate::cli::output::{as_held, own_type};
 use crate::dataset::stem;
 use crate::error::Result;
 use crate::plot::Picture;
@@ -17,7 +17,8 @@ use crate::plot::qc::{QcInput, QcLabels, QcOptions, qc_page};
 use crate::plot::report::report_page;
 use crate::register::ResultFolder;
 use crate::volume::{
-    WorldAffine, write_affine, write_atomically, write_field, write_image, write_labels,
+    Format, Series, SeriesKind, WorldAffine, write_affine, write_atomically, write_field,
+    write_labels, write_series,
 };
 
 /// Writes one file at the path given.
@@ -31,16 +32,7 @@ pub fn write_files(
     method: &Method,
 ) -> Result<Vec<&'static str>> {
     let (inputs, registration) = (&pair.inputs, &pair.registration);
-    let moved = |path: &Path| {
-        let moved = registration.moved(&inputs.moving.image, method.output.fill)?;
-        let dtype = output_type(method.output.dtype, &inputs.moving.path)?;
-        write_image(
-            path,
-            &moved,
-            dtype,
-            "hmorph: moving image on the fixed grid",
-        )
-    };
+    let moved = |path: &Path| write_moved(path, pair, method);
     let forward = |path: &Path| {
         let note = "hmorph: pull on the fixed grid, fixed to moving, LPS mm";
         write_field(path, &registration.forward, note)
@@ -59,7 +51,7 @@ pub fn write_files(
         let page = report_page(&qc_input(pair), &page::text(pair, method)?)?;
         write_atomically(path, |file| file.write_all(page.as_bytes()))
     };
-    let labels = |path: &Path| write_moved_labels(path, pair);
+    let labels = |path: &Path| write_moved_labels(path, pair, method);
     let points = |path: &Path| match &inputs.landmarks {
         Some(landmarks) => landmarks.write_moved(path, registration),
         None => Ok(()),
@@ -72,6 +64,9 @@ pub fn write_files(
         ("affine.mat", &affine),
         ("qc.png", &qc),
     ];
+    if Format::of(&inputs.moving.path)? == Format::Png {
+        files.push(("moved.png", &moved));
+    }
     if method.report {
         files.push(("report.html", &report));
     }
@@ -87,12 +82,42 @@ pub fn write_files(
     Ok(files.into_iter().map(|(name, _)| name).collect())
 }
 
+/// Writes the moving image, moved.
+///
+/// The colours of a PNG go to a PNG; the NIfTI beside it, which has a place for the size of pixels, gets their luminance.
+fn write_moved(path: &Path, pair: &Registered, method: &Method) -> Result<()> {
+    let (moving, output) = (&pair.inputs.moving, &method.output);
+    let (volumes, kind) = moving.content();
+    let moved = volumes
+        .iter()
+        .map(|volume| pair.registration.moved(volume, output.fill));
+    let moved = Series {
+        volumes: moved.collect::<Result<_>>()?,
+        kind,
+    };
+    let moved = as_held(moved, &moving.path, path)?;
+    let dtype = match (&moved.kind, Format::of(path)?) {
+        (SeriesKind::Colour, _) | (_, Format::Png) => own_type(&moving.path)?,
+        _ => output.dtype(&moved.kind, &moving.path, path)?,
+    };
+    write_series(
+        path,
+        &moved,
+        dtype,
+        "hmorph: moving image on the fixed grid",
+    )
+}
+
 /// Writes the moving labels, moved; nothing where there are none.
-fn write_moved_labels(path: &Path, pair: &Registered) -> Result<()> {
+fn write_moved_labels(path: &Path, pair: &Registered, method: &Method) -> Result<()> {
     let note = "hmorph: moving labels on the fixed grid";
     match (&pair.judged.labels, &pair.inputs.moving_labels) {
         (Some([_, moved]), _) => write_labels(path, moved, note),
-        (None, Some(labels)) => write_labels(path, &pair.registration.moved_labels(labels)?, note),
+        (None, Some(labels)) => {
+            let between = method.output.label_interpolation.into();
+            let moved = pair.registration.moved_labels(labels, between)?;
+            write_labels(path, &moved, note)
+        }
         (None, None) => Ok(()),
     }
 }

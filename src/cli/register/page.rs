@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::inputs::Inputs;
 use super::landmarks;
 use super::pair::{Method, Registered};
-use crate::cli::record;
+use crate::cli::{record, shell};
 use crate::dataset::stem;
 use crate::error::Result;
 use crate::metric::{Better, overlaps};
@@ -24,7 +24,7 @@ pub fn text(pair: &Registered, method: &Method) -> Result<ReportText> {
         moving: stem(moving),
         highlights: highlights(pair),
         measures: measures(pair),
-        structures: structures(pair)?,
+        structures: structures(pair, method)?,
         landmarks: landmarks(pair),
         landmarks_note: landmarks::DIRECTION.into(),
         sections: vec![
@@ -33,7 +33,7 @@ pub fn text(pair: &Registered, method: &Method) -> Result<ReportText> {
             section("Model", &request["model"]),
             section("Run", &run(pair)),
         ],
-        command: shell(&record::command()),
+        command: shell::joined(&record::command()),
     })
 }
 
@@ -119,7 +119,7 @@ fn measures(pair: &Registered) -> Vec<Change> {
 }
 
 /// Dice of each label of the fixed scan.
-fn structures(pair: &Registered) -> Result<Vec<Change>> {
+fn structures(pair: &Registered, method: &Method) -> Result<Vec<Change>> {
     let inputs = &pair.inputs;
     let (Some(fixed), Some(moving), Some([_, moved])) = (
         &inputs.fixed_labels,
@@ -128,7 +128,12 @@ fn structures(pair: &Registered) -> Result<Vec<Change>> {
     ) else {
         return Ok(Vec::new());
     };
-    let start = pull_labels(moving, &fixed.geometry, &pair.registration.unregistered())?;
+    let start = pull_labels(
+        moving,
+        &fixed.geometry,
+        &pair.registration.unregistered(),
+        method.output.label_interpolation.into(),
+    )?;
     let before = overlaps(&fixed.data, &start.data, None)?;
     let after = overlaps(&fixed.data, &moved.data, None)?;
     let rows = before.iter().zip(&after).map(|(before, after)| {
@@ -172,16 +177,6 @@ fn run(pair: &Registered) -> Value {
     })
 }
 
-/// Words as a shell would take them back.
-fn shell(words: &[String]) -> String {
-    let harmless = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
-    let quoted = |word: &String| match !word.is_empty() && word.chars().all(harmless) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    };
-    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
-}
-
 /// The facts of an object, those of objects in it under their full names (`preprocessing.spacing`).
 fn section(title: &str, facts: &Value) -> Section {
     let mut all = Vec::new();
@@ -214,12 +209,6 @@ fn collect(name: &str, value: &Value, all: &mut Vec<Fact>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_survive_a_shell() {
-        let words = ["a", "b c", "it's", "", "x=1"].map(String::from);
-        assert_eq!(shell(&words), r"a 'b c' 'it'\''s' '' x=1");
-    }
 
     #[test]
     fn facts_in_facts_get_their_full_name() {

@@ -6,20 +6,23 @@ use std::time::Instant;
 use anyhow::ensure;
 use serde_json::{Value, json};
 
+use super::channel::ChannelScans;
 use super::inputs::{Inputs, PairFiles};
 use super::landmarks::LandmarkErrors;
 use super::outputs;
 use crate::cli::output::OutputArgs;
 use crate::cli::points::PointSpace;
+use crate::cli::reading::ReadArgs;
 use crate::cli::registrar::Registrar;
 use crate::cli::{Common, record};
-use crate::register::{Assessment, RECORD, Registration, ResultFolder, assess};
+use crate::register::{Assessment, OtherScans, RECORD, Registration, ResultFolder, assess};
 
 /// What the pairs of a command have in common.
 pub struct Method {
     pub registrar: Registrar,
     /// What is known of the model for `run.json`.
     pub model: Value,
+    pub reading: ReadArgs,
     pub output: OutputArgs,
     pub points_space: PointSpace,
     /// Whether `report.html` is written.
@@ -34,7 +37,8 @@ impl Method {
 
     fn settings(&self) -> Value {
         json!({
-            "network": self.registrar.settings(), "fill": self.output.fill, "dtype": self.output.dtype,
+            "network": self.registrar.settings(), "reading": self.reading, "fill": self.output.fill,
+            "dtype": self.output.dtype, "label_interpolation": self.output.label_interpolation,
             "points_space": self.points_space,
         })
     }
@@ -70,10 +74,12 @@ pub fn register(
         found.axes(),
         expected.axes()
     );
+    let others: Vec<OtherScans> = inputs.channels.iter().map(ChannelScans::scans).collect();
     let seconds_read = started.elapsed().as_secs_f64();
     let (registration, seconds_register) =
-        registrar.register(&inputs.fixed, &inputs.moving, common)?;
-    let judged = assess(&registration, inputs.assessed(), registrar.normaliser())?;
+        registrar.register(&inputs.fixed, &inputs.moving, &others, common)?;
+    let assessed = inputs.assessed(method.output.label_interpolation.into());
+    let judged = assess(&registration, assessed, registrar.normaliser())?;
     let errors = match &inputs.landmarks {
         None => None,
         Some(landmarks) => landmarks.errors(&registration)?,

@@ -41,6 +41,8 @@ pub struct RefineSettings {
     pub kind: TransformKind,
     /// Whether both directions count alike; only with a velocity.
     pub symmetric: bool,
+    /// Axis of the fixed image along which nothing moves, such as that across thick slices; a start keeps to it by itself.
+    pub still: Option<usize>,
 }
 
 impl Default for RefineSettings {
@@ -51,6 +53,7 @@ impl Default for RefineSettings {
             smoothness: 0.5,
             kind: TransformKind::Velocity,
             symmetric: true,
+            still: None,
         }
     }
 }

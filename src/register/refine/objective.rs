@@ -13,7 +13,8 @@ use crate::linear::Similarity;
 const WINDOW: usize = 5;
 /// Standard deviation of intensities from 0 to 1 at which a window counts half: below is noise.
 const NOISE: f32 = 0.02;
-/// Far below it, so that nothing is gained by pulling more contrast into a dim window.
+/// What the product of both variances is raised by: far below noise, for else more contrast pulled into a dim window
+/// would look like more correlation.
 const EPSILON: f32 = 1e-8;
 /// Bins of the joint histogram along each axis.
 const BINS: usize = 32;

@@ -164,8 +164,11 @@ pub(super) fn descend(
 ) {
     let signs = signs(settings);
     let (grid, voxels) = (field.grid, field.grid.voxels());
-    let rates = (0..grid.axes).map(|c| RATE * grid.finest() / grid.spacing[grid.axis(c)]);
-    let rates: Vec<f32> = rates.map(|rate| rate as f32).collect();
+    let rate = |c: usize| match settings.still == Some(c) {
+        true => 0.0,
+        false => RATE * grid.finest() / grid.spacing[grid.axis(c)],
+    };
+    let rates: Vec<f32> = (0..grid.axes).map(|c| rate(c) as f32).collect();
     let mut moments: Vec<Moments> = rates.iter().map(|_| Moments::new(voxels)).collect();
     for _ in 0..steps {
         let mut gradient = vec![0.0; field.values.len()];

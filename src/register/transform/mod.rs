@@ -11,7 +11,7 @@ mod pull;
 
 pub use compose::{compose, inverted, jacobian, matrix_of};
 pub use inverse::{InverseField, check_inverses};
-pub use pull::{pull_image, pull_labels, pull_labels_by, pull_series};
+pub use pull::{pull_image, pull_labels, pull_series};
 
 use std::sync::Arc;
 

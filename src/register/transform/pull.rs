@@ -55,23 +55,11 @@ pub fn pull_series(
     })
 }
 
-/// As [`pull_image`], by the nearest voxel, 0 outside.
+/// As [`pull_image`] for labels, 0 outside.
 ///
 /// # Errors
 /// As [`pull_image`].
 pub fn pull_labels(
-    labels: &LabelMap,
-    reference: &Geometry,
-    transforms: &[Transform],
-) -> Result<LabelMap> {
-    pull_labels_by(labels, reference, transforms, LabelInterpolation::Nearest)
-}
-
-/// As [`pull_labels`], with the label between voxels chosen otherwise.
-///
-/// # Errors
-/// As [`pull_image`].
-pub fn pull_labels_by(
     labels: &LabelMap,
     reference: &Geometry,
     transforms: &[Transform],

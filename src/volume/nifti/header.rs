@@ -87,9 +87,19 @@ impl Header {
         dtype_of(self.datatype)
     }
 
-    /// Linear scaling of stored values, if any.
+    /// Values of one voxel: those of a colour, or one.
+    pub fn channels(&self) -> usize {
+        match self.datatype {
+            RGB => 3,
+            RGBA => 4,
+            _ => 1,
+        }
+    }
+
+    /// Linear scaling of stored values, if any; colours have none.
     pub fn scale(&self) -> Result<Option<(f64, f64)>, String> {
         match (self.slope, self.intercept) {
+            _ if self.channels() > 1 => Ok(None),
             (slope, _) if slope == 0.0 || !slope.is_finite() => Ok(None),
             (_, intercept) if !intercept.is_finite() => Err(format!(
                 "scl_slope is {} but scl_inter is {intercept}",
@@ -194,6 +204,10 @@ fn nifti2(fields: &Fields, endian: Endian) -> Result<Header, String> {
     })
 }
 
+/// Three and four bytes of colour.
+const RGB: i16 = 128;
+const RGBA: i16 = 2304;
+
 const CODES: [(i16, DType); 10] = [
     (2, DType::U8),
     (4, DType::I16),
@@ -208,17 +222,18 @@ const CODES: [(i16, DType); 10] = [
 ];
 
 fn dtype_of(code: i16) -> Result<DType, String> {
+    if let RGB | RGBA = code {
+        return Ok(DType::U8);
+    }
     if let Some(&(_, dtype)) = CODES.iter().find(|(c, _)| *c == code) {
         return Ok(dtype);
     }
     let name = match code {
         1 => "1-bit binary",
         32 => "complex64",
-        128 => "RGB colour",
         1536 => "float128",
         1792 => "complex128",
         2048 => "complex256",
-        2304 => "RGBA colour",
         _ => {
             return Err(format!(
                 "datatype code {code} is not one of NIfTI; the header is damaged"
@@ -230,10 +245,15 @@ fn dtype_of(code: i16) -> Result<DType, String> {
     ))
 }
 
-/// The datatype code to write; `None` for a type NIfTI does not have.
-pub(super) fn code_of(dtype: DType) -> Option<i16> {
-    CODES
-        .iter()
-        .find(|(_, d)| *d == dtype)
-        .map(|(code, _)| *code)
+/// The datatype code to write for voxels of so many values; `None` for a type NIfTI does not have.
+pub(super) fn code_of(dtype: DType, channels: usize) -> Option<i16> {
+    match (channels, dtype) {
+        (1, _) => CODES
+            .iter()
+            .find(|(_, d)| *d == dtype)
+            .map(|(code, _)| *code),
+        (3, DType::U8) => Some(RGB),
+        (4, DType::U8) => Some(RGBA),
+        _ => None,
+    }
 }

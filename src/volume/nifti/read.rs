@@ -79,15 +79,19 @@ struct Plan {
 
 impl Plan {
     fn new(header: &Header, bytes: &[u8]) -> Result<Self, String> {
-        let shape = header.shape()?;
+        let mut shape = header.shape()?;
         let dtype = header.dtype()?;
         let intent = intent_of(header)?;
         let (affine, scale) = match header.storage {
             Storage::Analyze => analyze_meaning(header, bytes, &shape)?,
             _ => (affine::affine_of(header, &shape)?, header.scale()?),
         };
+        let mut layout = Layout::FirstFastest;
+        if intent == Intent::Colour {
+            layout = Layout::ChannelsFastest;
+            put_channels_last(&mut shape, header.channels())?;
+        }
         let length = byte_count(&shape, dtype)?;
-        let layout = Layout::FirstFastest;
         let samples = Samples {
             bytes: Vec::new(),
             dtype,
@@ -125,7 +129,23 @@ fn analyze_meaning(header: &Header, bytes: &[u8], shape: &[usize]) -> Result<Mea
     Ok((affine, analyze::scale_of(header, bytes)))
 }
 
+/// The channels of colours as the fourth axis.
+fn put_channels_last(shape: &mut Vec<usize>, channels: usize) -> Result<(), String> {
+    if shape.iter().skip(3).any(|&size| size > 1) {
+        return Err(format!(
+            "a series of colour images ({} axes); split it into one file per image",
+            shape.len()
+        ));
+    }
+    shape.resize(3, 1);
+    shape.push(channels);
+    Ok(())
+}
+
 fn intent_of(header: &Header) -> Result<Intent, String> {
+    if header.channels() > 1 {
+        return Ok(Intent::Colour);
+    }
     if header.storage == Storage::Analyze {
         return Ok(Intent::Image);
     }

@@ -23,6 +23,8 @@ pub(crate) struct Content<'a> {
     pub shape: &'a [usize],
     pub affine: &'a Affine,
     pub dtype: DType,
+    /// Values of a voxel, which lie together: 1, or 3 and 4 bytes of colour.
+    pub channels: usize,
     pub intent_code: i16,
     /// Time from one volume to the next.
     pub frame_seconds: Option<f64>,
@@ -37,8 +39,13 @@ pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()>
 
 fn header(content: &Content) -> Result<Vec<u8>, String> {
     let mut out = Fixed(vec![0; DATA_OFFSET]);
-    let datatype = code_of(content.dtype)
-        .ok_or_else(|| format!("NIfTI has no {}; choose another type", content.dtype))?;
+    let datatype = code_of(content.dtype, content.channels).ok_or_else(|| {
+        let (dtype, channels) = (content.dtype, content.channels);
+        match channels {
+            1 => format!("NIfTI has no {dtype}; choose another type"),
+            _ => format!("NIfTI has no colours of {channels} {dtype}; choose RGB or RGBA of uint8"),
+        }
+    })?;
     out.put(0, &[NIFTI1_BYTES as i32]);
     out.put(40, &dimensions(content.shape)?);
     out.put(
@@ -46,7 +53,7 @@ fn header(content: &Content) -> Result<Vec<u8>, String> {
         &[
             content.intent_code,
             datatype,
-            content.dtype.size() as i16 * 8,
+            (content.dtype.size() * content.channels) as i16 * 8,
         ],
     );
     out.put(108, &[DATA_OFFSET as f32, 1.0, 0.0]);

@@ -16,7 +16,7 @@ const LABEL_NAMES: [&str; 1] = ["seg"];
 pub(crate) fn read(path: &Path, role: Role) -> Result<RawVolume> {
     let archive = Archive::open(path)?;
     let (wanted, others): (&[&str], &[&str]) = match role {
-        Role::Image | Role::Channels => (&IMAGE_NAMES, &LABEL_NAMES),
+        Role::Image => (&IMAGE_NAMES, &LABEL_NAMES),
         Role::Labels => (&LABEL_NAMES, &IMAGE_NAMES),
     };
     let names: Vec<&str> = archive.names().map(array_name).collect();

@@ -30,9 +30,9 @@ pub enum Interpolation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LabelInterpolation {
     /// That of the nearest voxel.
-    #[default]
     Nearest,
     /// That with the largest sum of linear weights among the surrounding voxels.
+    #[default]
     Vote,
 }
 

@@ -1,7 +1,9 @@
-//! `hmorph register --pairs`: many pairs with one model.
+//! `hmorph register --pairs` and `--all-frames`: many pairs with one model.
 
+mod frames;
 mod index;
 mod plan;
+mod results;
 mod shard;
 mod table;
 mod work;
@@ -10,34 +12,42 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::RegisterArgs;
+use super::inputs::Inputs;
+use super::pair::Method;
+use crate::cli::reading::ReadArgs;
 use crate::cli::scan::ScanFile;
 use crate::cli::{Common, signals};
 use crate::error::{Error, Result};
 use crate::volume::Dimension;
+use frames::Frames;
 use plan::Task;
+use results::Results;
 use shard::Shard;
 use table::Outcome;
 use work::{Batch, Finished};
 
-/// Pairs of a list.
+/// Pairs of a list, or the volumes of an image.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BatchArgs {
     /// CSV of pairs: fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,id; paths are
     /// relative to it. Each pair gets the folder DIR/ID
-    #[arg(long, value_name = "FILE", requires = "out")]
+    #[arg(long, value_name = "FILE", requires = "out", group = "many")]
     #[arg(conflicts_with_all = ["fixed_image", "moving_image", "fixed", "moving"])]
     #[arg(conflicts_with_all = ["fixed_labels", "moving_labels", "fixed_points", "moving_points"])]
     pub pairs: Option<PathBuf>,
-    /// Pairs at the same time; they share the threads, each takes its own memory
-    #[arg(long, value_name = "N", default_value = "1", requires = "pairs")]
-    #[arg(conflicts_with_all = ["fixed_image", "fixed"])]
+    /// Register every volume of a 4-D MOVING to FIXED: a folder DIR/frame-NNNN for each, counted from 0, and all of them
+    /// moved in DIR/moved.nii.gz. Of a 4-D FIXED, which may be MOVING itself, --fixed-frame is the reference
+    /// [default: the middle volume]
+    #[arg(long, group = "many", conflicts_with = "moving_frame")]
+    pub all_frames: bool,
+    /// Pairs (or volumes) at the same time; they share the threads, each takes its own memory
+    #[arg(long, value_name = "N", default_value = "1", requires = "many")]
     pub jobs: NonZeroUsize,
-    /// Part K of N of the list, counted from 1: every N-th row, always the same ones
-    #[arg(long, value_name = "K/N", requires = "pairs")]
-    #[arg(conflicts_with_all = ["fixed_image", "fixed"])]
+    /// Part K of N of the list (or the volumes), counted from 1: every N-th row, always the same ones
+    #[arg(long, value_name = "K/N", requires = "many")]
     pub shard: Option<Shard>,
 }
 
@@ -55,22 +65,61 @@ impl BatchArgs {
 ///
 /// # Errors
 /// A list that cannot be used, folders of results that hold something else; in the end, pairs that failed.
-pub fn run(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Result<()> {
+pub fn run_list(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Result<()> {
     let out = args
         .out
         .as_deref()
         .context("name the folder of results by -o")?;
-    let tasks = plan::tasks(
-        &args.batch,
-        list,
-        out,
-        [args.fixed_frame, args.moving_frame],
-    )?;
+    let frames = [args.fixed_frame, args.moving_frame];
+    let tasks = plan::tasks(&args.batch, list, out, frames)?;
     if tasks.is_empty() {
         common.say(format!("pairs    none in this part of {}", list.display()));
         return Ok(());
     }
-    let method = args.method(dimension(&tasks)?, common)?;
+    let method = args.method(dimension(&tasks, &args.reading)?, common)?;
+    register_all(args, tasks, list, out, method, common)
+}
+
+/// Registers every volume of the moving image.
+///
+/// # Errors
+/// Images that cannot be used, folders of results that hold something else; in the end, volumes that failed.
+pub fn run_frames(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
+    let frames = Frames::new(args.files()?)?;
+    let (files, out) = (&frames.files, args.out_of(&frames.files));
+    let tasks = frames.tasks(args.batch.shard, &out);
+    let Some(first) = tasks.first() else {
+        common.say(format!(
+            "frames   none in this part of {}",
+            files.moving.display()
+        ));
+        return Ok(());
+    };
+    // What is wrong with all of them is said once, and before anything is written.
+    let inputs = Inputs::read(&first.files, &args.reading, args.points_space)?;
+    common.say(format!("fixed    {}", inputs.fixed.describe()));
+    if let Some(frame) = files.frames[0] {
+        common.say(format!("         its volume {frame}, counted from 0"));
+    }
+    common.say(format!("moving   {}", inputs.moving.describe()));
+    let method = args.method(inputs.fixed.geometry().dimension, common)?;
+    register_all(args, tasks, &files.moving, &out, method, common)?;
+    if args.batch.shard.is_none() {
+        frames.gather(&out, &args.output)?;
+        common.say(format!("written  {}", out.join(frames::MOVED).display()));
+    }
+    Ok(())
+}
+
+/// Registers pairs by one method, those of `source`, with folders in `out`.
+fn register_all(
+    args: &RegisterArgs,
+    tasks: Vec<Task>,
+    source: &Path,
+    out: &Path,
+    method: Method,
+    common: &Common,
+) -> anyhow::Result<()> {
     common.say(format!("model    {}", method.registrar.describe()));
     let outcomes = plan::done(&tasks, &method, common.force)?;
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
@@ -84,7 +133,7 @@ pub fn run(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Result<
     common.say(format!(
         "pairs    {} in {}, {} of them done before{}",
         tasks.len(),
-        list.display(),
+        source.display(),
         tasks.len() - waiting.len(),
         if common.force {
             ""
@@ -115,7 +164,7 @@ pub fn run(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Result<
     let index = out.join(args.batch.file("index", "html"));
     index::write(
         &index,
-        &list.display().to_string(),
+        &source.display().to_string(),
         &results.ended(&batch.tasks),
     )?;
     let (table, index) = (results.path.display(), index.display());
@@ -124,10 +173,10 @@ pub fn run(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Result<
 }
 
 /// Of the first image that can be read; a pair of the other dimension fails later, alone.
-fn dimension(tasks: &[Task]) -> Result<Dimension> {
+fn dimension(tasks: &[Task], reading: &ReadArgs) -> Result<Dimension> {
     let mut problem = None;
     for task in tasks {
-        match ScanFile::read(&task.files.fixed, task.files.frames[0]) {
+        match ScanFile::read(&task.files.fixed, task.files.frames[0], reading.fixed()) {
             Ok(scan) => return Ok(scan.geometry().dimension),
             Err(error) => problem = problem.or(Some(error)),
         }
@@ -157,58 +206,6 @@ fn say(task: &Task, finished: &Finished, [ended, total]: [usize; 2], common: &Co
                 change("NCC", "ncc", ""),
                 measures["folded_voxels"],
             ));
-        }
-    }
-}
-
-/// The table as it grows.
-struct Results {
-    path: PathBuf,
-    /// Of every task, in their order; nothing where it waits.
-    outcomes: Vec<Option<Outcome>>,
-}
-
-impl Results {
-    fn write(&self, tasks: &[Task]) -> Result<()> {
-        table::write(&self.path, &self.ended(tasks))
-    }
-
-    /// The tasks that have come to an end.
-    fn ended<'a>(&'a self, tasks: &'a [Task]) -> Vec<(&'a Task, &'a Outcome)> {
-        let all = tasks.iter().zip(&self.outcomes);
-        all.filter_map(|(task, outcome)| Some((task, outcome.as_ref()?)))
-            .collect()
-    }
-
-    /// Numbers of the tasks that are still to do.
-    fn waiting(&self) -> Vec<usize> {
-        let tasks = 0..self.outcomes.len();
-        tasks
-            .filter(|&task| self.outcomes[task].is_none())
-            .collect()
-    }
-
-    /// An error unless every pair is registered.
-    fn check(&self, tasks: &[Task]) -> anyhow::Result<()> {
-        let (waiting, all) = (self.waiting().len(), tasks.len());
-        if waiting > 0 {
-            bail!(
-                "stopped; {waiting} of {all} pairs are left, and the same command goes on with them"
-            );
-        }
-        let ended = self.ended(tasks);
-        let failed: Vec<&str> = ended
-            .iter()
-            .filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
-            .map(|(task, _)| task.id.as_str())
-            .collect();
-        match failed[..] {
-            [] => Ok(()),
-            [first, ..] => bail!(
-                "{} of {all} pairs failed ({first} first); {} says why, and the same command tries them again",
-                failed.len(),
-                self.path.display()
-            ),
         }
     }
 }

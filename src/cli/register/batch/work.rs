@@ -101,7 +101,8 @@ impl Batch {
                 quiet: true,
                 ..self.common.clone()
             };
-            let inputs = Inputs::read(&task.files, self.method.points_space)?;
+            let method = &self.method;
+            let inputs = Inputs::read(&task.files, &method.reading, method.points_space)?;
             let registered = pair::register(inputs, &self.method, &quietly, started)?;
             let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
             if self.stop.load(Ordering::SeqCst) {

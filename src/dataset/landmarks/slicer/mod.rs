@@ -3,11 +3,15 @@
 //! Both say in which world their numbers are, LPS or RAS (`1` and `0` in old files); a file that does not is refused,
 //! since a wrong guess mirrors every point. What else is in them is kept when points are written back.
 
+mod json;
+mod table;
+
 use std::path::Path;
 
 use nalgebra::Vector3;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::table::Line;
 use super::{Landmark, ras};
 use crate::error::{Error, Result};
 use crate::volume::WorldPoint;
@@ -26,16 +30,6 @@ enum Content {
     Json(Value),
     Table(Vec<Line>),
 }
-
-#[derive(Debug, Clone)]
-enum Line {
-    Comment(String),
-    Point(csv::StringRecord),
-}
-
-/// Columns of a table: identifier, three coordinates, nine more, and among those the label.
-const COORDINATES: usize = 1;
-const LABEL: usize = 11;
 
 impl Markups {
     /// Whether a file is one of Slicer's by its name.
@@ -71,7 +65,7 @@ impl Markups {
         let mut document: Value =
             serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
         let (mut landmarks, mut lps) = (Vec::new(), Vec::new());
-        for point in points(&mut document)? {
+        for point in json::points(&mut document)? {
             landmarks.push(Landmark {
                 at: world(point.place, point.lps),
                 name: point.name,
@@ -86,35 +80,16 @@ impl Markups {
     }
 
     fn of_table(text: &str) -> Result<Self, String> {
-        let comments = text
-            .lines()
-            .filter_map(|line| line.strip_prefix('#')?.split_once('='));
-        let system = comments
-            .into_iter()
-            .find(|(key, _)| key.trim() == "CoordinateSystem");
-        let is_lps = is_lps(system.map(|(_, value)| value.trim()))?;
-        let (mut lines, mut landmarks) = (Vec::new(), Vec::new());
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            if line.starts_with('#') {
-                lines.push(Line::Comment(line.to_string()));
-                continue;
-            }
-            let record = record(line)?;
-            let number = |n: usize| {
-                record
-                    .get(COORDINATES + n)
-                    .and_then(|v| v.trim().parse().ok())
-            };
-            let (Some(x), Some(y), Some(z)) = (number(0), number(1), number(2)) else {
-                return Err(format!(
-                    "row '{line}' has no three numbers after its identifier"
-                ));
-            };
-            let at = world(Vector3::new(x, y, z), is_lps);
-            let name = record.get(LABEL).unwrap_or_default().to_string();
-            landmarks.push(Landmark { at, name });
-            lines.push(Line::Point(record));
-        }
+        let is_lps = is_lps(table::coordinate_system(text))?;
+        let lines = table::lines(text)?;
+        let landmarks: Vec<Landmark> = lines
+            .iter()
+            .filter_map(Line::point)
+            .map(|(place, name)| Landmark {
+                at: world(place, is_lps),
+                name,
+            })
+            .collect();
         Ok(Self {
             content: Content::Table(lines),
             lps: vec![is_lps; landmarks.len()],
@@ -132,79 +107,15 @@ impl Markups {
         match &self.content {
             Content::Json(document) => {
                 let mut document = document.clone();
-                let points = points(&mut document).expect("the same document was read before");
+                let points =
+                    json::points(&mut document).expect("the same document was read before");
                 for (point, at) in points.into_iter().zip(&numbers) {
-                    *point.position = json!([at.x, at.y, at.z]);
+                    *point.position = serde_json::json!([at.x, at.y, at.z]);
                 }
                 format!("{document:#}\n")
             }
-            Content::Table(lines) => table(lines, &numbers),
+            Content::Table(lines) => table::text(lines, &numbers),
         }
-    }
-}
-
-/// A control point of a document.
-struct Point<'a> {
-    position: &'a mut Value,
-    place: Vector3<f64>,
-    lps: bool,
-    name: String,
-}
-
-/// Every point that has been placed, list by list.
-fn points(document: &mut Value) -> Result<Vec<Point<'_>>, String> {
-    let missing = |what: &str| format!("no '{what}' in it: not a markups file of Slicer");
-    let lists = document.get_mut("markups").and_then(Value::as_array_mut);
-    let mut found = Vec::new();
-    for list in lists.ok_or_else(|| missing("markups"))? {
-        let system = list
-            .get("coordinateSystem")
-            .map(|v| v.to_string().replace('"', ""));
-        let lps = is_lps(system.as_deref())?;
-        check_units(list.get("coordinateUnits"))?;
-        let points = list.get_mut("controlPoints").and_then(Value::as_array_mut);
-        for point in points.ok_or_else(|| missing("controlPoints"))? {
-            let name = point
-                .get("label")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_string();
-            if point
-                .get("positionStatus")
-                .is_some_and(|status| status == "undefined")
-            {
-                continue;
-            }
-            let position = point
-                .get_mut("position")
-                .ok_or_else(|| missing("position"))?;
-            let numbers: Option<Vec<f64>> = position
-                .as_array()
-                .and_then(|list| list.iter().map(Value::as_f64).collect());
-            let place = match numbers.as_deref() {
-                Some(&[x, y, z]) => Vector3::new(x, y, z),
-                _ => return Err(format!("point '{name}' has no position of three numbers")),
-            };
-            found.push(Point {
-                position,
-                place,
-                lps,
-                name,
-            });
-        }
-    }
-    Ok(found)
-}
-
-fn check_units(units: Option<&Value>) -> Result<(), String> {
-    let all = match units {
-        None => return Ok(()),
-        Some(Value::Array(units)) => units.iter().all(|unit| unit == "mm"),
-        Some(unit) => unit == "mm",
-    };
-    match all {
-        true => Ok(()),
-        false => Err("coordinateUnits is not mm; save the points in millimetres".into()),
     }
 }
 
@@ -236,45 +147,10 @@ fn stored(place: WorldPoint, lps: bool) -> Vector3<f64> {
     numbers.map(|v| (v * 1e6).round() / 1e6)
 }
 
-fn record(line: &str) -> Result<csv::StringRecord, String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(line.as_bytes());
-    match reader.records().next() {
-        Some(Ok(record)) => Ok(record),
-        _ => Err(format!("row '{line}' is not CSV")),
-    }
-}
-
-fn table(lines: &[Line], numbers: &[Vector3<f64>]) -> String {
-    let mut text = String::new();
-    let mut numbers = numbers.iter();
-    for line in lines {
-        match line {
-            Line::Comment(comment) => text += comment,
-            Line::Point(record) => {
-                let mut fields: Vec<String> = record.iter().map(String::from).collect();
-                if let Some(at) = numbers.next() {
-                    for axis in 0..3 {
-                        fields[COORDINATES + axis] = at[axis].to_string();
-                    }
-                }
-                let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-                // Writing to memory cannot fail.
-                let _ = writer.write_record(&fields);
-                let row = writer.into_inner().unwrap_or_default();
-                text += String::from_utf8_lossy(&row).trim_end();
-            }
-        }
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// As 3D Slicer 5 saves a list of two points, one of them not placed yet.
     const JSON: &str = r#"{

@@ -1,6 +1,7 @@
 //! The model that a command line chooses, ready to register.
 
-use std::path::PathBuf;
+mod args;
+
 use std::time::Instant;
 
 use anyhow::Context;
@@ -10,65 +11,21 @@ use serde_json::{Value, json};
 use super::Common;
 use super::linear::{LinearArgs, Meeting};
 use super::progress::Progress;
-use super::refine::RefineArgs;
 use super::scan::ScanFile;
 use crate::dataset::Preprocessing;
 use crate::device;
 use crate::error::Error;
 use crate::interop;
+use crate::linear::Start;
 use crate::model::{Model, ModelCard, builtin};
 use crate::register::{
-    Alignment, NetworkPair, Predicted, RefineSettings, Registration, Scan, align, back_to_scans,
-    network_bytes, optimise, predict, prepare, preprocessing, unmoved,
+    Alignment, NetworkPair, OtherScans, Predicted, RefineSettings, Registration, Scan, align,
+    back_to_scans, network_bytes, optimise, predict, prepare, preprocessing, unmoved,
 };
-use crate::volume::intensity::{Mask, Normalisation, Normaliser};
+use crate::volume::intensity::Normaliser;
 use crate::volume::{Dimension, Geometry};
 
-/// Which model, and how images are brought to it.
-#[derive(Debug, Clone, clap::Args)]
-pub struct ModelArgs {
-    /// Weights of hmorph train, finetune or import, or of VoxelMorph (.h5, .pt) [default: the built-in model for 2-D or 3-D images]
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
-    /// Intensities: none, min-max, percentile[:LOW:HIGH], z-score [default: as the model was trained]
-    #[arg(long, value_name = "KIND", value_parser = parse_normalisation)]
-    pub normalize: Option<Normalisation>,
-    /// Voxel size of the network's grid in mm, one number or one per axis [default: as the model was trained]
-    #[arg(long, value_name = "MM", value_delimiter = ',', value_parser = parse_size)]
-    pub spacing: Option<Vec<f64>>,
-    #[command(flatten)]
-    pub linear: LinearArgs,
-    #[command(flatten)]
-    pub refine: RefineArgs,
-}
-
-fn parse_size(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(size) if size.is_finite() && size > 0.0 => Ok(size),
-        _ => Err("expected a voxel size above 0 mm".into()),
-    }
-}
-
-fn parse_normalisation(text: &str) -> Result<Normalisation, String> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let number = |text: &str| {
-        text.parse::<f64>()
-            .map_err(|_| format!("'{text}' is not a number"))
-    };
-    match parts[..] {
-        ["none"] => Ok(Normalisation::None {}),
-        ["min-max"] => Ok(Normalisation::MinMax {}),
-        ["percentile"] => Ok(Normalisation::default()),
-        ["percentile", low, high] => Ok(Normalisation::Percentile {
-            low: number(low)?,
-            high: number(high)?,
-        }),
-        ["z-score"] => Ok(Normalisation::ZScore {
-            mask: Mask::default(),
-        }),
-        _ => Err("expected none, min-max, percentile, percentile:LOW:HIGH or z-score".into()),
-    }
-}
+pub use args::ModelArgs;
 
 /// What is done beside the network where the command line does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +46,8 @@ pub struct Registrar {
     preprocessing: Preprocessing,
     meeting: Meeting,
     linear: LinearArgs,
+    /// Whether nothing moves across the slices of the fixed scan.
+    in_plane: bool,
     /// Whether the network says anything.
     network: bool,
     refine: Option<RefineSettings>,
@@ -106,6 +65,11 @@ impl Registrar {
         stages: Stages,
         common: &Common,
     ) -> anyhow::Result<Self> {
+        // Beside the network nothing else would move images within their planes.
+        let stages = match args.in_plane {
+            true => Stages::All,
+            false => stages,
+        };
         let axes = dimension.axes();
         let (weights, source) = match &args.model {
             Some(path) => (interop::read_weights(path)?, path.display().to_string()),
@@ -127,24 +91,29 @@ impl Registrar {
             Stages::Network => 0,
         };
         let mut preprocessing = preprocessing(&card, args.normalize.as_ref())?;
-        if let Some(spacing) = &args.spacing {
+        if let Some(spacing) = &args.network_spacing {
             let sizes = match spacing[..] {
                 [size] => vec![size; axes],
                 _ => spacing.clone(),
             };
             anyhow::ensure!(
                 sizes.len() == axes,
-                "--spacing: {} numbers for {axes}-D images; give one, or one per axis",
+                "--network-spacing: {} numbers for {axes}-D images; give one, or one per axis",
                 sizes.len()
             );
             preprocessing.spacing = Some(sizes);
         }
+        let mut meeting = args.linear.meeting(card.align, dimension, stages)?;
+        if args.in_plane {
+            keep_in_plane(&mut meeting, dimension)?;
+        }
         Ok(Self {
             model: weights.model(&device).with_context(|| source.clone())?,
             preprocessing,
-            meeting: args.linear.meeting(card.align, dimension, stages)?,
+            meeting,
             linear: args.linear.clone(),
-            network: !args.refine.no_network,
+            in_plane: args.in_plane,
+            network: !args.refine.no_network && !args.in_plane,
             refine: args.refine.settings(steps, args.linear.metric),
             card,
             device,
@@ -152,7 +121,7 @@ impl Registrar {
         })
     }
 
-    /// The registration and the seconds it took.
+    /// The registration and the seconds it took; `others` are looked at by the optimisation alone.
     ///
     /// # Errors
     /// Scans that do not fit together.
@@ -160,6 +129,7 @@ impl Registrar {
         &self,
         fixed: &ScanFile,
         moving: &ScanFile,
+        others: &[OtherScans],
         common: &Common,
     ) -> crate::error::Result<(Registration, f64)> {
         let started = Instant::now();
@@ -185,8 +155,12 @@ impl Registrar {
                         .get_or_insert_with(new)
                         .advance(taken as u64, "refining  ");
                 };
-                let optimised =
-                    optimise(scans, &[], alignment, start.as_ref(), settings, &mut done)?;
+                let settings = RefineSettings {
+                    still: self.in_plane.then(|| fixed.geometry().slice_axis()),
+                    ..*settings
+                };
+                let start = start.as_ref();
+                let optimised = optimise(scans, others, alignment, start, &settings, &mut done)?;
                 if let Some(progress) = &progress {
                     progress.finish();
                 }
@@ -220,7 +194,7 @@ impl Registrar {
         match device::available_memory() {
             Some(free) if needed > free as f64 => Err(Error::invalid(format!(
                 "the network needs about {:.1} GB for {:.1} million voxels, {:.1} GB are free; choose larger voxels \
-                 by --spacing, or crop the images",
+                 by --network-spacing, or crop the images",
                 needed / 1e9,
                 voxels / 1e6,
                 free as f64 / 1e9
@@ -277,8 +251,27 @@ impl Registrar {
     /// Alignment and preprocessing for `run.json`.
     pub fn settings(&self) -> Value {
         json!({
-            "alignment": self.linear.record(), "network": self.network, "preprocessing": self.preprocessing,
-            "refine": self.refine,
+            "alignment": self.linear.record(), "in_plane": self.in_plane, "network": self.network,
+            "preprocessing": self.preprocessing, "refine": self.refine,
         })
     }
+}
+
+/// Has the linear stage move volumes within their slices.
+///
+/// # Errors
+/// Images without slices, principal axes, which tilt them.
+fn keep_in_plane(meeting: &mut Meeting, dimension: Dimension) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        dimension == Dimension::Three,
+        "--in-plane is for volumes; 2-D images move within their plane anyhow"
+    );
+    if let Meeting::Linear(settings) = meeting {
+        anyhow::ensure!(
+            settings.start != Start::Moments,
+            "--in-plane with --init moments: principal axes tilt the slices; choose another start"
+        );
+        settings.in_plane = true;
+    }
+    Ok(())
 }

@@ -1,31 +1,24 @@
 //! `hmorph study`: a grid of trainings, each a run folder, measured on the same held-out pairs.
 
+mod cells;
 mod measure;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::json;
 
 use super::common::print;
-use super::train::Plan;
-use super::{Common, record, signals};
-use crate::config::{self, RunConfig};
+use super::{Common, record, shell, signals};
+use crate::config;
 use crate::error::Error;
-use crate::model::WeightsFile;
 use crate::study::{
-    CellFacts, Job, Pretraining, StudyConfig, StudyRow, WeightsChoice, collect, plan, report,
-    write, write_folds,
+    CellFacts, Job, Pretraining, StudyConfig, StudyRow, collect, plan, report, write, write_folds,
 };
-use crate::train::{BUSY, RunFolder};
 use crate::volume::write_atomically;
-
-/// Between two looks at a pretraining that another process is at.
-const WAIT: Duration = Duration::from_secs(5);
 
 /// Train on many mixtures of real and synthetic images and compare them on held-out pairs
 #[derive(Debug, clap::Args)]
@@ -124,11 +117,14 @@ impl Study<'_> {
     /// The command that runs one cell, for a shell.
     fn command(&self, number: usize) -> String {
         let mut words = vec!["hmorph".to_string(), "study".into(), "--config".into()];
-        words.push(quoted(&self.args.config));
+        words.push(shell::quoted(&self.args.config));
         for change in &self.args.overrides {
-            words.extend(["--set".into(), quoted(change)]);
+            words.extend(["--set".into(), shell::quoted(change)]);
         }
-        words.extend(["-o".into(), quoted(&self.args.out.display().to_string())]);
+        words.extend([
+            "-o".into(),
+            shell::quoted(&self.args.out.display().to_string()),
+        ]);
         words.extend(["--cell".into(), number.to_string()]);
         words.join(" ")
     }
@@ -171,96 +167,6 @@ impl Study<'_> {
         }
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
-        self.args.out.join("cells").join(name)
-    }
-
-    /// The weights of a pretraining, which is run unless it is finished, or anew with `force`. One that another process
-    /// trains is waited for.
-    fn pretrain(
-        &self,
-        pretraining: &Pretraining,
-        force: bool,
-        stop: &Arc<AtomicBool>,
-    ) -> anyhow::Result<WeightsFile> {
-        let (folder, settings) = (self.folder(&pretraining.name), &pretraining.settings);
-        let mut waiting = false;
-        while force || !is_finished(&folder, settings, None)? {
-            match self.train(&folder, settings, None, force, stop) {
-                Ok(()) => break,
-                Err(error) if !error.to_string().ends_with(BUSY) => return Err(error),
-                Err(_) if stop.load(Ordering::Relaxed) => bail!("stopped while waiting"),
-                Err(_) => {
-                    if !waiting {
-                        let name = &pretraining.name;
-                        self.common
-                            .say(format!("another process trains {name}; waiting"));
-                    }
-                    waiting = true;
-                    std::thread::sleep(WAIT);
-                }
-            }
-        }
-        Ok(WeightsFile::read(&folder.join("last.safetensors"))?)
-    }
-
-    fn train(
-        &self,
-        folder: &Path,
-        settings: &RunConfig,
-        start: Option<WeightsFile>,
-        force: bool,
-        stop: &Arc<AtomicBool>,
-    ) -> anyhow::Result<()> {
-        let plan = Plan {
-            settings: settings.clone(),
-            start,
-            source: &self.args.config,
-            out: folder,
-            force,
-        };
-        plan.train(self.common, stop)
-    }
-
-    fn cell(&self, job: &Job, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
-        let [results, cost] = self.results(job);
-        if results.is_file() && cost.is_file() && !self.common.force {
-            self.common.say("finished before");
-            return Ok(());
-        }
-        let pretraining = job.pretraining.map(|number| &self.pretrainings[number]);
-        // With --force a cell is run anew, but not what others share with it.
-        let start = match pretraining {
-            Some(pretraining) => Some(self.pretrain(pretraining, false, stop)?),
-            None => None,
-        };
-        let mut settings = job.settings.clone();
-        if let Some(weights) = &start {
-            settings.model = weights.card.config.clone();
-        }
-        let folder = self.folder(&job.name);
-        let force = self.common.force;
-        if force || !is_finished(&folder, &settings, start.as_ref())? {
-            self.train(&folder, &settings, start, force, stop)?;
-        }
-        let weights = WeightsFile::read(&folder.join(match self.settings.weights {
-            WeightsChoice::Last => "last.safetensors",
-            WeightsChoice::Best => "best.safetensors",
-        }))?;
-        let before = pretraining.map_or(0, |one| one.settings.train.steps());
-        let (rows, mut facts) =
-            measure::measure(&self.settings, job, &settings, &weights, stop, self.common)?;
-        facts.steps += before;
-        write(&cost, &[facts])?;
-        Ok(write(&results, &rows)?)
-    }
-
-    /// Files of a cell's measures and of its cost.
-    fn results(&self, job: &Job) -> [PathBuf; 2] {
-        let folder = self.args.out.join("results");
-        ["csv", "cost.csv"].map(|suffix| folder.join(format!("{}.{suffix}", job.name)))
-    }
-
     /// Brings together what is finished.
     fn summarise(&self) -> anyhow::Result<()> {
         let of = |which: usize| {
@@ -284,39 +190,5 @@ impl Study<'_> {
             out.join("summary.md").display()
         ));
         Ok(())
-    }
-}
-
-/// Whether the folder holds a run of these settings whose steps are done.
-fn is_finished(
-    folder: &Path,
-    settings: &RunConfig,
-    start: Option<&WeightsFile>,
-) -> anyhow::Result<bool> {
-    let last = RunFolder::find(folder, settings, start, false)?;
-    Ok(last.is_some_and(|checkpoint| checkpoint.state.step >= settings.train.steps()))
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_string(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(
-            quoted("run.data.manifest=a/b.csv"),
-            "run.data.manifest=a/b.csv"
-        );
-        assert_eq!(quoted("n=[5, 15]"), "'n=[5, 15]'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

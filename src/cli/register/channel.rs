@@ -1,0 +1,98 @@
+//! Further scans of the two subjects that a pair is registered by.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use crate::cli::reading::Reading;
+use crate::cli::record;
+use crate::cli::scan::ScanFile;
+use crate::error::Result;
+use crate::register::OtherScans;
+
+/// The files of a channel, as `FIXED,MOVING[,WEIGHT]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelFiles {
+    fixed: PathBuf,
+    moving: PathBuf,
+    weight: f64,
+}
+
+impl FromStr for ChannelFiles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(',').collect();
+        let (fixed, moving, weight) = match parts[..] {
+            [fixed, moving] => (fixed, moving, "1"),
+            [fixed, moving, weight] => (fixed, moving, weight),
+            _ => return Err("expected FIXED,MOVING or FIXED,MOVING,WEIGHT".into()),
+        };
+        match weight.parse::<f64>() {
+            Ok(weight) if weight > 0.0 && weight.is_finite() => Ok(Self {
+                fixed: fixed.into(),
+                moving: moving.into(),
+                weight,
+            }),
+            _ => Err(format!("weight '{weight}': expected a number above 0")),
+        }
+    }
+}
+
+impl ChannelFiles {
+    /// For `run.json`.
+    pub fn record(&self) -> Value {
+        json!({
+            "fixed": record::file(&self.fixed), "moving": record::file(&self.moving), "weight": self.weight,
+        })
+    }
+
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(&self) -> Result<ChannelScans> {
+        // A window is meant for the scans that it was given with.
+        let scan = |path: &Path| ScanFile::read(path, None, Reading::default());
+        Ok(ChannelScans {
+            fixed: scan(&self.fixed)?,
+            moving: scan(&self.moving)?,
+            weight: self.weight,
+        })
+    }
+}
+
+/// The content of the files of a channel.
+pub struct ChannelScans {
+    fixed: ScanFile,
+    moving: ScanFile,
+    weight: f64,
+}
+
+impl ChannelScans {
+    /// As the library wants it.
+    pub fn scans(&self) -> OtherScans<'_> {
+        OtherScans {
+            fixed: self.fixed.scan(),
+            moving: self.moving.scan(),
+            weight: self.weight,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_two_files_and_a_weight() {
+        let expected = ChannelFiles {
+            fixed: "a.nii".into(),
+            moving: "b.nii".into(),
+            weight: 0.5,
+        };
+        assert_eq!("a.nii,b.nii,0.5".parse(), Ok(expected));
+        for wrong in ["a.nii", "a,b,0", "a,b,-1", "a,b,nan", "a,b,1,2"] {
+            assert!(wrong.parse::<ChannelFiles>().is_err(), "{wrong}");
+        }
+    }
+}
