@@ -1,9 +1,9 @@
 """hmorph beside other registration tools on the same pairs, one after the other in one run.
 
-usage: python benches/peers.py SET FIXED MOVING[,MOVING...] --hmorph PROGRAM [--tools hmorph,greedy,synquick,syncc]
+usage: python benches/peers.py SET FIXED:MOVING[,FIXED:MOVING...] --hmorph PROGRAM [--tools hmorph,greedy,synquick,syncc]
                                [--threads 2] [--out results.csv] [--hmorph-args "..."]
 
-SET holds images/NAME.nii.gz and labels/NAME.nii.gz. Needs nibabel and, for the tools asked for, picsl_greedy and
+SET holds images/NAME.nii.gz and labels/NAME.nii.gz, 3-D or 2-D. Needs nibabel and, for the tools asked for, picsl_greedy and
 antspyx. Every tool starts from the headers and does its own affine; its own program moves the labels, by the nearest
 voxel. Seconds: hmorph as a whole process, the others without the start of Python; reading and writing included. Memory:
 the largest resident set of the process, Python included. Folds: voxels of the fixed grid where the determinant of the
@@ -19,18 +19,26 @@ import time
 
 import numpy as np
 
-GREEDY = "-n 100x100x50 -m NCC 2x2x2"
 ANTS = {"synquick": "antsRegistrationSyNQuick[s]", "syncc": "SyNCC"}
 
 
-def run_greedy(fixed, moving, labels, out, threads):
-    from picsl_greedy import Greedy3D
+def axes(path):
+    import nibabel as nib
 
+    return np.squeeze(nib.load(path).dataobj).ndim
+
+
+def run_greedy(fixed, moving, labels, out, threads):
+    from picsl_greedy import Greedy2D, Greedy3D
+
+    dimension = axes(fixed)
+    greedy = Greedy2D() if dimension == 2 else Greedy3D()
+    radius = "x".join("2" * dimension)
     started = time.time()
-    greedy = Greedy3D()
     greedy.execute(f"-threads {threads} -i {fixed} {moving} -a -dof 12 -ia-image-centers -n 100x50x10 "
-                   f"-m NCC 2x2x2 -o {out}/affine.mat")
-    greedy.execute(f"-threads {threads} -i {fixed} {moving} -it {out}/affine.mat {GREEDY} -o {out}/warp.nii.gz")
+                   f"-m NCC {radius} -o {out}/affine.mat")
+    greedy.execute(f"-threads {threads} -i {fixed} {moving} -it {out}/affine.mat -n 100x100x50 -m NCC {radius} "
+                   f"-o {out}/warp.nii.gz")
     greedy.execute(f"-threads {threads} -rf {fixed} -rm {moving} {out}/moved.nii.gz -r {out}/warp.nii.gz {out}/affine.mat")
     seconds = time.time() - started
     greedy.execute(f"-threads {threads} -rf {fixed} -ri NN -rm {labels} {out}/labels.nii.gz "
@@ -67,17 +75,18 @@ def folded(warp):
 
     image = nib.load(warp)
     u = np.squeeze(np.asarray(image.dataobj)).astype(np.float64)
-    to_voxel = np.linalg.inv(np.diag([-1, -1, 1]) @ image.affine[:3, :3])
+    n = u.shape[-1]
+    to_voxel = np.linalg.inv(np.diag([-1, -1, 1]) @ image.affine[:3, :3])[:n, :n]
     u = u @ to_voxel.T
-    gradients = [np.gradient(u[..., c]) for c in range(3)]
-    jacobian = np.stack([np.stack(g, -1) for g in gradients], -2) + np.eye(3)
+    gradients = [np.gradient(u[..., c]) for c in range(n)]
+    jacobian = np.stack([np.stack(g, -1) for g in gradients], -2) + np.eye(n)
     return int((~(np.linalg.det(jacobian) > 0)).sum()), u[..., 0].size
 
 
 def dice(fixed, moved):
     import nibabel as nib
 
-    f, m = (np.asarray(nib.load(path).dataobj) for path in (fixed, moved))
+    f, m = (np.squeeze(np.asarray(nib.load(path).dataobj)) for path in (fixed, moved))
     both = [2 * ((f == k) & (m == k)).sum() / ((f == k).sum() + (m == k).sum()) for k in np.unique(f) if k]
     return float(np.mean(both))
 
@@ -96,7 +105,7 @@ def measured(command):
 def register(tool, arguments, fixed, moving, labels, out):
     if tool == "hmorph":
         command = [arguments.hmorph, "register", fixed, moving, "--moving-labels", labels, "-o", f"{out}/h",
-                   "--threads", str(arguments.threads), *arguments.hmorph_args.split()]
+                   "--label-interpolation", "nearest", "--threads", str(arguments.threads), *arguments.hmorph_args.split()]
         _, seconds, memory = measured(command)
         import json
 
@@ -113,8 +122,7 @@ def main():
         return one(*sys.argv[2:7], int(sys.argv[7]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set")
-    parser.add_argument("fixed")
-    parser.add_argument("moving")
+    parser.add_argument("pairs")
     parser.add_argument("--hmorph", required=True)
     parser.add_argument("--hmorph-args", default="")
     parser.add_argument("--tools", default="hmorph,greedy,synquick")
@@ -123,17 +131,17 @@ def main():
     arguments = parser.parse_args()
     tools, rows = arguments.tools.split(","), []
     image, label = (lambda name, kind=kind: f"{arguments.set}/{kind}/{name}.nii.gz" for kind in ("images", "labels"))
-    for moving in arguments.moving.split(","):
+    for fixed, moving in (pair.split(":") for pair in arguments.pairs.split(",")):
         for tool in tools:
             with tempfile.TemporaryDirectory() as out:
-                found = register(tool, arguments, image(arguments.fixed), image(moving), label(moving), out)
+                found = register(tool, arguments, image(fixed), image(moving), label(moving), out)
                 labels, seconds, memory, folds, voxels = found
-                overlap = dice(label(arguments.fixed), labels)
-            rows.append([moving, tool, overlap, 100 * folds / voxels, seconds, memory / 1e9])
+                overlap = dice(label(fixed), labels)
+            rows.append([f"{fixed}:{moving}", tool, overlap, 100 * folds / voxels, seconds, memory / 1e9])
             print("{} {:9} Dice {:.4f}  folded {:.4f} %  {:6.1f} s  {:.2f} GB".format(*rows[-1]), flush=True)
             with open(arguments.out, "w", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(["moving", "tool", "dice", "folded_percent", "seconds", "gigabytes"])
+                writer.writerow(["pair", "tool", "dice", "folded_percent", "seconds", "gigabytes"])
                 writer.writerows(rows)
     for tool in tools:
         mine = np.array([row[2:] for row in rows if row[1] == tool])
