@@ -28,6 +28,7 @@ pub use peak::peak;
 use simd::Level;
 
 pub use super::Extent;
+use super::vector;
 
 /// Shape of a convolution padded by 1 in h and w, and by `kernel_depth / 2` in d.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +197,24 @@ pub fn joined_grad_weights(
 /// The sign of the output `out` is that of the input (`slope > 0`).
 pub fn leaky_relu_grad(out: &[f32], grad: &mut [f32], slope: f32) {
     assert_eq!(out.len(), grad.len(), "gradient of another shape");
-    let pairs = grad.par_iter_mut().zip(out).with_min_len(1 << 14);
-    pairs.for_each(|(g, &y)| *g *= if y > 0.0 { 1.0 } else { slope });
+    let chunks = grad.par_chunks_mut(1 << 14).zip(out.par_chunks(1 << 14));
+    chunks.for_each(|(grad, out)| vector::run(Mask { grad, out, slope }));
+}
+
+/// [`leaky_relu_grad`] of a chunk.
+struct Mask<'a> {
+    grad: &'a mut [f32],
+    out: &'a [f32],
+    slope: f32,
+}
+
+impl vector::Work for Mask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (g, &y) in self.grad.iter_mut().zip(self.out) {
+            *g *= if y > 0.0 { 1.0 } else { self.slope };
+        }
+    }
 }
