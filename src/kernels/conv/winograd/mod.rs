@@ -171,7 +171,7 @@ fn pairs(source: usize, target: usize, step: usize) -> Axis {
                 offset: if step == 2 {
                     phase + weight
                 } else {
-                    (phase + weight + 1) / 2
+                    (phase + weight).div_ceil(2)
                 },
             })
             .collect()

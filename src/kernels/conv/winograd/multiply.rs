@@ -144,7 +144,8 @@ unsafe fn leave<S: Simd>(
         *row = pair(simd, m);
     }
     for c in 0..2 {
-        let column = [rows[0][c], rows[1][c], rows[2][c], rows[3][c]];
+        let [first, second, third, fourth] = &rows;
+        let column = [first[c], second[c], third[c], fourth[c]];
         for (r, value) in pair(simd, column).into_iter().enumerate() {
             for (plane, update) in updates.into_iter().enumerate() {
                 // SAFETY: the caller's promise.

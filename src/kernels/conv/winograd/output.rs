@@ -39,6 +39,7 @@ impl Rows<'_> {
     /// # Safety
     /// No other slice of this row may live at the same time.
     #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
     unsafe fn row<S: Simd>(&self, simd: S, row: usize) -> &mut [f32] {
         let [depth, height, width] = self.extent;
         let at = ((self.volume * depth + self.plane) * height + row) * width;

@@ -30,7 +30,7 @@ impl<'a> Products<'a> {
 
     /// An odd number of vectors, that channels do not share the sets of the first-level cache.
     fn pitch(positions: usize) -> usize {
-        (positions / MAX_LANES | 1) * MAX_LANES
+        ((positions / MAX_LANES) | 1) * MAX_LANES
     }
 
     /// Numbers from one product to the next: one vector more than needed, for the same reason.
