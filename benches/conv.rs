@@ -1,12 +1,14 @@
 //! Times the convolutions of the registration networks: `cargo bench --bench conv [-- FILTER]`.
 //!
-//! Prints the median milliseconds and the GFLOP/s of the forward pass, the gradient of the input
-//! and the gradient of the weights, on all threads (set RAYON_NUM_THREADS to change that).
+//! For the forward pass, the gradient of the input and the gradient of the weights: the median milliseconds, the GFLOP/s
+//! of the operations that the definition has, and their share of what the processor reaches on numbers in registers, on
+//! all threads (set RAYON_NUM_THREADS to change that). Where Winograd's products are fewer the share may pass 100 %.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use hmorph::kernels::conv::{self, ConvSpec};
+use hmorph::kernels::conv::{self, ConvSpec, JoinSpec};
+use hmorph::kernels::oracle::random::uniform;
 
 /// Layers as `(in channels, out channels, input, stride, batch)`.
 type Layer = (usize, usize, [usize; 3], usize, usize);
@@ -37,17 +39,54 @@ const LAYERS: &[Layer] = &[
     (32, 32, [1, 160, 192], 2, 4),
 ];
 
+/// Upsampled, joined and convolved: `(low channels, skip channels, out channels, input, batch)`.
+const JOINED: &[(usize, usize, usize, [usize; 3], usize)] = &[
+    (32, 16, 32, [48, 64, 48], 1),
+    (32, 2, 16, [48, 64, 48], 1),
+    (32, 32, 32, [24, 32, 24], 1),
+    (32, 16, 32, [80, 96, 112], 1),
+    (32, 16, 32, [1, 160, 192], 4),
+];
+
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    println!("threads: {}", rayon::current_num_threads());
-    println!(
-        "{:<34}{:>10}{:>8}{:>10}{:>8}{:>10}{:>8}",
-        "layer", "fwd ms", "GF/s", "gx ms", "GF/s", "gw ms", "GF/s"
-    );
+    let peak = conv::peak();
+    let threads = rayon::current_num_threads();
+    println!("{threads} threads, at best {:.0} GFLOP/s", peak / 1e9);
+    let columns =
+        ["fwd ms", "gx ms", "gw ms"].map(|name| format!("{name:>10}{:>8}{:>6}", "GF/s", "peak"));
+    println!("{:<34}{}", "layer", columns.concat());
     for layer in LAYERS {
         let (label, spec) = describe(layer);
         if filter.as_ref().is_none_or(|part| label.contains(part)) {
-            println!("{label:<34}{}", row(&spec));
+            println!(
+                "{label:<34}{}",
+                cells(
+                    row(&spec),
+                    spec.batch * spec.weights_len(),
+                    spec.output(),
+                    peak
+                )
+            );
+        }
+    }
+    for &(low_channels, skip_channels, out_channels, input, batch) in JOINED {
+        let [d, h, w] = input;
+        let label =
+            format!("{batch}x {low_channels}up+{skip_channels}->{out_channels} {d}x{h}x{w}");
+        let spec = JoinSpec {
+            batch,
+            low_channels,
+            skip_channels,
+            out_channels,
+            input,
+            kernel_depth: if d == 1 { 1 } else { 3 },
+        };
+        if filter.as_ref().is_none_or(|part| label.contains(part)) {
+            println!(
+                "{label:<34}{}",
+                cells(joined(&spec), batch * spec.weights_len(), input, peak)
+            );
         }
     }
 }
@@ -66,25 +105,60 @@ fn describe(&(in_channels, out_channels, input, stride, batch): &Layer) -> (Stri
     (label, spec)
 }
 
-/// Times of one layer.
-fn row(spec: &ConvSpec) -> String {
-    let ramp = |len: usize| -> Vec<f32> { (0..len).map(|i| (i % 17) as f32 - 8.0).collect() };
-    let (x, w) = (ramp(spec.input_len()), ramp(spec.weights_len()));
-    let (b, g) = (ramp(spec.out_channels), ramp(spec.output_len()));
+fn random(seed: u64, len: usize) -> Vec<f32> {
+    uniform(seed, len, 1.0)
+}
+
+/// Milliseconds of one layer.
+fn row(spec: &ConvSpec) -> [f64; 3] {
+    let (x, w) = (random(1, spec.input_len()), random(2, spec.weights_len()));
+    let (b, g) = (random(3, spec.out_channels), random(4, spec.output_len()));
     let mut out = vec![0.0; spec.output_len()];
     let mut grad_x = vec![0.0; spec.input_len()];
     let mut grad_w = vec![0.0; spec.weights_len()];
     let mut grad_b = vec![0.0; spec.out_channels];
-    let times = [
+    [
         median(|| conv::forward(spec, &x, &w, Some(&b), Some(0.2), black_box(&mut out))),
         median(|| conv::grad_input(spec, &g, &w, black_box(&mut grad_x))),
         median(|| {
             conv::grad_weights(spec, &x, &g, black_box(&mut grad_w), Some(&mut grad_b));
         }),
-    ];
-    let voxels: usize = spec.output().iter().product();
-    let flops = 2.0 * (spec.batch * voxels * spec.weights_len()) as f64;
-    let cells = times.map(|ms| format!("{ms:>10.3}{:>8.1}", flops / ms / 1e6));
+    ]
+}
+
+/// [`row`] of a joined layer.
+fn joined(spec: &JoinSpec) -> [f64; 3] {
+    let [fine, coarse] = [spec.input, spec.low()].map(|e| spec.batch * e.iter().product::<usize>());
+    let low = random(1, coarse * spec.low_channels);
+    let skip = random(2, fine * spec.skip_channels);
+    let (w, b) = (random(3, spec.weights_len()), random(4, spec.out_channels));
+    let g = random(5, fine * spec.out_channels);
+    let inputs = [&low[..], &skip[..]];
+    let mut out = vec![0.0; g.len()];
+    let (mut grad_low, mut grad_skip) = (vec![0.0; low.len()], vec![0.0; skip.len()]);
+    let (mut grad_w, mut grad_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
+    [
+        median(|| conv::joined_forward(spec, inputs, &w, Some(&b), Some(0.2), black_box(&mut out))),
+        median(|| {
+            conv::joined_grad_input(spec, &g, &w, black_box([&mut grad_low, &mut grad_skip]))
+        }),
+        median(|| {
+            conv::joined_grad_weights(spec, inputs, &g, black_box(&mut grad_w), Some(&mut grad_b));
+        }),
+    ]
+}
+
+/// Milliseconds as columns; every output voxel takes `2 * weights` operations.
+fn cells(times: [f64; 3], weights: usize, output: [usize; 3], peak: f64) -> String {
+    let operations = 2.0 * (weights * output.iter().product::<usize>()) as f64;
+    let cells = times.map(|ms| {
+        let speed = operations / ms * 1e3;
+        format!(
+            "{ms:>10.3}{:>8.1}{:>5.0}%",
+            speed / 1e9,
+            100.0 * speed / peak
+        )
+    });
     cells.concat()
 }
 

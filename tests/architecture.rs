@@ -53,7 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "config", "dataset", "device", "error", "eval", "interop", "linear", "loss", "metric",
-            "model", "plot", "register", "study", "synth", "train", "volume",
+            "model", "ops", "plot", "register", "study", "synth", "train", "volume",
         ],
     ),
     ("main", &["cli"]),

@@ -19,6 +19,9 @@ pub struct Common {
     /// Where networks run: auto, cpu, or wgpu[:INDEX] where compiled in
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
+    /// Compose tensor operations from burn's own, without the CPU kernels: slow, to check a result
+    #[arg(long, global = true)]
+    pub reference_ops: bool,
     /// Print errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,

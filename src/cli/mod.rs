@@ -31,6 +31,8 @@ pub use common::Common;
 
 use clap::{Parser, Subcommand};
 
+use crate::ops;
+
 /// Trains and runs learning-based registration of medical images. For research use, not for diagnosis.
 #[derive(Debug, Parser)]
 #[command(name = "hmorph", version, max_term_width = 110)]
@@ -64,6 +66,7 @@ impl Cli {
     /// The one line the user sees.
     pub fn run(&self) -> anyhow::Result<()> {
         self.common.start_threads()?;
+        ops::use_reference(self.common.reference_ops);
         match &self.command {
             Command::Synth(args) => synth::run(args, &self.common),
             Command::Train(args) => train::run(args, &self.common),

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-use crate::ops::{ConvOptions, conv};
+use crate::ops::{ConvOptions, conv, joined_conv};
 
 /// One convolution of the network, with its activation.
 #[derive(Module, Debug)]
@@ -80,5 +80,13 @@ impl ConvBlock {
     /// - `x`: `[n, in, d, h, w]`; result: `[n, out, ..]`, each axis divided by the stride, rounded up
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
         conv(x, self.weight.val(), self.bias.val(), self.options)
+    }
+
+    /// [`Self::forward`] of `low`, upsampled by repeating voxels, with `skip` appended along the channels.
+    ///
+    /// # Shapes
+    /// - `low`: `[n, a, d, h, w]`, `skip`: `[n, in - a, 2d or 2d+1, ..]`; result: on the grid of `skip`
+    pub fn forward_joined(&self, low: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
+        joined_conv(low, skip, self.weight.val(), self.bias.val(), self.options)
     }
 }

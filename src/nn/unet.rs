@@ -165,14 +165,25 @@ impl UNet {
             Encoder::Strided => self.encode_strided(x),
         };
         let levels = self.encoder.len();
+        // A skip that waits to be joined with the upsampled `x`.
+        let mut skip = None;
+        let step = |block: &ConvBlock, x, skip| match skip {
+            Some(skip) => block.forward_joined(x, skip),
+            None => block.forward(x),
+        };
         for (n, block) in self.decoder.iter().enumerate() {
-            x = block.forward(x);
+            x = step(block, x, skip.take());
             if joins_after(self.kind, n, levels, self.skipped) {
-                let skip = skips.pop().expect("one skip a level");
-                x = upsample_concat(x, skip);
+                skip = skips.pop();
             }
         }
-        self.last.iter().fold(x, |x, block| block.forward(x))
+        for block in &self.last {
+            x = step(block, x, skip.take());
+        }
+        match skip {
+            Some(skip) => upsample_concat(x, skip),
+            None => x,
+        }
     }
 
     /// Every block with its path, in the order of the data flow.

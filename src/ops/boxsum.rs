@@ -33,11 +33,11 @@ struct BoxSum {
 }
 
 impl BoxSum {
-    fn apply(&self, x: &View) -> Vec<f32> {
-        let &[n, c, d, h, w] = x.shape else {
+    fn apply(&self, shape: &[usize], x: &[f32]) -> Vec<f32> {
+        let &[n, c, d, h, w] = shape else {
             unreachable!("box_sum takes rank 5")
         };
-        boxsum::box_sum(x.data, n * c, [d, h, w], self.window)
+        boxsum::box_sum(x, n * c, [d, h, w], self.window)
     }
 }
 
@@ -52,13 +52,13 @@ impl HostOp<1> for BoxSum {
 
     fn forward(&self, [x]: [View; 1]) -> Made {
         Made {
-            data: self.apply(&x),
+            data: self.apply(x.shape, x.data),
             shape: x.shape.to_vec(),
         }
     }
 
     // The operation is its own transpose.
     fn backward(&self, saved: Saved<1>) -> [Option<Vec<f32>>; 1] {
-        [Some(self.apply(&saved.grad))]
+        [Some(self.apply(saved.grad.shape, saved.grad.data))]
     }
 }

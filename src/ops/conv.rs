@@ -91,24 +91,20 @@ impl HostOp<3> for ConvOptions {
     fn backward(&self, saved: Saved<3>) -> [Option<Vec<f32>>; 3] {
         let [x, weight, _] = saved.inputs;
         let spec = self.spec(x.shape, weight.shape);
-        let activated;
-        let grad = match self.slope {
-            Some(slope) => {
-                activated = conv::leaky_relu_grad(saved.output.data, saved.grad.data, slope);
-                activated.as_slice()
-            }
-            None => saved.grad.data,
-        };
+        let grad = saved.grad.data;
+        if let Some(slope) = self.slope {
+            conv::leaky_relu_grad(saved.output.data, grad, slope);
+        }
         let [want_x, want_weight, want_bias] = saved.wanted;
-        let grad_x = want_x.then(|| {
-            let mut out = vec![0.0; x.data.len()];
-            conv::grad_input(&spec, grad, weight.data, &mut out);
-            out
-        });
         let mut grad_bias = want_bias.then(|| vec![0.0; spec.out_channels]);
         let grad_weight = (want_weight || want_bias).then(|| {
             let mut out = vec![0.0; weight.data.len()];
             conv::grad_weights(&spec, x.data, grad, &mut out, grad_bias.as_deref_mut());
+            out
+        });
+        let grad_x = want_x.then(|| {
+            let mut out = vec![0.0; x.data.len()];
+            conv::grad_input(&spec, grad, weight.data, &mut out);
             out
         });
         [grad_x, grad_weight.filter(|_| want_weight), grad_bias]

@@ -6,6 +6,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -21,6 +22,12 @@ pub struct View<'a> {
     pub data: &'a [f32],
 }
 
+/// A contiguous tensor on the CPU that nobody else reads any more.
+pub struct ViewMut<'a> {
+    pub shape: &'a [usize],
+    pub data: &'a mut [f32],
+}
+
 /// A tensor a kernel made.
 pub struct Made {
     pub shape: Vec<usize>,
@@ -33,8 +40,8 @@ pub struct Saved<'a, const N: usize> {
     pub inputs: [View<'a>; N],
     /// The output, an empty view unless [`HostOp::SAVES_OUTPUT`].
     pub output: View<'a>,
-    /// Gradient of the loss with respect to the output.
-    pub grad: View<'a>,
+    /// Gradient of the loss with respect to the output, the operation's own: it may work in its place.
+    pub grad: ViewMut<'a>,
     /// Which inputs need a gradient.
     pub wanted: [bool; N],
 }
@@ -53,9 +60,20 @@ pub trait HostOp<const N: usize>: Debug + Send + Sync + 'static {
 
 type Shared<const N: usize> = Arc<dyn HostOp<N>>;
 
-/// Whether the kernels can serve this tensor: 32-bit floats on the CPU backend.
+/// See [`use_reference`].
+static REFERENCE: AtomicBool = AtomicBool::new(false);
+
+/// Whether operations that begin from now on, in the whole process, run as their composed forms even where a kernel
+/// could serve, to check a result. Slow.
+pub fn use_reference(on: bool) {
+    REFERENCE.store(on, Ordering::Relaxed);
+}
+
+/// Whether the kernels are to serve this tensor: 32-bit floats on the CPU backend.
 pub fn on_host<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32 && tensor.device().inner() == Device::flex()
+    !REFERENCE.load(Ordering::Relaxed)
+        && tensor.dtype() == DType::F32
+        && tensor.device().inner() == Device::flex()
 }
 
 /// Runs an operation of one input.
@@ -94,6 +112,23 @@ pub fn ternary<const A: usize, const B: usize, const C: usize>(
     ))
 }
 
+/// Runs an operation of four inputs.
+pub fn quaternary<const A: usize, const B: usize, const C: usize, const D: usize>(
+    op: impl HostOp<4>,
+    a: Tensor<A>,
+    b: Tensor<B>,
+    c: Tensor<C>,
+    d: Tensor<D>,
+) -> Tensor<5> {
+    Tensor::from_dispatch(<Dispatch as HostOps>::host_quaternary(
+        a.into_dispatch(),
+        b.into_dispatch(),
+        c.into_dispatch(),
+        d.into_dispatch(),
+        Arc::new(op),
+    ))
+}
+
 #[backend_extension(Autodiff, Flex)]
 trait HostOps: Backend {
     fn host_unary(a: FloatTensor<Self>, op: Arc<dyn HostOp<1>>) -> FloatTensor<Self>;
@@ -107,6 +142,13 @@ trait HostOps: Backend {
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
         op: Arc<dyn HostOp<3>>,
+    ) -> FloatTensor<Self>;
+    fn host_quaternary(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        op: Arc<dyn HostOp<4>>,
     ) -> FloatTensor<Self>;
 }
 
@@ -135,6 +177,11 @@ fn view(tensor: &FlexTensor) -> View<'_> {
     }
 }
 
+/// The tensor in memory that holds nothing else, without a copy where it is so already.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    tensor.to_contiguous()
+}
+
 fn made(data: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(data, shape))
 }
@@ -146,7 +193,7 @@ const EMPTY: View<'static> = View {
 
 impl HostKernels for Flex {
     fn run<const N: usize>(op: &Shared<N>, inputs: [FlexTensor; N]) -> FlexTensor {
-        let inputs = inputs.map(|t| t.to_contiguous());
+        let inputs = inputs.map(contiguous);
         let Made { shape, data } = op.forward(inputs.each_ref().map(view));
         made(data, shape)
     }
@@ -159,16 +206,20 @@ impl HostKernels for Flex {
         wanted: [bool; N],
         shapes: [Vec<usize>; N],
     ) -> [Option<FlexTensor>; N] {
-        let inputs = inputs.map(|all| all.map(|t| t.to_contiguous()));
-        let output = output.map(|t| t.to_contiguous());
-        let grad = grad.to_contiguous();
+        let inputs = inputs.map(|all| all.map(contiguous));
+        let output = output.map(contiguous);
+        let shape = grad.layout().shape().to_vec();
+        let mut grad = contiguous(grad);
         let grads = op.backward(Saved {
             inputs: match &inputs {
                 Some(all) => all.each_ref().map(view),
                 None => [EMPTY; N],
             },
             output: output.as_ref().map_or(EMPTY, view),
-            grad: view(&grad),
+            grad: ViewMut {
+                shape: &shape,
+                data: grad.storage_mut(),
+            },
             wanted,
         });
         let mut shapes = shapes.into_iter();
@@ -195,6 +246,16 @@ impl HostOps for Flex {
         op: Arc<dyn HostOp<3>>,
     ) -> FlexTensor {
         Self::run(&op, [a, b, c])
+    }
+
+    fn host_quaternary(
+        a: FlexTensor,
+        b: FlexTensor,
+        c: FlexTensor,
+        d: FlexTensor,
+        op: Arc<dyn HostOp<4>>,
+    ) -> FlexTensor {
+        Self::run(&op, [a, b, c, d])
     }
 }
 
@@ -282,5 +343,15 @@ impl<B: HostOps + HostKernels, C: CheckpointStrategy> HostOps for Autodiff<B, C>
         op: Arc<dyn HostOp<3>>,
     ) -> FloatTensor<Self> {
         track::<B, C, _>(op, [a, b, c])
+    }
+
+    fn host_quaternary(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        op: Arc<dyn HostOp<4>>,
+    ) -> FloatTensor<Self> {
+        track::<B, C, _>(op, [a, b, c, d])
     }
 }

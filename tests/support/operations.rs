@@ -96,6 +96,7 @@ fn flow(seed: u64, shape: [usize; 5]) -> Input {
 /// All operations in 2-D and 3-D, in sizes that a software GPU can manage.
 pub fn cases() -> Vec<Case> {
     let mut all = convolutions();
+    all.extend(joined_convolutions());
     all.extend(warps());
     all.extend(resizing());
     all.extend(pooling());
@@ -125,6 +126,38 @@ fn convolutions() -> Vec<Case> {
         case([1, 2, 2], Some(0.2), 1, [1, 15, 12]),
         case([1, 1, 1], None, 3, [8, 9, 10]),
         case([2, 2, 2], Some(0.2), 3, [8, 9, 10]),
+    ]
+}
+
+fn joined_convolutions() -> Vec<Case> {
+    let case = |slope, depth: usize, low: [usize; 3], skip: [usize; 3]| {
+        let options = ConvOptions {
+            stride: [1; 3],
+            slope,
+        };
+        let tensor = |seed, channels, [d, h, w]: [usize; 3]| random(seed, [2, channels, d, h, w]);
+        let inputs = vec![
+            tensor(11, 5, low),
+            tensor(12, 3, skip),
+            random(13, [6, 8, depth, 3, 3]),
+            random(14, [6, 1, 1, 1, 1]),
+        ];
+        let bias = |inputs: &[Tensor<5>]| inputs[3].clone().reshape([6]);
+        let [public, composed] = [ops::joined_conv, reference::joined_conv].map(|form| {
+            move |x: &[Tensor<5>]| {
+                let [low, skip, weight] = [0, 1, 2].map(|n| x[n].clone());
+                form(low, skip, weight, bias(x), options)
+            }
+        });
+        let name = format!("conv of {low:?} joined with {skip:?}, slope {slope:?}");
+        Case::new(name, inputs, public, composed)
+    };
+    vec![
+        case(Some(0.2), 1, [1, 8, 6], [1, 16, 12]),
+        case(Some(0.2), 3, [3, 4, 5], [6, 8, 10]),
+        case(None, 3, [2, 3, 9], [4, 6, 18]),
+        // Odd: joined first.
+        case(Some(0.2), 3, [3, 4, 5], [6, 9, 10]),
     ]
 }
 

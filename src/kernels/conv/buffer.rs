@@ -6,12 +6,9 @@ use std::marker::PhantomData;
 /// Numbers in a cache line.
 const LINE: usize = 16;
 
-/// Buffers that a thread keeps from call to call, so that the pages stay mapped.
+/// Memory that a thread keeps from call to call, so that the pages stay mapped.
 #[derive(Default)]
-pub(super) struct Buffers {
-    slab: Vec<f32>,
-    tile: Vec<f32>,
-}
+pub(super) struct Buffers(Vec<f32>);
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
@@ -24,21 +21,22 @@ impl Buffers {
         BUFFERS.with_borrow_mut(work)
     }
 
-    /// `slab` and `tile` numbers, each beginning on a cache line, content arbitrary.
-    pub(super) fn get(&mut self, slab: usize, tile: usize) -> (&mut [f32], &mut [f32]) {
-        (aligned(&mut self.slab, slab), aligned(&mut self.tile, tile))
+    /// Buffers of so many numbers, each beginning on a cache line, content arbitrary.
+    pub(super) fn get<const N: usize>(&mut self, lengths: [usize; N]) -> [&mut [f32]; N] {
+        let needed = lengths.map(|len| len.next_multiple_of(LINE));
+        let total = needed.iter().sum::<usize>() + LINE;
+        if self.0.len() < total {
+            self.0 = vec![0.0; total];
+        }
+        let start = self.0.as_ptr().align_offset(LINE * size_of::<f32>());
+        // `align_offset` may refuse to answer; unaligned is slower, not wrong.
+        let mut rest = &mut self.0[if start < LINE { start } else { 0 }..];
+        std::array::from_fn(|n| {
+            let (buffer, after) = std::mem::take(&mut rest).split_at_mut(needed[n]);
+            rest = after;
+            &mut buffer[..lengths[n]]
+        })
     }
-}
-
-/// The first `len` numbers of `buffer` that begin on a cache line; grows it where needed.
-fn aligned(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len + LINE {
-        *buffer = vec![0.0; len + LINE];
-    }
-    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>());
-    // `align_offset` may refuse to answer; unaligned is slower, not wrong.
-    let start = if start < LINE { start } else { 0 };
-    &mut buffer[start..start + len]
 }
 
 /// Output that several threads write at once, each its own elements.

@@ -6,7 +6,7 @@ use super::buffer::{Buffers, SharedOutput};
 use super::plan::{Job, Phase, Plan, jobs};
 use super::simd::{Level, Simd, Task, copy, interleave, prefetch};
 use super::slab::{Fill, Layout};
-use super::sweep::{Epilogue, MAX_WIDTH, sweep};
+use super::sweep::{Epilogue, MAX_WIDTH, Sweep, run_tiled};
 use super::tile::Operands;
 
 /// Computes `out` `[batch, target channel, target voxels]` from `source`.
@@ -60,10 +60,10 @@ impl Gather<'_> {
         let (layout, axes) = (&self.layout, &self.plan.axes);
         let pitch = layout.positions(self.job.rows.len());
         let columns = axes[2].phases.len();
-        let (slab, sums) = buffers.get(
+        let [slab, sums] = buffers.get([
             layout.len(self.plan.source_channels),
             columns * MAX_WIDTH * pitch,
-        );
+        ]);
         layout.clear_end(slab);
         let depth = &axes[0];
         let mut filled = 0;
@@ -113,7 +113,13 @@ impl Gather<'_> {
                     taps,
                     weights: &column.weights[index],
                 };
-                sweep(self.level, block.len(), operands, &epilogue, sums, pitch);
+                let sweep = Sweep {
+                    operands,
+                    epilogue: &epilogue,
+                    out: sums,
+                    pitch,
+                };
+                run_tiled(self.level, block.len(), sweep);
             }
             self.level.run(Write {
                 gather: self,

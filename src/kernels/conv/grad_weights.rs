@@ -72,7 +72,7 @@ pub(super) fn run(
 
 /// The jobs, and how many of them make a group.
 fn cut(spec: &ConvSpec, axes: &[Axis; 3]) -> (Vec<Job>, usize) {
-    let groups = (SUMS / spec.weights_len().max(1)).clamp(8, GROUPS);
+    let groups = groups(spec.weights_len());
     // The slab shares its cache with one plane of the gradient.
     let planes = axes[0].window() * axes[1].step * axes[2].step;
     let channels = spec.in_channels + spec.out_channels.div_ceil(planes);
@@ -81,8 +81,13 @@ fn cut(spec: &ConvSpec, axes: &[Axis; 3]) -> (Vec<Job>, usize) {
     (jobs, together)
 }
 
+/// Number of groups, where each has so many sums.
+pub(super) fn groups(sums: usize) -> usize {
+    (SUMS / sums.max(1)).clamp(8, GROUPS)
+}
+
 /// The sum of all groups, each element in the order of the groups.
-fn add_in_order(groups: &[Vec<f32>], len: usize) -> Vec<f32> {
+pub(super) fn add_in_order(groups: &[Vec<f32>], len: usize) -> Vec<f32> {
     const PIECE: usize = 4096;
     let mut total = vec![0.0; len];
     let pieces = total.par_chunks_mut(PIECE).enumerate();
@@ -131,7 +136,7 @@ impl Gradient<'_> {
         let x = &x[job.item * item..][..item];
         let layout = Layout::new(axes, job.rows.len());
         let pitch = layout.positions(job.rows.len());
-        let (slab, tile) = buffers.get(layout.len(spec.in_channels), spec.out_channels * pitch);
+        let [slab, tile] = buffers.get([layout.len(spec.in_channels), spec.out_channels * pitch]);
         layout.clear_end(slab);
         let mut filled = 0;
         for plane in job.planes.clone() {
@@ -231,7 +236,7 @@ impl Task for CopyGradient<'_> {
 
 /// Sum of whole vectors.
 #[inline(always)]
-fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {
+pub(super) fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {
     let mut sums = simd.splat(0.0);
     let one = simd.splat(1.0);
     for vector in values.chunks_exact(S::LANES) {

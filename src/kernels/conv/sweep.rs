@@ -6,6 +6,41 @@ use super::tile::{Operands, tile};
 /// Widest block of target channels of any set of instructions.
 pub(super) const MAX_WIDTH: usize = 8;
 
+/// Most vectors of positions in a tile of a block of `width` channels, times `width`.
+pub(super) const MAX_TILE: usize = 24;
+
+/// Work on tiles of `C` target channels and `N` vectors of positions.
+pub(super) trait Tiled {
+    fn run<S: Simd, const C: usize, const N: usize>(self, simd: S);
+}
+
+/// Runs `work` with tiles that fill the registers: 32 of them with 16 lanes, 16 of them otherwise.
+pub(super) fn run_tiled(level: Level, width: usize, work: impl Tiled) {
+    match (level.channels(), width) {
+        (8, 1) => level.run(OfSize::<_, 1, 8>(work)),
+        (8, 2) => level.run(OfSize::<_, 2, 8>(work)),
+        (8, 3) => level.run(OfSize::<_, 3, 7>(work)),
+        (8, 4) => level.run(OfSize::<_, 4, 5>(work)),
+        (8, 5) => level.run(OfSize::<_, 5, 4>(work)),
+        (8, 6) => level.run(OfSize::<_, 6, 4>(work)),
+        (8, 7) => level.run(OfSize::<_, 7, 3>(work)),
+        (8, _) => level.run(OfSize::<_, 8, 3>(work)),
+        (_, 1) => level.run(OfSize::<_, 1, 6>(work)),
+        (_, 2) => level.run(OfSize::<_, 2, 4>(work)),
+        (_, 3) => level.run(OfSize::<_, 3, 3>(work)),
+        (_, _) => level.run(OfSize::<_, 4, 2>(work)),
+    }
+}
+
+struct OfSize<W, const C: usize, const N: usize>(W);
+
+impl<W: Tiled, const C: usize, const N: usize> Task for OfSize<W, C, N> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.0.run::<S, C, N>(simd);
+    }
+}
+
 /// What happens to a sum before it is written.
 #[derive(Clone, Copy)]
 pub(super) struct Epilogue {
@@ -16,42 +51,23 @@ pub(super) struct Epilogue {
 }
 
 /// Writes `[width][pitch]` sums of positions `0..pitch` to `out`; `pitch` is in whole vectors.
-///
-/// The tiles fill the registers: 32 of them with 16 lanes, 16 of them otherwise.
-pub(super) fn sweep(
-    level: Level,
-    width: usize,
-    operands: Operands,
-    epilogue: &Epilogue,
-    out: &mut [f32],
-    pitch: usize,
-) {
-    let sweep = (operands, epilogue, out, pitch);
-    match (level.channels(), width) {
-        (8, 1) => level.run(Sweep::<1, 8>(sweep)),
-        (8, 2) => level.run(Sweep::<2, 8>(sweep)),
-        (8, 3) => level.run(Sweep::<3, 7>(sweep)),
-        (8, 4) => level.run(Sweep::<4, 5>(sweep)),
-        (8, 5) => level.run(Sweep::<5, 4>(sweep)),
-        (8, 6) => level.run(Sweep::<6, 4>(sweep)),
-        (8, 7) => level.run(Sweep::<7, 3>(sweep)),
-        (8, _) => level.run(Sweep::<8, 3>(sweep)),
-        (_, 1) => level.run(Sweep::<1, 6>(sweep)),
-        (_, 2) => level.run(Sweep::<2, 4>(sweep)),
-        (_, 3) => level.run(Sweep::<3, 3>(sweep)),
-        (_, _) => level.run(Sweep::<4, 2>(sweep)),
-    }
+pub(super) struct Sweep<'a> {
+    pub(super) operands: Operands<'a>,
+    pub(super) epilogue: &'a Epilogue,
+    pub(super) out: &'a mut [f32],
+    pub(super) pitch: usize,
 }
 
-/// A sweep of `C` channels, `N` vectors at a time and the rest one by one.
-struct Sweep<'a, const C: usize, const N: usize>(
-    (Operands<'a>, &'a Epilogue, &'a mut [f32], usize),
-);
-
-impl<const C: usize, const N: usize> Task for Sweep<'_, C, N> {
+impl Tiled for Sweep<'_> {
+    /// `N` vectors at a time and the rest one by one.
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let (operands, epilogue, out, pitch) = self.0;
+    fn run<S: Simd, const C: usize, const N: usize>(self, simd: S) {
+        let Self {
+            operands,
+            epilogue,
+            out,
+            pitch,
+        } = self;
         assert!(out.len() >= C * pitch && pitch.is_multiple_of(S::LANES));
         operands.check(C, pitch);
         let vectors = pitch / S::LANES;

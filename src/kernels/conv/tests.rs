@@ -227,6 +227,7 @@ fn gradients_of_a_nan_write_only_their_own_memory() {
 
 #[test]
 fn leaky_relu_gradient_follows_the_sign_of_the_output() {
-    let grad = leaky_relu_grad(&[2.0, -0.5, 0.0], &[3.0, 4.0, 5.0], 0.5);
+    let mut grad = [3.0, 4.0, 5.0];
+    leaky_relu_grad(&[2.0, -0.5, 0.0], &mut grad, 0.5);
     assert_eq!(grad, [3.0, 2.0, 2.5]);
 }

@@ -30,6 +30,10 @@ pub(super) trait Simd: Copy + Send + Sync {
 
     /// `x` in every lane.
     fn splat(self, x: f32) -> Self::V;
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `v` where it is positive, `slope * v` elsewhere (NaN stays NaN).
@@ -100,6 +104,17 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => Avx2::CHANNELS,
             Self::Portable(_) => Portable::CHANNELS,
+        }
+    }
+
+    /// Numbers in a vector.
+    pub(super) fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => Avx512::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => Avx2::LANES,
+            Self::Portable(_) => Portable::LANES,
         }
     }
 
