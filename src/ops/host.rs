@@ -36,9 +36,9 @@ pub struct Made {
 
 /// Tensors the backward pass of an operation of `N` inputs may read.
 pub struct Saved<'a, const N: usize> {
-    /// The inputs, empty views unless [`HostOp::SAVES_INPUTS`].
+    /// The inputs, empty views unless [`HostOp::saves_inputs`] says so.
     pub inputs: [View<'a>; N],
-    /// The output, an empty view unless [`HostOp::SAVES_OUTPUT`].
+    /// The output, an empty view unless [`HostOp::saves_output`] says so.
     pub output: View<'a>,
     /// Gradient of the loss with respect to the output, the operation's own: it may work in its place.
     pub grad: ViewMut<'a>,
