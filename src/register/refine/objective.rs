@@ -30,8 +30,8 @@ pub(super) struct Direction<'a> {
     pub source: &'a [f32],
     /// How much each voxel of the target counts, 0..1.
     pub weight: &'a [f32],
-    /// The target's sums for the local correlation.
-    pub sums: &'a Kept,
+    /// The target's sums, which the local correlation needs.
+    pub sums: Option<&'a Kept>,
     pub components: usize,
     pub grid: Grid,
     pub similarity: Similarity,
@@ -115,7 +115,8 @@ impl Direction<'_> {
         match self.similarity {
             Similarity::Lncc => {
                 let upstream: Vec<f32> = self.weight.par_iter().map(|w| -w).collect();
-                correlation::local_grad_of_first(&self.windows(moved), self.sums, &upstream)
+                let sums = self.sums.expect("a level keeps them for this measure");
+                correlation::local_grad_of_first(&self.windows(moved), sums, &upstream)
             }
             Similarity::Ncc => Correlation::new(self.target, moved, self.weight).gradient(-1.0),
             Similarity::Mi => match mutual_information::<BINS>(self.target, &self.samples(moved)) {
@@ -268,7 +269,7 @@ mod tests {
                     target: &target,
                     source: &source,
                     weight: &weight,
-                    sums: &Kept::new(&target, channels, extent, window(&grid)),
+                    sums: Some(&Kept::new(&target, channels, extent, window(&grid))),
                     components: channels,
                     grid,
                     similarity,

@@ -33,14 +33,18 @@ struct Shrunk {
     moving: Vec<f32>,
     /// How much each voxel of the fixed, and of the moving image counts.
     weights: [Vec<f32>; 2],
-    /// What the local correlation sums of each image.
-    sums: [Kept; 2],
+    /// What the local correlation sums of each image; no other measure does.
+    sums: Option<[Kept; 2]>,
 }
 
 impl Level {
     /// The pair is on the grid `from`.
     pub fn new(pair: &RefinePair, from: &Grid, grid: Grid, similarity: Similarity) -> Self {
-        let shrink = |image: &Image| from.shrink(&values(image), 1, &grid);
+        let shrink = |image: &Image| {
+            let rows = image.data.as_standard_layout();
+            let values = rows.as_slice().expect("rows lie one after the other");
+            from.shrink(values, 1, &grid)
+        };
         let weights = pair.weights.map(shrink);
         let total: f64 = pair.channels.iter().map(|channel| channel.weight).sum();
         let channel = |channel: &Channel| {
@@ -88,7 +92,7 @@ impl Level {
             target: images[0],
             source: images[1],
             weight: &channel.weights[onto],
-            sums: &channel.sums[onto],
+            sums: channel.sums.as_ref().map(|sums| &sums[onto]),
             components: channel.components,
             grid: self.grid,
             similarity: self.similarity,
@@ -114,10 +118,11 @@ impl Shrunk {
             _ => images,
         };
         let components = fixed.len() / grid.voxels();
-        let sums = [&fixed, &moving].map(|x| Kept::new(x, components, grid.extent, window(grid)));
-        let weights = match similarity {
-            Similarity::Lncc => [0, 1].map(|side| by_contrast(&weights[side], &sums[side], grid)),
-            _ => weights.clone(),
+        let sums = (similarity == Similarity::Lncc)
+            .then(|| [&fixed, &moving].map(|image| Kept::new(image, 1, grid.extent, window(grid))));
+        let weights = match &sums {
+            Some(sums) => [0, 1].map(|side| by_contrast(&weights[side], &sums[side], grid)),
+            None => weights.clone(),
         };
         Self {
             share,
@@ -128,10 +133,6 @@ impl Shrunk {
             sums,
         }
     }
-}
-
-fn values(image: &Image) -> Vec<f32> {
-    image.data.iter().copied().collect()
 }
 
 /// `sum += factor * terms`
