@@ -1,14 +1,16 @@
-//! The whole network beside PyTorch on the same cores: `cargo bench --bench network -- --help`.
+//! The whole network beside PyTorch on the same cores or the same GPU: `cargo bench --bench network -- --help`.
 //!
 //! Every measurement is a process of its own, and the sides alternate within each round. PyTorch runs
-//! `network_torch.py` twice: as it is, and with an allocator that keeps its buffers.
+//! `network_torch.py` twice. On the CPU: as it is, and with an allocator that keeps its buffers. On a GPU: with TF32,
+//! and with bfloat16 autocast; the memory is then what the side's pool took of the GPU.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use clap::Parser;
 use hmorph::dataset::{Batch, Kind, Sample};
+use hmorph::device::{choose, name};
 use hmorph::eval::peak_memory_bytes;
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
@@ -22,7 +24,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TORCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/network_torch.py");
 const WHAT: [&str; 2] = ["train", "infer"];
-const SIDES: [&str; 3] = ["hmorph", "PyTorch", "PyTorch, tuned"];
+const CPU_SIDES: [&str; 3] = ["hmorph", "PyTorch", "PyTorch, tuned"];
+const GPU_SIDES: [&str; 3] = ["hmorph", "PyTorch, TF32", "PyTorch, bf16"];
+/// Steps that compile and tune kernels.
+const GPU_WARMUP: usize = 5;
 
 /// Times training steps and inference of VoxelMorph's network, beside PyTorch where a Python with torch is found
 #[derive(Parser)]
@@ -36,12 +41,21 @@ struct Options {
     /// Measurements of each side
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Timed steps of a measurement, after one that warms up
+    /// Timed steps of a measurement
     #[arg(long, default_value_t = 3)]
     steps: usize,
+    /// Steps before them; default: 1 on the CPU, 5 on a GPU
+    #[arg(long)]
+    warmup: Option<usize>,
+    /// Where hmorph runs, as for its --device; PyTorch runs on cuda unless this is cpu
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// A Python with torch
     #[arg(long, default_value = "python3")]
     python: String,
+    /// The PyTorch side
+    #[arg(long, default_value = TORCH)]
+    torch_script: String,
     /// Measure in this process and print seconds and bytes: train or infer
     #[arg(long, hide = true)]
     worker: Option<String>,
@@ -50,15 +64,41 @@ struct Options {
     bench: bool,
 }
 
+impl Options {
+    fn on_gpu(&self) -> bool {
+        self.device != "cpu"
+    }
+
+    fn sides(&self) -> [&'static str; 3] {
+        match self.on_gpu() {
+            true => GPU_SIDES,
+            false => CPU_SIDES,
+        }
+    }
+
+    fn warmup(&self) -> usize {
+        let usual = if self.on_gpu() { GPU_WARMUP } else { 1 };
+        self.warmup.unwrap_or(usual)
+    }
+}
+
 fn main() {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    let choice = choose(&options.device).unwrap_or_else(|problem| {
+        eprintln!("{problem}");
+        std::process::exit(1)
+    });
+    let device = choice.device;
+    // What `auto` took.
+    options.device = choice.name;
     if let Some(what) = &options.worker {
-        let seconds = measure(what, &options);
-        println!("{seconds} {}", peak_memory_bytes().unwrap_or(0));
+        let (seconds, bytes) = measure(what, &options, &device);
+        println!("{seconds} {bytes}");
         return;
     }
     println!(
-        "{}, batch {}, {} rounds of {} steps, {} threads",
+        "{}, {}, batch {}, {} rounds of {} steps, {} threads",
+        name(&device),
         options.size,
         options.batch,
         options.rounds,
@@ -78,7 +118,7 @@ fn main() {
 fn compare(what: &str, options: &Options) {
     let mut found: [Vec<(f64, f64)>; 3] = Default::default();
     for _ in 0..options.rounds {
-        for (side, results) in SIDES.iter().zip(&mut found) {
+        for (side, results) in options.sides().iter().zip(&mut found) {
             results.extend(run(command(side, what, options)));
         }
     }
@@ -87,14 +127,14 @@ fn compare(what: &str, options: &Options) {
         values[values.len() / 2]
     };
     let mut ours = 0.0;
-    for (side, results) in SIDES.iter().zip(&found) {
+    for (side, results) in options.sides().iter().zip(&found) {
         if results.is_empty() {
             println!("{what:<8}{side:<16}{:>10}", "not found");
             continue;
         }
         let (mut seconds, mut bytes): (Vec<f64>, Vec<f64>) = results.iter().copied().unzip();
         let (middle, memory) = (median(&mut seconds), median(&mut bytes) / 1e9);
-        if *side == SIDES[0] {
+        if *side == "hmorph" {
             ours = middle;
         }
         let (least, ratio) = (seconds[0], middle / ours);
@@ -104,43 +144,58 @@ fn compare(what: &str, options: &Options) {
 
 /// The process that measures one side.
 fn command(side: &str, what: &str, options: &Options) -> Command {
-    let [batch, steps] = [options.batch, options.steps].map(|n| n.to_string());
-    if side == SIDES[0] {
-        let program = std::env::current_exe().expect("the path of this benchmark");
-        let mut command = Command::new(program);
-        command.args([
-            "--worker",
-            what,
-            "--size",
-            &options.size,
-            "--batch",
-            &batch,
-            "--steps",
-            &steps,
-        ]);
-        return command;
+    let ours = side == "hmorph";
+    let mut command = match ours {
+        true => Command::new(std::env::current_exe().expect("the path of this benchmark")),
+        false => Command::new(&options.python),
+    };
+    let device = match (ours, options.on_gpu()) {
+        (false, true) => "cuda",
+        _ => options.device.as_str(),
+    };
+    if !ours {
+        command.arg(&options.torch_script);
     }
-    let mut command = Command::new(&options.python);
-    command.args([TORCH, what, &options.size, &batch, &steps]);
-    command.env("OMP_NUM_THREADS", rayon::current_num_threads().to_string());
-    if side == SIDES[2] {
-        for variable in ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"] {
-            command.env(variable, "34359738368");
+    command.args(["--worker", what, "--size", &options.size]);
+    command.args(["--device", device]);
+    for (name, count) in [
+        ("--batch", options.batch),
+        ("--warmup", options.warmup()),
+        ("--steps", options.steps),
+    ] {
+        command.args([name, &count.to_string()]);
+    }
+    if !ours {
+        command.env("OMP_NUM_THREADS", rayon::current_num_threads().to_string());
+    }
+    match side {
+        "PyTorch, bf16" => {
+            command.arg("--bf16");
         }
+        "PyTorch, tuned" => {
+            for variable in ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"] {
+                command.env(variable, "34359738368");
+            }
+        }
+        _ => {}
     }
     command
 }
 
-/// Seconds and bytes that a process prints; `None` where it fails.
+/// Seconds and bytes that a process prints; `None` where it fails, which says why.
 fn run(mut command: Command) -> Option<(f64, f64)> {
-    let output = command.stderr(Stdio::null()).output().ok()?;
+    let output = command.output().ok()?;
+    if !output.status.success() {
+        let problem = String::from_utf8_lossy(&output.stderr);
+        eprintln!("{}", problem.lines().last().unwrap_or_default());
+    }
     let text = String::from_utf8(output.stdout).ok()?;
     let (seconds, bytes) = text.trim().split_once(' ')?;
     Some((seconds.parse().ok()?, bytes.parse().ok()?))
 }
 
-/// Median seconds of a step in this process.
-fn measure(what: &str, options: &Options) -> f64 {
+/// Median seconds of a step in this process, and the most bytes taken: by the process, or of the GPU.
+fn measure(what: &str, options: &Options, device: &Device) -> (f64, u64) {
     let size: Vec<usize> = options
         .size
         .split('x')
@@ -158,19 +213,26 @@ fn measure(what: &str, options: &Options) -> f64 {
         ..ModelConfig::default()
     };
     let mut step: Box<dyn FnMut()> = match what {
-        "train" => Box::new(training(&config, batch)),
-        _ => Box::new(inference(&config, batch)),
+        "train" => Box::new(training(&config, batch, device.clone())),
+        _ => Box::new(inference(&config, batch, device.clone())),
     };
-    let mut seconds: Vec<f64> = (0..=options.steps)
+    let warmup = options.warmup();
+    let mut seconds: Vec<f64> = (0..warmup + options.steps)
         .map(|_| {
             let started = Instant::now();
             step();
+            device.sync().expect("steps that the device finishes");
             started.elapsed().as_secs_f64()
         })
-        .skip(1)
+        .skip(warmup)
         .collect();
     seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
+    // The pool of a GPU keeps what it took.
+    let taken = match options.on_gpu() {
+        true => device.memory_pool_usage().map(|pool| pool.bytes_reserved),
+        false => peak_memory_bytes(),
+    };
+    (seconds[seconds.len() / 2], taken.unwrap_or(0))
 }
 
 /// Two images of noise: the work does not depend on what they show.
@@ -191,8 +253,7 @@ fn pair(shape: [usize; 3], seed: u64) -> Sample {
     }
 }
 
-fn training(config: &ModelConfig, batch: Batch) -> impl FnMut() {
-    let device = Device::flex();
+fn training(config: &ModelConfig, batch: Batch, device: Device) -> impl FnMut() {
     let mut model = Model::new(config, 0, &device.clone().autodiff()).expect("a valid network");
     let mut adam = Adam::new(&model, 0.0, 0.0, &[]).expect("valid settings");
     let loss = LossConfig {
@@ -209,8 +270,7 @@ fn training(config: &ModelConfig, batch: Batch) -> impl FnMut() {
     }
 }
 
-fn inference(config: &ModelConfig, batch: Batch) -> impl FnMut() {
-    let device = Device::flex();
+fn inference(config: &ModelConfig, batch: Batch, device: Device) -> impl FnMut() {
     let model = Model::new(config, 0, &device).expect("a valid network");
     move || {
         let images = BatchTensors::new(&batch, &device);

@@ -1,13 +1,15 @@
 """The registration network of VoxelMorph in plain PyTorch, timed: the peer of `cargo bench --bench network`.
 
-usage: network_torch.py train|infer WxHxD batch steps   (2-D: WxH)
-Prints the median seconds of a step after one that warms up, and the peak memory of the process in bytes.
+usage: network_torch.py --worker train|infer --size DxHxW (2-D: HxW) [--batch N] [--warmup N] [--steps N]
+                        [--device cpu|cuda] [--bf16]
+Prints the median seconds of a timed step, and bytes: the peak memory of the process, on a GPU of PyTorch's pool.
 Features [16, 32, 32, 32] / [32, 32, 32, 32, 32, 16, 16], velocity on the half grid integrated in 7 squarings, linear
-warp; training adds local NCC of window 9 by average pooling, diffusion, the backward pass and Adam. float32.
+warp; training adds local NCC of window 9 by average pooling, diffusion, the backward pass and Adam. float32, on a GPU
+TF32, or by --bf16 autocast. A step takes its images from the host; inference brings the moved one back.
 """
+import argparse
 import resource
 import statistics
-import sys
 import time
 
 import torch
@@ -40,18 +42,13 @@ class Network(nn.Module):
         self.flow = block(FINAL[-1], self.nd)
         nn.init.normal_(self.flow.weight, std=1e-5)
         nn.init.zeros_(self.flow.bias)
-        half = [n // 2 for n in size]
-        self.register_buffer("grid", self.positions(size))
-        self.register_buffer("half_grid", self.positions(half))
+        for name, shape in [("full", size), ("half", [n // 2 for n in size])]:
+            axes = [torch.arange(n, dtype=torch.float32) for n in shape]
+            self.register_buffer(f"{name}_grid", torch.stack(torch.meshgrid(*axes, indexing="ij"))[None])
+            scale = torch.tensor([2 / (n - 1) for n in shape])
+            self.register_buffer(f"{name}_scale", scale.view(1, self.nd, *[1] * self.nd))
 
-    @staticmethod
-    def positions(size):
-        axes = [torch.arange(n, dtype=torch.float32) for n in size]
-        return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
-
-    def warp(self, image, displacement, grid):
-        size = displacement.shape[2:]
-        scale = torch.tensor([2 / (n - 1) for n in size]).view(1, self.nd, *[1] * self.nd)
+    def warp(self, image, displacement, grid, scale):
         where = ((grid + displacement) * scale - 1).movedim(1, -1).flip(-1)
         return F.grid_sample(image, where, align_corners=True, mode="bilinear")
 
@@ -69,12 +66,13 @@ class Network(nn.Module):
             x = torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skips.pop()], 1)
         for layer in self.final:
             x = F.leaky_relu(layer(x), 0.2)
-        velocity = self.resize(self.flow(x), 0.5)
+        # The transform is of float32 under autocast, too.
+        velocity = self.resize(self.flow(x).float(), 0.5)
         field = velocity / 2**7
         for _ in range(7):
-            field = field + self.warp(field, field, self.half_grid)
+            field = field + self.warp(field, field, self.half_grid, self.half_scale)
         displacement = self.resize(field, 2)
-        return self.warp(moving, displacement, self.grid), velocity
+        return self.warp(moving, displacement, self.full_grid, self.full_scale), velocity
 
 
 def local_ncc(a, b, window=9):
@@ -91,31 +89,55 @@ def diffusion(velocity):
     return sum(velocity.diff(dim=axis).square().mean() for axis in axes) / len(axes) * 2
 
 
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worker", choices=["train", "infer"], required=True)
+    parser.add_argument("--size", required=True)
+    for name, default in [("--batch", 1), ("--warmup", 1), ("--steps", 3)]:
+        parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--bf16", action="store_true")
+    return parser.parse_args()
+
+
 def main():
-    what, size, batch, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    size = [int(n) for n in size.split("x")]
+    args = arguments()
+    size = [int(n) for n in args.size.split("x")]
+    on_gpu = args.device == "cuda"
+    if on_gpu:
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
-    network = Network(size)
-    moving, fixed = torch.rand(2, batch, 1, *size)
+    network = Network(size).to(args.device)
+    images = torch.rand(2, args.batch, 1, *size)
     adam = torch.optim.Adam(network.parameters(), lr=1e-4)
 
     def train():
-        moved, velocity = network(moving, fixed)
+        moving, fixed = images.to(args.device)
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
+            moved, velocity = network(moving, fixed)
+            loss = local_ncc(fixed, moved) + diffusion(velocity)
         adam.zero_grad()
-        (local_ncc(fixed, moved) + diffusion(velocity)).backward()
+        loss.backward()
         adam.step()
 
     def infer():
-        with torch.no_grad():
-            network(moving, fixed)
+        moving, fixed = images.to(args.device)
+        with torch.no_grad(), torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
+            moved, _ = network(moving, fixed)
+        moved.cpu()
 
-    step, seconds = {"train": train, "infer": infer}[what], []
-    for _ in range(steps + 1):
+    step, seconds = {"train": train, "infer": infer}[args.worker], []
+    for _ in range(args.warmup + args.steps):
         started = time.perf_counter()
         step()
+        if on_gpu:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(statistics.median(seconds[1:]), peak)
+    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = torch.cuda.max_memory_reserved() if on_gpu else process
+    print(statistics.median(seconds[args.warmup:]), peak)
 
 
 main()

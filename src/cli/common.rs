@@ -1,6 +1,7 @@
 //! Options that every subcommand shares.
 
 use std::io::{Write, stdout};
+use std::sync::Once;
 
 use burn::tensor::Device;
 
@@ -16,7 +17,7 @@ pub struct Common {
     /// Seed of everything random; the same seed gives the same result
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
-    /// Where networks run: auto, cpu, or wgpu[:INDEX] where compiled in
+    /// Where networks run: auto, cpu, or wgpu[:INDEX], vulkan[:INDEX], cuda[:INDEX] where compiled in (see hmorph info)
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
     /// Compose tensor operations from burn's own, without the CPU kernels: slow, to check a result
@@ -42,9 +43,14 @@ impl Common {
         Ok(())
     }
 
-    /// The device that `--device` names.
+    /// The device that `--device` names; says once why it is not a GPU where that was left to the program.
     pub fn device(&self) -> anyhow::Result<Device> {
-        Ok(device::resolve(&self.device)?)
+        static SAID: Once = Once::new();
+        let choice = device::choose(&self.device)?;
+        if let Some(reason) = &choice.fallback {
+            SAID.call_once(|| self.say(format!("note: networks run on the CPU: {reason}")));
+        }
+        Ok(choice.device)
     }
 
     /// Prints a line about the progress of the work, unless `--quiet`.

@@ -31,6 +31,7 @@ pub use common::Common;
 
 use clap::{Parser, Subcommand};
 
+use crate::device;
 use crate::ops;
 
 /// Trains and runs learning-based registration of medical images. For research use, not for diagnosis.
@@ -67,6 +68,10 @@ impl Cli {
     pub fn run(&self) -> anyhow::Result<()> {
         self.common.start_threads()?;
         ops::use_reference(self.common.reference_ops);
+        device::guard(&self.common.device, || self.execute())?
+    }
+
+    fn execute(&self) -> anyhow::Result<()> {
         match &self.command {
             Command::Synth(args) => synth::run(args, &self.common),
             Command::Train(args) => train::run(args, &self.common),

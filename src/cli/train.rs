@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::{Common, dry_run, record, signals};
 use crate::config::RunConfig;
 use crate::dataset::Split;
+use crate::device;
 use crate::interop;
 use crate::model::WeightsFile;
 use crate::train::{Checkpoint, Ending, RunFolder, RunState, Session, train};
@@ -164,7 +165,11 @@ fn run_in_folder(
         common,
     )?;
     let mut progress = Progress::new(common, "step", session.config.train.steps(), done);
-    let outcome = train(session, path, resume, stop, &mut progress);
+    // A device that fails is recorded like any other error.
+    let outcome = device::guard(&common.device, || {
+        train(session, path, resume, stop, &mut progress)
+    })
+    .flatten();
     progress.finish();
     let (ending, state) = outcome.inspect_err(|error| {
         let facts = json!({ "ending": "failed", "error": error.to_string() });
@@ -210,7 +215,7 @@ fn write_record(
     let mut facts = json!({
         "inputs": { "config": source, "weights": weights },
         "seed": config.seed,
-        "device": crate::device::name(&session.device),
+        "device": device::name(&session.device),
         "settings": config,
     });
     if let (Value::Object(facts), Value::Object(ending)) = (&mut facts, ending) {

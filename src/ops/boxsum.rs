@@ -2,7 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use super::resize::along_axes;
 use crate::kernels::boxsum;
 
@@ -11,8 +15,8 @@ use crate::kernels::boxsum;
 /// # Shapes
 /// - `x` and the result: `[n, c, d, h, w]`
 pub fn box_sum(x: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
-    if host::on_host(&x) {
-        host::unary(BoxSum { window }, x)
+    if bridge::serves(&x) {
+        bridge::run(BoxSum { window }, [x.into_dispatch()])
     } else {
         composed(x, window)
     }
@@ -41,7 +45,7 @@ impl BoxSum {
     }
 }
 
-impl HostOp<1> for BoxSum {
+impl Operation<1> for BoxSum {
     fn saves_inputs(&self) -> bool {
         false
     }
@@ -50,15 +54,26 @@ impl HostOp<1> for BoxSum {
         false
     }
 
-    fn forward(&self, [x]: [View; 1]) -> Made {
-        Made {
-            data: self.apply(x.shape, x.data),
-            shape: x.shape.to_vec(),
-        }
+    fn shape(&self, [x]: [&[usize]; 1]) -> Vec<usize> {
+        x.to_vec()
+    }
+
+    fn forward(&self, [x]: [View; 1]) -> Vec<f32> {
+        self.apply(x.shape, x.data)
     }
 
     // The operation is its own transpose.
     fn backward(&self, saved: Saved<1>) -> [Option<Vec<f32>>; 1] {
         [Some(self.apply(saved.grad.shape, saved.grad.data))]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [x]: [Buffer; 1]) -> Buffer {
+        gpu::boxsum::box_sum(x, self.window)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<1>) -> [Option<Buffer>; 1] {
+        [Some(gpu::boxsum::box_sum(saved.grad, self.window))]
     }
 }

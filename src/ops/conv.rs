@@ -2,7 +2,11 @@
 
 use burn::tensor::{Tensor, activation::leaky_relu, module::conv3d, ops};
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use crate::kernels::conv::{self, ConvSpec};
 
 /// What a convolution does beside its weights.
@@ -20,8 +24,13 @@ pub struct ConvOptions {
 /// - `x`: `[n, ic, d, h, w]`, `weight`: `[oc, ic, 3 or 1, 3, 3]`, `bias`: `[oc]`
 /// - output: `[n, oc, (d-1)/s+1, (h-1)/s+1, (w-1)/s+1]`
 pub fn conv(x: Tensor<5>, weight: Tensor<5>, bias: Tensor<1>, options: ConvOptions) -> Tensor<5> {
-    if host::on_host(&x) && host::on_host(&weight) {
-        host::ternary(options, x, weight, bias)
+    if bridge::serves(&x) && bridge::serves(&weight) {
+        let inputs = [
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+        ];
+        bridge::run(options, inputs)
     } else {
         composed(x, weight, bias, options)
     }
@@ -60,7 +69,7 @@ impl ConvOptions {
     }
 }
 
-impl HostOp<3> for ConvOptions {
+impl Operation<3> for ConvOptions {
     fn saves_inputs(&self) -> bool {
         true
     }
@@ -70,7 +79,13 @@ impl HostOp<3> for ConvOptions {
         self.slope.is_some()
     }
 
-    fn forward(&self, [x, weight, bias]: [View; 3]) -> Made {
+    fn shape(&self, [x, weight, _]: [&[usize]; 3]) -> Vec<usize> {
+        let spec = self.spec(x, weight);
+        let [d, h, w] = spec.output();
+        vec![spec.batch, spec.out_channels, d, h, w]
+    }
+
+    fn forward(&self, [x, weight, bias]: [View; 3]) -> Vec<f32> {
         let spec = self.spec(x.shape, weight.shape);
         let [d, h, w] = spec.output();
         let mut out = vec![0.0; spec.batch * spec.out_channels * d * h * w];
@@ -82,10 +97,7 @@ impl HostOp<3> for ConvOptions {
             self.slope,
             &mut out,
         );
-        Made {
-            shape: vec![spec.batch, spec.out_channels, d, h, w],
-            data: out,
-        }
+        out
     }
 
     fn backward(&self, saved: Saved<3>) -> [Option<Vec<f32>>; 3] {
@@ -108,5 +120,21 @@ impl HostOp<3> for ConvOptions {
             out
         });
         [grad_x, grad_weight.filter(|_| want_weight), grad_bias]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [x, weight, bias]: [Buffer; 3]) -> Buffer {
+        gpu::conv::forward(&[x], weight, bias, self.stride, self.slope)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<3>) -> [Option<Buffer>; 3] {
+        let [x, weight, _] = saved.inputs.expect("saves_inputs");
+        let [want_x, want_weight, want_bias] = saved.wanted;
+        let (grad, grad_bias) = gpu::conv::grad_bias(saved.output, saved.grad, self.slope);
+        let grad_x = want_x.then(|| gpu::conv::grad_input(&grad, &weight, &x, self.stride));
+        let grad_weight =
+            want_weight.then(|| gpu::conv::grad_weights(&[x], &grad, &weight, self.stride));
+        [grad_x, grad_weight, want_bias.then_some(grad_bias)]
     }
 }

@@ -2,7 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use crate::kernels::correlation::{self as kernel, EPSILON, Form, Pair};
 
 /// The correlation of two images in the window around each voxel; zeros outside the images count.
@@ -10,8 +14,9 @@ use crate::kernels::correlation::{self as kernel, EPSILON, Form, Pair};
 /// # Shapes
 /// - `a`, `b` and the result: `[n, 1, d, h, w]`; the window has odd sizes
 pub fn local_correlation(a: Tensor<5>, b: Tensor<5>, window: [usize; 3], form: Form) -> Tensor<5> {
-    if host::on_host(&a) && host::on_host(&b) {
-        host::binary(LocalCorrelation { window, form }, a, b)
+    if bridge::serves(&a) && bridge::serves(&b) {
+        let operation = LocalCorrelation { window, form };
+        bridge::run(operation, [a.into_dispatch(), b.into_dispatch()])
     } else {
         composed(a, b, window, form)
     }
@@ -71,7 +76,7 @@ impl LocalCorrelation {
     }
 }
 
-impl HostOp<2> for LocalCorrelation {
+impl Operation<2> for LocalCorrelation {
     fn saves_inputs(&self) -> bool {
         true
     }
@@ -80,15 +85,27 @@ impl HostOp<2> for LocalCorrelation {
         false
     }
 
-    fn forward(&self, [a, b]: [View; 2]) -> Made {
-        Made {
-            data: kernel::local(&self.pair(&a, &b)),
-            shape: a.shape.to_vec(),
-        }
+    fn shape(&self, [a, _]: [&[usize]; 2]) -> Vec<usize> {
+        a.to_vec()
+    }
+
+    fn forward(&self, [a, b]: [View; 2]) -> Vec<f32> {
+        kernel::local(&self.pair(&a, &b))
     }
 
     fn backward(&self, saved: Saved<2>) -> [Option<Vec<f32>>; 2] {
         let [a, b] = &saved.inputs;
         kernel::local_grad(&self.pair(a, b), saved.grad.data, saved.wanted)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [a, b]: [Buffer; 2]) -> Buffer {
+        gpu::correlation::local([a, b], self.window, self.form)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<2>) -> [Option<Buffer>; 2] {
+        let pair = saved.inputs.expect("saves_inputs");
+        gpu::correlation::local_grad(pair, saved.grad, self.window, self.form, saved.wanted)
     }
 }

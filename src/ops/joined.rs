@@ -2,7 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use super::{ConvOptions, conv, upsample_concat};
 use crate::kernels::conv::{self as kernel, JoinSpec};
 
@@ -21,10 +25,16 @@ pub fn joined_conv(
 ) -> Tensor<5> {
     let spec = spec(&low.dims(), &skip.dims(), &weight.dims());
     let [_, _, d, h, w] = low.dims();
-    let on_host = [&low, &skip, &weight].into_iter().all(host::on_host);
-    if on_host && options.stride == [1; 3] && spec.joins([d, h, w]) {
+    let served = [&low, &skip, &weight].into_iter().all(bridge::serves);
+    if served && options.stride == [1; 3] && spec.joins([d, h, w]) {
         let slope = options.slope;
-        host::quaternary(JoinedConv { slope }, low, skip, weight, bias)
+        let inputs = [
+            low.into_dispatch(),
+            skip.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+        ];
+        bridge::run(JoinedConv { slope }, inputs)
     } else {
         conv(upsample_concat(low, skip), weight, bias, options)
     }
@@ -58,7 +68,7 @@ struct JoinedConv {
     slope: Option<f32>,
 }
 
-impl HostOp<4> for JoinedConv {
+impl Operation<4> for JoinedConv {
     fn saves_inputs(&self) -> bool {
         true
     }
@@ -68,7 +78,11 @@ impl HostOp<4> for JoinedConv {
         self.slope.is_some()
     }
 
-    fn forward(&self, [low, skip, weight, bias]: [View; 4]) -> Made {
+    fn shape(&self, [_, skip, weight, _]: [&[usize]; 4]) -> Vec<usize> {
+        vec![skip[0], weight[0], skip[2], skip[3], skip[4]]
+    }
+
+    fn forward(&self, [low, skip, weight, bias]: [View; 4]) -> Vec<f32> {
         let spec = spec(low.shape, skip.shape, weight.shape);
         let [d, h, w] = spec.input;
         let mut data = vec![0.0; spec.batch * spec.out_channels * d * h * w];
@@ -81,10 +95,7 @@ impl HostOp<4> for JoinedConv {
             self.slope,
             &mut data,
         );
-        Made {
-            shape: vec![spec.batch, spec.out_channels, d, h, w],
-            data,
-        }
+        data
     }
 
     fn backward(&self, saved: Saved<4>) -> [Option<Vec<f32>>; 4] {
@@ -117,6 +128,28 @@ impl HostOp<4> for JoinedConv {
             grad_skip,
             grad_weight.filter(|_| want_weight),
             grad_bias,
+        ]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [low, skip, weight, bias]: [Buffer; 4]) -> Buffer {
+        gpu::conv::forward(&[low, skip], weight, bias, [1; 3], self.slope)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<4>) -> [Option<Buffer>; 4] {
+        let [low, skip, weight, _] = saved.inputs.expect("saves_inputs");
+        let [want_low, want_skip, want_weight, want_bias] = saved.wanted;
+        let (grad, grad_bias) = gpu::conv::grad_bias(saved.output, saved.grad, self.slope);
+        let grad_low = want_low.then(|| gpu::conv::grad_low(&grad, &weight, &low));
+        let grad_skip = want_skip.then(|| gpu::conv::grad_skip(&grad, &weight, &skip));
+        let grad_weight =
+            want_weight.then(|| gpu::conv::grad_weights(&[low, skip], &grad, &weight, [1; 3]));
+        [
+            grad_low,
+            grad_skip,
+            grad_weight,
+            want_bias.then_some(grad_bias),
         ]
     }
 }

@@ -1,16 +1,17 @@
 //! Differentiable tensor operations of the registration networks; the only module that extends burn.
 //!
-//! Each file holds one operation in two forms. On the CPU (burn's `flex` backend) a [`host::HostOp`]
-//! calls the plain-slice kernels of [`crate::kernels`], with hand-written gradients. Everywhere else the
-//! operation is composed from burn's own, which differentiates and runs on any backend, and serves as the
-//! reference the fast form is tested against.
+//! Each file holds one operation in two forms. A [`bridge::Operation`] calls kernels with hand-written gradients: on
+//! the CPU (burn's `flex` backend) those of [`crate::kernels`], on a GPU those of `gpu/`. The other form is composed
+//! from burn's operations, runs on any backend, and is the reference that the kernels are tested against.
 //!
 //! Tensors are `[batch, channel, d, h, w]`; 2-D images have `d = 1` and fields of two components `(h, w)`.
 
 mod boxsum;
+mod bridge;
 mod conv;
 mod correlation;
-mod host;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod joined;
 mod pool;
 mod resize;
@@ -18,9 +19,9 @@ mod upsample;
 mod warp;
 
 pub use boxsum::box_sum;
+pub use bridge::use_reference;
 pub use conv::{ConvOptions, conv};
 pub use correlation::local_correlation;
-pub use host::use_reference;
 pub use joined::joined_conv;
 pub use pool::max_pool2;
 pub use resize::{resize, resize_scaled};

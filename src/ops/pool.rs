@@ -2,7 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use crate::kernels::pool;
 
 /// Maximum over blocks of two voxels along each axis longer than the singleton of a 2-D image.
@@ -12,8 +16,8 @@ use crate::kernels::pool;
 /// # Shapes
 /// - `x`: `[n, c, d, h, w]`; result: `[n, c, d/f, h/f, w/f]`, rounded down
 pub fn max_pool2(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
-    if host::on_host(&x) {
-        host::unary(MaxPool { factor }, x)
+    if bridge::serves(&x) {
+        bridge::run(MaxPool { factor }, [x.into_dispatch()])
     } else {
         composed(x, factor)
     }
@@ -40,7 +44,7 @@ struct MaxPool {
     factor: [usize; 3],
 }
 
-impl HostOp<1> for MaxPool {
+impl Operation<1> for MaxPool {
     fn saves_inputs(&self) -> bool {
         true
     }
@@ -49,14 +53,18 @@ impl HostOp<1> for MaxPool {
         false
     }
 
-    fn forward(&self, [x]: [View; 1]) -> Made {
-        let extent = [x.shape[2], x.shape[3], x.shape[4]];
-        let (data, _) = pool::max2(x.data, x.shape[0] * x.shape[1], extent, self.factor);
-        let mut shape = x.shape.to_vec();
+    fn shape(&self, [x]: [&[usize]; 1]) -> Vec<usize> {
+        let mut shape = x.to_vec();
         for (size, f) in shape[2..].iter_mut().zip(self.factor) {
             *size /= f;
         }
-        Made { shape, data }
+        shape
+    }
+
+    fn forward(&self, [x]: [View; 1]) -> Vec<f32> {
+        let extent = [x.shape[2], x.shape[3], x.shape[4]];
+        let (data, _) = pool::max2(x.data, x.shape[0] * x.shape[1], extent, self.factor);
+        data
     }
 
     fn backward(&self, saved: Saved<1>) -> [Option<Vec<f32>>; 1] {
@@ -67,5 +75,16 @@ impl HostOp<1> for MaxPool {
         let (_, argmax) = pool::max2(x.data, items, extent, self.factor);
         let grad = pool::max2_grad(saved.grad.data, &argmax, items, extent, self.factor);
         [Some(grad)]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [x]: [Buffer; 1]) -> Buffer {
+        gpu::pool::max2(x, self.factor)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<1>) -> [Option<Buffer>; 1] {
+        let [x] = saved.inputs.expect("saves_inputs");
+        [Some(gpu::pool::max2_grad(x, saved.grad, self.factor))]
     }
 }

@@ -2,7 +2,11 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use crate::kernels::{Extent, resize as kernel};
 
 /// Linear resampling to `to` voxels with aligned corners, as PyTorch's `align_corners=True`.
@@ -15,10 +19,10 @@ pub fn resize(x: Tensor<5>, to: Extent) -> Tensor<5> {
 
 /// [`resize`], with the values multiplied by `scale` in the same pass: vectors of a field scale with its grid.
 pub fn resize_scaled(x: Tensor<5>, to: Extent, scale: f32) -> Tensor<5> {
-    if host::on_host(&x) {
+    if bridge::serves(&x) {
         let [_, _, d, h, w] = x.dims();
         let from = [d, h, w];
-        host::unary(Resize { from, to, scale }, x)
+        bridge::run(Resize { from, to, scale }, [x.into_dispatch()])
     } else {
         composed(x, to, scale)
     }
@@ -71,7 +75,7 @@ struct Resize {
     scale: f32,
 }
 
-impl HostOp<1> for Resize {
+impl Operation<1> for Resize {
     fn saves_inputs(&self) -> bool {
         false
     }
@@ -80,18 +84,31 @@ impl HostOp<1> for Resize {
         false
     }
 
-    fn forward(&self, [x]: [View; 1]) -> Made {
-        let [n, c] = [x.shape[0], x.shape[1]];
+    fn shape(&self, [x]: [&[usize]; 1]) -> Vec<usize> {
         let [d, h, w] = self.to;
-        Made {
-            data: kernel::linear(x.data, n * c, self.from, self.to, self.scale),
-            shape: vec![n, c, d, h, w],
-        }
+        vec![x[0], x[1], d, h, w]
+    }
+
+    fn forward(&self, [x]: [View; 1]) -> Vec<f32> {
+        let items = x.shape[0] * x.shape[1];
+        kernel::linear(x.data, items, self.from, self.to, self.scale)
     }
 
     fn backward(&self, saved: Saved<1>) -> [Option<Vec<f32>>; 1] {
         let items = saved.grad.shape[0] * saved.grad.shape[1];
         let grad = kernel::linear_grad(saved.grad.data, items, self.from, self.to, self.scale);
         [Some(grad)]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [x]: [Buffer; 1]) -> Buffer {
+        gpu::resize::linear(x, self.to, self.scale)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<1>) -> [Option<Buffer>; 1] {
+        [Some(gpu::resize::linear_grad(
+            saved.grad, self.from, self.scale,
+        ))]
     }
 }

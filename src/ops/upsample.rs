@@ -2,7 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use crate::kernels::{Extent, upsample};
 
 /// Upsamples `low` to the grid of `skip` by repeating voxels and appends `skip` along the channels.
@@ -11,8 +15,9 @@ use crate::kernels::{Extent, upsample};
 /// - `low`: `[n, a, d, h, w]`, `skip`: `[n, b, 2d or 2d+1, ..]` (2-D: `d` stays 1)
 /// - result: `[n, a + b, ..]` on the grid of `skip`; where that is odd, the last voxel of `low` repeats
 pub fn upsample_concat(low: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
-    if host::on_host(&low) && host::on_host(&skip) {
-        host::binary(UpsampleConcat::of(&low, &skip), low, skip)
+    if bridge::serves(&low) && bridge::serves(&skip) {
+        let operation = UpsampleConcat::of(&low, &skip);
+        bridge::run(operation, [low.into_dispatch(), skip.into_dispatch()])
     } else {
         composed(low, skip)
     }
@@ -52,7 +57,7 @@ impl UpsampleConcat {
     }
 }
 
-impl HostOp<2> for UpsampleConcat {
+impl Operation<2> for UpsampleConcat {
     fn saves_inputs(&self) -> bool {
         false
     }
@@ -61,15 +66,14 @@ impl HostOp<2> for UpsampleConcat {
         false
     }
 
-    fn forward(&self, [low, skip]: [View; 2]) -> Made {
+    fn shape(&self, [low, skip]: [&[usize]; 2]) -> Vec<usize> {
+        vec![skip[0], low[1] + skip[1], skip[2], skip[3], skip[4]]
+    }
+
+    fn forward(&self, [low, skip]: [View; 2]) -> Vec<f32> {
         let (a, low_extent) = self.low;
         let (b, extent) = self.skip;
-        let data =
-            upsample::nearest_concat(low.data, low_extent, a, skip.data, extent, b, self.batch);
-        Made {
-            shape: vec![self.batch, a + b, extent[0], extent[1], extent[2]],
-            data,
-        }
+        upsample::nearest_concat(low.data, low_extent, a, skip.data, extent, b, self.batch)
     }
 
     fn backward(&self, saved: Saved<2>) -> [Option<Vec<f32>>; 2] {
@@ -78,5 +82,15 @@ impl HostOp<2> for UpsampleConcat {
         let (low, skip) =
             upsample::nearest_concat_grad(saved.grad.data, low_extent, a, extent, b, self.batch);
         [Some(low), Some(skip)]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [low, skip]: [Buffer; 2]) -> Buffer {
+        gpu::upsample::nearest_concat(low, skip)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<2>) -> [Option<Buffer>; 2] {
+        gpu::upsample::nearest_concat_grad(saved.grad, self.low, saved.wanted)
     }
 }

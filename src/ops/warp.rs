@@ -2,7 +2,11 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
-use super::host::{self, HostOp, Made, Saved, View};
+use super::bridge::{self, Operation, Saved, View};
+#[cfg(feature = "gpu")]
+use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 use crate::kernels::warp::{self as kernel, Border};
 
 /// `moved(x) = image(x + flow(x))`, linear interpolation.
@@ -13,8 +17,11 @@ use crate::kernels::warp::{self as kernel, Border};
 ///
 /// A position that is not a number gives 0.
 pub fn warp(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
-    if host::on_host(&image) && host::on_host(&flow) {
-        host::binary(Warp { border }, image, flow)
+    if bridge::serves(&image) && bridge::serves(&flow) {
+        bridge::run(
+            Warp { border },
+            [image.into_dispatch(), flow.into_dispatch()],
+        )
     } else {
         composed(image, flow, border)
     }
@@ -137,7 +144,7 @@ fn extent(view: &View) -> [usize; 3] {
     [view.shape[2], view.shape[3], view.shape[4]]
 }
 
-impl HostOp<2> for Warp {
+impl Operation<2> for Warp {
     fn saves_inputs(&self) -> bool {
         true
     }
@@ -146,10 +153,14 @@ impl HostOp<2> for Warp {
         false
     }
 
-    fn forward(&self, [image, flow]: [View; 2]) -> Made {
+    fn shape(&self, [image, flow]: [&[usize]; 2]) -> Vec<usize> {
+        vec![image[0], image[1], flow[2], flow[3], flow[4]]
+    }
+
+    fn forward(&self, [image, flow]: [View; 2]) -> Vec<f32> {
         let [n, c] = [image.shape[0], image.shape[1]];
         let to = extent(&flow);
-        let data = kernel::linear(
+        kernel::linear(
             image.data,
             extent(&image),
             flow.data,
@@ -158,11 +169,7 @@ impl HostOp<2> for Warp {
             c,
             flow.shape[1],
             self.border,
-        );
-        Made {
-            shape: vec![n, c, to[0], to[1], to[2]],
-            data,
-        }
+        )
     }
 
     fn backward(&self, saved: Saved<2>) -> [Option<Vec<f32>>; 2] {
@@ -182,5 +189,16 @@ impl HostOp<2> for Warp {
             want_flow,
         );
         [grad_image, grad_flow]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn forward_gpu(&self, [image, flow]: [Buffer; 2]) -> Buffer {
+        gpu::warp::linear(image, flow, self.border)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn backward_gpu(&self, saved: SavedBuffers<2>) -> [Option<Buffer>; 2] {
+        let inputs = saved.inputs.expect("saves_inputs");
+        gpu::warp::linear_grad(inputs, saved.grad, self.border, saved.wanted)
     }
 }

@@ -6,7 +6,7 @@ use crate::kernels::vector::Work;
 
 /// Which local correlation is meant; covariance and variances are sums over the window, not means, and `eps` is the
 /// smallest that counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// `cov^2 / (var_a var_b + eps)`: VoxelMorph in PyTorch. Rewards anti-correlation as well.

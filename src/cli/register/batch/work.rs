@@ -15,6 +15,7 @@ use super::table::Outcome;
 use crate::cli::Common;
 use crate::cli::register::inputs::Inputs;
 use crate::cli::register::pair::{self, Method};
+use crate::device;
 
 /// How long a signal may go unnoticed.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -94,7 +95,7 @@ impl Batch {
 
     /// The record of a pair; `None` if the program was told to stop before it could be written.
     fn register(&self, task: &Task) -> anyhow::Result<Option<Value>> {
-        let pair = || {
+        let pair = || -> anyhow::Result<Option<Value>> {
             let started = Instant::now();
             // No bar for each of the pairs.
             let quietly = Common {
@@ -111,8 +112,10 @@ impl Batch {
             let record = registered.write(&task.out, &self.method, &self.common)?;
             Ok(Some(record))
         };
+        let guarded =
+            || -> anyhow::Result<Option<Value>> { device::guard(&self.common.device, pair)? };
         // One pair must not end the others, whatever it holds.
-        catch_unwind(AssertUnwindSafe(pair))
+        catch_unwind(AssertUnwindSafe(guarded))
             .unwrap_or_else(|_| Err(anyhow!("the program failed on this pair; please report it")))
     }
 }

@@ -1,4 +1,6 @@
-//! `hmorph info`: what a file or folder holds.
+//! `hmorph info`: what a file or folder holds, and the devices there are.
+
+mod devices;
 
 use std::path::{Path, PathBuf};
 
@@ -16,22 +18,24 @@ use crate::volume::{
     FileInfo, Kind, Step, WorldAffine, probe, read_affine, read_field, read_transform,
 };
 
-/// Describe images, transforms, weights files and run folders
+/// Describe images, transforms, weights files and run folders; without any, list the devices
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   hmorph info scan.nii.gz
   hmorph info --json scan.nii.gz | jq .spacing
   hmorph info runs/brains runs/brains/best.safetensors patient_to_atlas/forward.nii.gz
+  hmorph info                                                  the devices that --device can name here
 
 Images: shape, voxel type, voxel size (mm), orientation, voxel-to-world matrix (RAS mm), and minimum, maximum and sum of
-the finite voxels after the file's intensity scaling. Displacement fields: lengths in mm and folds. With --json one
-line per file, each a JSON object.")]
+the finite voxels after the file's intensity scaling. Displacement fields: lengths in mm and folds. Devices: the name
+that --device takes, the kind, the memory (of the CPU what is free) and the adapter, and which of them auto takes. With
+--json one line per file or device, each a JSON object.")]
 pub struct InfoArgs {
-    /// Files and run folders
-    #[arg(value_name = "FILE", required = true)]
+    /// Files and run folders; the devices if there is none
+    #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// One JSON object per line and file
+    /// One JSON object per line and file, or device
     #[arg(long)]
     pub json: bool,
 }
@@ -41,6 +45,10 @@ pub struct InfoArgs {
 /// # Errors
 /// Names the files that cannot be read, after the others have been described.
 pub fn run(args: &InfoArgs, _common: &Common) -> anyhow::Result<()> {
+    if args.files.is_empty() {
+        devices::run(args.json);
+        return Ok(());
+    }
     let mut problems = Vec::new();
     for path in &args.files {
         match describe(path) {

@@ -1,0 +1,165 @@
+//! A GPU that fails: burn panics then, here that becomes an error.
+
+use std::any::Any;
+use std::panic::{
+    AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind, set_hook, take_hook,
+};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// The crates that drive GPUs, by how their names begin. They panic in the thread of a device, too.
+const DRIVERS: [&str; 5] = ["cubecl", "wgpu", "cudarc", "burn-cubecl", "burn-fusion"];
+/// How the panic of a tensor begins whose values cannot be read, since work on it failed earlier.
+const UNREADABLE: &str = "Error while reading data";
+/// Of a driver's message, characters that are shown at most.
+const SHOWN: usize = 240;
+
+/// What the panics that a device caused said so far, in any thread.
+static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Runs `work` on the device that `--device` names so. Where the device fails, nothing is printed and the panic
+/// ends here; any other panic goes on.
+///
+/// # Errors
+/// A device that fails, with what to try.
+pub fn guard<T>(device: &str, work: impl FnOnce() -> T) -> Result<T> {
+    listen();
+    let payload = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => return Ok(done),
+        Err(payload) => payload,
+    };
+    let known = failures().clone();
+    match text(&*payload).is_some_and(|text| known.iter().any(|known| known == text)) {
+        true => Err(Error::invalid(describe(device, &known))),
+        false => resume_unwind(payload),
+    }
+}
+
+/// Has panics that a device causes kept rather than printed.
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |info| match failure(info) {
+            Some(text) => failures().push(text),
+            None => print(info),
+        }));
+    });
+}
+
+fn failures() -> MutexGuard<'static, Vec<String>> {
+    FAILURES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The message of a panic that a device caused.
+fn failure(info: &PanicHookInfo<'_>) -> Option<String> {
+    let text = text(info.payload())?;
+    let in_driver = info
+        .location()
+        .is_some_and(|place| belongs_to_driver(place.file()));
+    (in_driver || text.starts_with(UNREADABLE)).then(|| text.to_string())
+}
+
+/// Whether a source file is one of a driver's: its path holds the name of the crate.
+fn belongs_to_driver(file: &str) -> bool {
+    file.split(['/', '\\'])
+        .any(|part| DRIVERS.iter().any(|name| part.starts_with(name)))
+}
+
+fn text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let owned = payload.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| payload.downcast_ref::<&'static str>().copied())
+}
+
+/// One line on what failed, and what to try.
+fn describe(device: &str, failures: &[String]) -> String {
+    let mut lines = failures.iter().flat_map(|text| text.lines());
+    if let Some(line) = lines.find(|line| is_about_memory(line)) {
+        return format!(
+            "--device {device}: out of memory ({}); try fewer pairs a step (train.batch), larger voxels (data.spacing \
+             in training, --network-spacing in registration), or --device cpu",
+            shortened(line)
+        );
+    }
+    let first = failures.first().map_or("", String::as_str);
+    format!(
+        "--device {device}: the device failed ({}); try another that `hmorph info` lists, or --device cpu",
+        shortened(cause(first))
+    )
+}
+
+fn is_about_memory(line: &str) -> bool {
+    let line = line.to_lowercase();
+    [
+        "out of memory",
+        "out-of-memory",
+        "out of device memory",
+        "outofmemory",
+        "not enough memory",
+        "can't allocate",
+        "maximum buffer size",
+    ]
+    .iter()
+    .any(|part| line.contains(part))
+}
+
+/// The line below the last "Caused by", or else the first one.
+fn cause(failure: &str) -> &str {
+    let last = failure.rsplit("Caused by:").next().unwrap_or(failure);
+    last.trim().lines().next().unwrap_or_default()
+}
+
+fn shortened(line: &str) -> String {
+    line.trim().chars().take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_fails_ends_in_one_line() {
+        let failing = || -> u8 {
+            panic!(
+                "Error while reading data: An error happened\nCaused by:\n  An IO error happened\nCaused by:\n  out of \
+                 device memory allocating 70 bytes\n  0: a frame"
+            )
+        };
+        let problem = guard("wgpu:7", failing).unwrap_err().to_string();
+        let expected = "--device wgpu:7: out of memory (out of device memory allocating 70 bytes); try fewer pairs";
+        assert!(problem.starts_with(expected), "{problem}");
+        assert_eq!(problem.lines().count(), 1, "{problem}");
+    }
+
+    #[test]
+    fn other_panics_go_on() {
+        let guarded = || guard("wgpu:7", || -> u8 { panic!("a mistake") });
+        let payload = catch_unwind(guarded).unwrap_err();
+        assert_eq!(text(&*payload), Some("a mistake"));
+        assert_eq!(guard("wgpu:7", || 3).unwrap(), 3);
+    }
+
+    #[test]
+    fn what_failed_is_told_from_its_causes() {
+        let lost = "Error while reading data: An error\nCaused by:\n  Unknown: the GPU went away\nBacktrace:\n";
+        let said = describe("cuda", &[lost.to_string()]);
+        assert!(said.contains("(Unknown: the GPU went away)"), "{said}");
+        // A read that fails afterwards tells less than the thread of the device.
+        let torn = "Error while reading data: torn down".to_string();
+        let said = describe("wgpu", &["wgpu error: Out of Memory".to_string(), torn]);
+        assert!(said.contains("(wgpu error: Out of Memory)"), "{said}");
+    }
+
+    #[test]
+    fn drivers_are_known_by_their_files() {
+        assert!(belongs_to_driver(
+            "/home/me/.cargo/registry/src/index.crates.io-1/cubecl-wgpu-0.11.3/src/runtime.rs"
+        ));
+        assert!(belongs_to_driver("vendor\\wgpu-core\\src\\device.rs"));
+        assert!(!belongs_to_driver("src/ops/conv.rs"));
+        assert!(!belongs_to_driver(
+            "/registry/burn-tensor-0.22.1/src/tensor/api/base.rs"
+        ));
+    }
+}

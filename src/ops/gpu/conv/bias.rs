@@ -1,0 +1,106 @@
+//! Gradient of LeakyReLU and of the bias before it.
+
+use cubecl::prelude::*;
+
+use super::super::units;
+use super::{Buffer, argument, batch, channels, empty, extent};
+
+/// Units of a cube, a power of two.
+const UNITS: usize = 256;
+/// Cubes that share the voxels of a channel, at most.
+const PARTS: usize = 64;
+
+/// The gradient before the activation, and its sum over the voxels of each channel; `output` is the activated value.
+pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (Buffer, Buffer) {
+    let [d, h, w] = extent(&grad);
+    let (n, c) = (batch(&grad), channels(&grad));
+    let voxels = d * h * w;
+    let parts = voxels.div_ceil(UNITS).min(PARTS);
+    let partial = empty(&grad, [n, parts, c]);
+    let before = match slope {
+        Some(_) => empty(&grad, [n, c, d, h, w]),
+        None => grad.clone(),
+    };
+    unsafe {
+        through_activation::launch_unchecked(
+            &grad.client,
+            CubeCount::Static(parts as u32, c as u32, n as u32),
+            CubeDim::new_1d(UNITS as u32),
+            argument(output.as_ref().unwrap_or(&grad)),
+            argument(&grad),
+            argument(&before),
+            argument(&partial),
+            voxels,
+            slope.unwrap_or(1.0),
+            slope.is_some(),
+        );
+    }
+    let bias = empty(&grad, [c]);
+    let (count, dim) = units(&grad, c);
+    unsafe {
+        sum_of_parts::launch_unchecked(
+            &grad.client,
+            count,
+            dim,
+            argument(&partial),
+            argument(&bias),
+            c,
+            n * parts,
+        );
+    }
+    (before, bias)
+}
+
+#[cube(launch_unchecked)]
+fn through_activation(
+    output: &[f32],
+    grad: &[f32],
+    before: &mut [f32],
+    partial: &mut [f32],
+    voxels: usize,
+    slope: f32,
+    #[comptime] activated: bool,
+) {
+    let channels = CUBE_COUNT_Y as usize;
+    let channel = CUBE_POS_Y as usize;
+    let item = CUBE_POS_Z as usize;
+    let unit = UNIT_POS as usize;
+    let base = (item * channels + channel) * voxels;
+    let mut sum = 0.0f32;
+    let mut at = CUBE_POS_X as usize * UNITS + unit;
+    while at < voxels {
+        let mut value = grad[base + at];
+        if comptime!(activated) {
+            value = select(output[base + at] > 0.0, value, value * slope);
+            before[base + at] = value;
+        }
+        sum += value;
+        at += CUBE_COUNT_X as usize * UNITS;
+    }
+    let mut sums = Shared::<[f32]>::new_slice(UNITS);
+    sums[unit] = sum;
+    let mut half = comptime!(UNITS / 2).runtime();
+    while half > 0 {
+        sync_cube();
+        if unit < half {
+            sums[unit] += sums[unit + half];
+        }
+        half /= 2;
+    }
+    if unit == 0 {
+        let part = item * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
+        partial[part * channels + channel] = sums[0];
+    }
+}
+
+#[cube(launch_unchecked)]
+fn sum_of_parts(partial: &[f32], bias: &mut [f32], channels: usize, parts: usize) {
+    if ABSOLUTE_POS >= channels {
+        terminate!();
+    }
+    let mut sum = 0.0f32;
+    for part in 0..parts {
+        sum += partial[part * channels + ABSOLUTE_POS];
+    }
+    bias[ABSOLUTE_POS] = sum;
+}

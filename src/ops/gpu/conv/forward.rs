@@ -1,0 +1,366 @@
+//! The convolution itself.
+
+use cubecl::prelude::*;
+
+use super::super::{Grid, grid};
+use super::pack::{Weights, padded};
+use super::{Buffer, LANE, MOST, argument, batch, channels, empty, extent};
+use crate::kernels::Extent;
+
+/// Voxels along `w` that one unit computes.
+const RUN: usize = 4;
+
+/// What a kernel is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Plan {
+    kernel_depth: usize,
+    stride: [usize; 3],
+    /// Units of a cube.
+    units: usize,
+    /// Input channels in fast memory at a time.
+    depth: usize,
+    /// Output voxels of a cube.
+    tile: Extent,
+    /// Lots of [`LANE`] output channels of a cube.
+    lanes: usize,
+    /// Whether the first channels come from an input of half the resolution.
+    joined: bool,
+    biased: bool,
+    /// Whether LeakyReLU follows.
+    activated: bool,
+}
+
+impl Plan {
+    /// Input voxels of a tile.
+    fn window(&self, axis: usize) -> usize {
+        let kernel = if axis == 0 { self.kernel_depth } else { 3 };
+        (self.tile[axis] - 1) * self.stride[axis] + kernel
+    }
+
+    /// From one row of a tile to the next: one more than a multiple of four, so that rows lie in different banks.
+    fn pitch(&self) -> usize {
+        (self.window(2) + 2) / 4 * 4 + 1
+    }
+
+    /// Fast memory that a tile of one input channel takes.
+    fn plane(&self) -> usize {
+        self.window(0) * self.window(1) * self.pitch()
+    }
+
+    fn taps(&self) -> usize {
+        9 * self.kernel_depth
+    }
+
+    /// Units along `w`.
+    fn across(&self) -> usize {
+        self.tile[2] / RUN
+    }
+}
+
+/// Sizes known at launch.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+#[expand(derive(Clone, Copy))]
+struct Sizes {
+    from: Grid,
+    to: Grid,
+    /// Tiles along each axis.
+    tiles: Grid,
+    in_channels: usize,
+    /// Of those, from the input of half the resolution.
+    low_channels: usize,
+    out_channels: usize,
+    /// Output channels in packed weights.
+    padded: usize,
+}
+
+/// See [`super::forward`]; the only input or the second of a pair comes last in `inputs`.
+pub fn convolve(
+    inputs: &[Buffer],
+    weights: &Weights,
+    bias: Option<&Buffer>,
+    stride: [usize; 3],
+    slope: Option<f32>,
+) -> Buffer {
+    let (low, x) = (&inputs[0], inputs.last().expect("one input or two"));
+    let from = extent(x);
+    let to = [0, 1, 2].map(|axis| (from[axis] - 1) / stride[axis] + 1);
+    let outside = weights.out_channels;
+    let out = empty(x, [batch(x), outside, to[0], to[1], to[2]]);
+    let lanes = (padded(outside) / LANE)
+        .min(MOST / LANE)
+        .next_power_of_two();
+    let joined = inputs.len() == 2;
+    // A strided tile reads twice as far along each axis, and fast memory of 32 KB is all that devices promise.
+    let (units, depth) = if stride == [1; 3] { (256, 2) } else { (128, 1) };
+    let plan = Plan {
+        kernel_depth: weights.kernel_depth,
+        stride,
+        units,
+        depth,
+        tile: tile(to, units / lanes),
+        lanes,
+        joined,
+        biased: bias.is_some(),
+        activated: slope.is_some(),
+    };
+    let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile[axis]));
+    let count = [
+        tiles.iter().product::<usize>(),
+        padded(outside).div_ceil(lanes * LANE),
+        batch(x),
+    ]
+    .map(|n| n as u32);
+    let sizes = SizesLaunch::new(
+        grid(from),
+        grid(to),
+        grid(tiles),
+        weights.in_channels,
+        if joined { channels(low) } else { 0 },
+        outside,
+        padded(outside),
+    );
+    unsafe {
+        kernel::launch_unchecked(
+            &x.client,
+            CubeCount::Static(count[0], count[1], count[2]),
+            CubeDim::new_1d(units as u32),
+            argument(low),
+            argument(x),
+            argument(&weights.packed),
+            argument(bias.unwrap_or(x)),
+            argument(&out),
+            sizes,
+            slope.unwrap_or(1.0),
+            plan,
+        );
+    }
+    out
+}
+
+/// Output voxels of a cube whose units number `units` for each lot of channels: no wider than the image needs.
+fn tile(to: Extent, units: usize) -> Extent {
+    let across = to[2].div_ceil(RUN).next_power_of_two().min(8);
+    let rest = units / across;
+    let deep = to[0]
+        .next_power_of_two()
+        .min(if rest >= 32 { 4 } else { 2 });
+    [deep, rest / deep, across * RUN]
+}
+
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
+fn kernel(
+    low: &[f32],
+    x: &[f32],
+    weights: &[Vector<f32, Const<4>>],
+    bias: &[f32],
+    out: &mut [f32],
+    sizes: Sizes,
+    slope: f32,
+    #[comptime] plan: Plan,
+) {
+    let item = CUBE_POS_Z as usize;
+    let first_out = CUBE_POS_Y as usize * comptime!(plan.lanes * LANE);
+    let tile = CUBE_POS_X as usize;
+    let first_w = (tile % sizes.tiles.w) * comptime!(plan.tile[2]);
+    let tile = tile / sizes.tiles.w;
+    let first_h = (tile % sizes.tiles.h) * comptime!(plan.tile[1]);
+    let first_d = (tile / sizes.tiles.h) * comptime!(plan.tile[0]);
+
+    // Units of one lot of channels stand together, so that all of a plane read the same weights.
+    let unit = UNIT_POS as usize;
+    let lane = unit / comptime!(plan.units / plan.lanes);
+    let site = unit % comptime!(plan.units / plan.lanes);
+    let w = (site % comptime!(plan.across())) * RUN;
+    let h = (site / comptime!(plan.across())) % comptime!(plan.tile[1]);
+    let d = site / comptime!(plan.across() * plan.tile[1]);
+
+    let mut inputs = Shared::<[f32]>::new_slice(comptime!(plan.depth * plan.plane()));
+    let mut taps = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime!(
+        plan.depth * plan.taps() * plan.lanes * 2
+    ));
+    let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime!(RUN * 2));
+    let own = first_out + lane * LANE;
+    #[unroll]
+    for half in 0..2usize {
+        let mut start = Vector::<f32, Const<4>>::new(0.0f32);
+        if comptime!(plan.biased) {
+            #[unroll]
+            for o in 0..4usize {
+                let channel = min(own + half * 4 + o, sizes.out_channels - 1);
+                start.insert(o, bias[channel]);
+            }
+        }
+        #[unroll]
+        for run in 0..RUN {
+            sums[run * 2 + half] = start;
+        }
+    }
+
+    let mut channel = 0usize;
+    while channel < sizes.in_channels {
+        sync_cube();
+        // The tile of each channel, zeros outside of the image.
+        let mut at = unit;
+        while at < comptime!(plan.depth * plan.plane()) {
+            let column = at % comptime!(plan.pitch());
+            let row = at / comptime!(plan.pitch());
+            let b = row % comptime!(plan.window(1));
+            let row = row / comptime!(plan.window(1));
+            let a = row % comptime!(plan.window(0));
+            let c = channel + row / comptime!(plan.window(0));
+            // Wraps below zero, so that one comparison tells.
+            let i = first_d * comptime!(plan.stride[0]) + a - comptime!(plan.kernel_depth / 2);
+            let j = first_h * comptime!(plan.stride[1]) + b - 1;
+            let k = first_w * comptime!(plan.stride[2]) + column - 1;
+            let inside =
+                i < sizes.from.d && j < sizes.from.h && k < sizes.from.w && c < sizes.in_channels;
+            let mut value = 0.0f32;
+            if inside {
+                value = fetch(low, x, item, c, i, j, k, &sizes, plan);
+            }
+            inputs[at] = value;
+            at += comptime!(plan.units);
+        }
+        let mut at = unit;
+        while at < comptime!(plan.depth * plan.taps() * plan.lanes * 2) {
+            let part = at % comptime!(plan.lanes * 2);
+            let tap = at / comptime!(plan.lanes * 2);
+            let c = channel + tap / comptime!(plan.taps());
+            let column = first_out / 4 + part;
+            let mut value = Vector::<f32, Const<4>>::new(0.0f32);
+            if c < sizes.in_channels && column < sizes.padded / 4 {
+                let row = c * comptime!(plan.taps()) + tap % comptime!(plan.taps());
+                value = weights[row * (sizes.padded / 4) + column];
+            }
+            taps[at] = value;
+            at += comptime!(plan.units);
+        }
+        sync_cube();
+
+        for c in 0..comptime!(plan.depth) {
+            for a in 0..comptime!(plan.kernel_depth) {
+                let plane = c * comptime!(plan.window(0)) + d * comptime!(plan.stride[0]) + a;
+                #[unroll]
+                for b in 0..3usize {
+                    let row = plane * comptime!(plan.window(1)) + h * comptime!(plan.stride[1]) + b;
+                    let base = row * comptime!(plan.pitch()) + w * comptime!(plan.stride[2]);
+                    let tap = ((c * comptime!(plan.kernel_depth) + a) * 3 + b) * 3;
+                    let mut line = Array::<f32>::new(comptime!((RUN - 1) * plan.stride[2] + 3));
+                    #[unroll]
+                    for n in 0..comptime!((RUN - 1) * plan.stride[2] + 3) {
+                        line[n] = inputs[base + n];
+                    }
+                    #[unroll]
+                    for t in 0..3usize {
+                        #[unroll]
+                        for half in 0..2usize {
+                            let weight =
+                                taps[(tap + t) * comptime!(plan.lanes * 2) + lane * 2 + half];
+                            #[unroll]
+                            for run in 0..RUN {
+                                let value = line[comptime!(run * plan.stride[2] + t)];
+                                let n = comptime!(run * 2 + half);
+                                sums[n] = fma(Vector::new(value), weight, sums[n]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        channel += comptime!(plan.depth);
+    }
+
+    let (i, j) = (first_d + d, first_h + h);
+    if i < sizes.to.d && j < sizes.to.h {
+        #[unroll]
+        for o in 0..LANE {
+            let channel = own + o;
+            if channel < sizes.out_channels {
+                let row = ((item * sizes.out_channels + channel) * sizes.to.d + i) * sizes.to.h + j;
+                #[unroll]
+                for run in 0..RUN {
+                    let k = first_w + w + run;
+                    if k < sizes.to.w {
+                        let sum = sums[comptime!(run * 2 + o / 4)].extract(comptime!(o % 4));
+                        let mut value = sum;
+                        if comptime!(plan.activated) {
+                            value = select(sum > 0.0, sum, sum * slope);
+                        }
+                        out[row * sizes.to.w + k] = value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One value of the input, inside of the image.
+#[cube]
+#[allow(clippy::too_many_arguments)] // Coordinates.
+fn fetch(
+    low: &[f32],
+    x: &[f32],
+    item: usize,
+    c: usize,
+    i: usize,
+    j: usize,
+    k: usize,
+    sizes: &Sizes,
+    #[comptime] plan: Plan,
+) -> f32 {
+    joined_value(
+        low,
+        x,
+        item,
+        c,
+        i,
+        j,
+        k,
+        sizes.from,
+        sizes.in_channels,
+        sizes.low_channels,
+        comptime!(plan.joined),
+        comptime!(plan.kernel_depth),
+    )
+}
+
+/// Channel `c` at voxel `(i, j, k)` of one input, or of a coarse input upsampled and joined with a second one.
+#[cube]
+#[allow(clippy::too_many_arguments)] // Coordinates.
+pub fn joined_value(
+    low: &[f32],
+    x: &[f32],
+    item: usize,
+    c: usize,
+    i: usize,
+    j: usize,
+    k: usize,
+    fine: Grid,
+    in_channels: usize,
+    low_channels: usize,
+    #[comptime] joined: bool,
+    #[comptime] kernel_depth: usize,
+) -> f32 {
+    let mut value = 0.0f32;
+    if comptime!(joined) {
+        if c < low_channels {
+            let mut d = fine.d;
+            let mut parent = i;
+            if comptime!(kernel_depth == 3) {
+                d = fine.d / 2;
+                parent = i / 2;
+            }
+            let plane = (item * low_channels + c) * d + parent;
+            value = low[(plane * (fine.h / 2) + j / 2) * (fine.w / 2) + k / 2];
+        } else {
+            let own = in_channels - low_channels;
+            let plane = (item * own + c - low_channels) * fine.d + i;
+            value = x[(plane * fine.h + j) * fine.w + k];
+        }
+    } else {
+        let plane = (item * in_channels + c) * fine.d + i;
+        value = x[(plane * fine.h + j) * fine.w + k];
+    }
+    value
+}

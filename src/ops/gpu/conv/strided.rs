@@ -1,0 +1,104 @@
+//! Gradient of a strided convolution with respect to its input.
+
+use cubecl::prelude::*;
+
+use super::super::{Grid, elements, grid, units};
+use super::{Buffer, argument, batch, channels, empty, extent};
+
+/// Of an input `x`, which gives the shape; each of its voxels gathers from the outputs that it went into.
+pub fn grad_input(grad: &Buffer, weight: &Buffer, x: &Buffer, stride: [usize; 3]) -> Buffer {
+    let shape: [usize; 5] = x.meta.shape().dims();
+    let out = empty(x, shape);
+    let items = elements(&out);
+    let (count, dim) = units(x, items);
+    unsafe {
+        gather::launch_unchecked(
+            &x.client,
+            count,
+            dim,
+            argument(grad),
+            argument(weight),
+            argument(&out),
+            items,
+            grid(extent(x)),
+            grid(extent(grad)),
+            channels(x),
+            batch(weight),
+            stride,
+            extent(weight)[0],
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
+fn gather(
+    grad: &[f32],
+    weight: &[f32],
+    out: &mut [f32],
+    items: usize,
+    from: Grid,
+    to: Grid,
+    in_channels: usize,
+    out_channels: usize,
+    #[comptime] stride: [usize; 3],
+    #[comptime] kernel_depth: usize,
+) {
+    if ABSOLUTE_POS >= items {
+        terminate!();
+    }
+    let k = ABSOLUTE_POS % from.w;
+    let rest = ABSOLUTE_POS / from.w;
+    let j = rest % from.h;
+    let rest = rest / from.h;
+    let i = rest % from.d;
+    let rest = rest / from.d;
+    let c = rest % in_channels;
+    let item = rest / in_channels;
+    let mut sum = 0.0f32;
+    #[unroll]
+    for a in 0..kernel_depth {
+        let (d, reaches_d) = target(
+            i,
+            a,
+            comptime!(kernel_depth / 2),
+            to.d,
+            comptime!(stride[0]),
+        );
+        #[unroll]
+        for b in 0..3usize {
+            let (h, reaches_h) = target(j, b, 1usize, to.h, comptime!(stride[1]));
+            #[unroll]
+            for t in 0..3usize {
+                let (w, reaches_w) = target(k, t, 1usize, to.w, comptime!(stride[2]));
+                if reaches_d && reaches_h && reaches_w {
+                    let tap = comptime!((a * 3 + b) * 3 + t);
+                    for o in 0..out_channels {
+                        let row = ((item * out_channels + o) * to.d + d) * to.h + h;
+                        let by = weight[(o * in_channels + c) * comptime!(9 * kernel_depth) + tap];
+                        sum += grad[row * to.w + w] * by;
+                    }
+                }
+            }
+        }
+    }
+    out[ABSOLUTE_POS] = sum;
+}
+
+/// The output voxel into which an input voxel goes by one tap of an axis, and whether there is one.
+#[cube]
+fn target(
+    at: usize,
+    #[comptime] tap: usize,
+    #[comptime] margin: usize,
+    length: usize,
+    #[comptime] stride: usize,
+) -> (usize, bool) {
+    let shifted = at + margin;
+    let past = shifted >= tap;
+    let back = select(past, shifted - tap, 0usize);
+    let whole = back % stride == 0;
+    let target = back / stride;
+    (target, past && whole && target < length)
+}

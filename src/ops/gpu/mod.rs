@@ -1,0 +1,79 @@
+//! Kernels for GPUs in CubeCL, one file an operation, each meeting the CPU kernel of the same name.
+//!
+//! Buffers are contiguous and row-major, as on the CPU. All kernels are launched unchecked, which means that an index
+//! out of bounds is undefined behaviour: each of them ends units past its last item first and clamps what it reads.
+
+pub mod boxsum;
+pub mod conv;
+pub mod correlation;
+pub mod pool;
+pub mod resize;
+pub mod upsample;
+pub mod warp;
+
+use burn::tensor::DType;
+use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, zeros_client};
+use cubecl::prelude::*;
+
+use super::bridge::Buffer;
+use crate::kernels::Extent;
+
+/// Voxels along `(d, h, w)`, on the GPU.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+#[expand(derive(Clone, Copy))]
+pub(super) struct Grid {
+    d: usize,
+    h: usize,
+    w: usize,
+}
+
+#[cube]
+impl Grid {
+    fn voxels(&self) -> usize {
+        self.d * self.h * self.w
+    }
+}
+
+/// [`Grid`] as an argument of a launch.
+fn grid([d, h, w]: Extent) -> GridLaunch {
+    GridLaunch::new(d, h, w)
+}
+
+fn extent(buffer: &Buffer) -> Extent {
+    let shape = buffer.meta.shape();
+    [shape[2], shape[3], shape[4]]
+}
+
+fn batch(buffer: &Buffer) -> usize {
+    buffer.meta.shape()[0]
+}
+
+fn channels(buffer: &Buffer) -> usize {
+    buffer.meta.shape()[1]
+}
+
+fn elements(buffer: &Buffer) -> usize {
+    buffer.meta.shape().iter().product()
+}
+
+/// A buffer beside `other`, whose values a kernel has yet to write.
+fn empty<const D: usize>(other: &Buffer, shape: [usize; D]) -> Buffer {
+    let (client, device) = (other.client.clone(), other.device.clone());
+    empty_device_contiguous_dtype(client, device, shape.into(), DType::F32)
+}
+
+fn zeros<const D: usize>(other: &Buffer, shape: [usize; D]) -> Buffer {
+    let (client, device) = (other.client.clone(), other.device.clone());
+    zeros_client(client, device, shape.into(), DType::F32)
+}
+
+/// How many cubes of how many units serve `items`, one unit each.
+fn units(buffer: &Buffer, items: usize) -> (CubeCount, CubeDim) {
+    let dim = CubeDim::new_1d(256);
+    let count = cubecl::calculate_cube_count_elemwise(&buffer.client, items, dim);
+    (count, dim)
+}
+
+fn argument(buffer: &Buffer) -> BufferArg {
+    buffer.clone().into_buffer_arg()
+}

@@ -1,0 +1,117 @@
+//! Max-pooling by two.
+
+use cubecl::prelude::*;
+
+use super::{Buffer, Grid, argument, batch, channels, elements, empty, extent, grid, units, zeros};
+
+/// Maximum over blocks of `factor` voxels of `[n, c, d, h, w]`; what does not fill a block is left out.
+pub fn max2(x: Buffer, factor: [usize; 3]) -> Buffer {
+    let from = extent(&x);
+    let [d, h, w] = [0, 1, 2].map(|axis| from[axis] / factor[axis]);
+    let out = empty(&x, [batch(&x), channels(&x), d, h, w]);
+    let items = elements(&out);
+    let (count, dim) = units(&x, items);
+    unsafe {
+        forward::launch_unchecked(
+            &x.client,
+            count,
+            dim,
+            argument(&x),
+            argument(&out),
+            items,
+            grid(from),
+            grid([d, h, w]),
+            factor,
+        );
+    }
+    out
+}
+
+/// Gradient of [`max2`]: to the first maximum of each block.
+pub fn max2_grad(x: Buffer, grad: Buffer, factor: [usize; 3]) -> Buffer {
+    let shape: [usize; 5] = x.meta.shape().dims();
+    let out = zeros(&x, shape);
+    let items = elements(&grad);
+    let (count, dim) = units(&x, items);
+    unsafe {
+        backward::launch_unchecked(
+            &x.client,
+            count,
+            dim,
+            argument(&x),
+            argument(&grad),
+            argument(&out),
+            items,
+            grid(extent(&x)),
+            grid(extent(&grad)),
+            factor,
+        );
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn forward(
+    x: &[f32],
+    out: &mut [f32],
+    items: usize,
+    from: Grid,
+    to: Grid,
+    #[comptime] factor: [usize; 3],
+) {
+    if ABSOLUTE_POS >= items {
+        terminate!();
+    }
+    let first = first_of_block(ABSOLUTE_POS, from, to, factor);
+    let at = maximum(x, first, from, factor);
+    out[ABSOLUTE_POS] = x[at];
+}
+
+#[cube(launch_unchecked)]
+fn backward(
+    x: &[f32],
+    grad: &[f32],
+    out: &mut [f32],
+    items: usize,
+    from: Grid,
+    to: Grid,
+    #[comptime] factor: [usize; 3],
+) {
+    if ABSOLUTE_POS >= items {
+        terminate!();
+    }
+    let first = first_of_block(ABSOLUTE_POS, from, to, factor);
+    let at = maximum(x, first, from, factor);
+    out[at] = grad[ABSOLUTE_POS];
+}
+
+/// Where the block begins that a pooled voxel stands for.
+#[cube]
+fn first_of_block(pooled: usize, from: Grid, to: Grid, #[comptime] factor: [usize; 3]) -> usize {
+    let k = (pooled % to.w) * comptime!(factor[2]);
+    let rest = pooled / to.w;
+    let j = (rest % to.h) * comptime!(factor[1]);
+    let rest = rest / to.h;
+    let i = (rest % to.d) * comptime!(factor[0]);
+    (((rest / to.d) * from.d + i) * from.h + j) * from.w + k
+}
+
+/// Where the first maximum of a block is.
+#[cube]
+fn maximum(x: &[f32], first: usize, from: Grid, #[comptime] factor: [usize; 3]) -> usize {
+    let mut best = first;
+    #[unroll]
+    for i in 0..comptime!(factor[0]) {
+        #[unroll]
+        for j in 0..comptime!(factor[1]) {
+            #[unroll]
+            for k in 0..comptime!(factor[2]) {
+                let at = first + (i * from.h + j) * from.w + k;
+                if x[at] > x[best] {
+                    best = at;
+                }
+            }
+        }
+    }
+    best
+}

@@ -1,0 +1,171 @@
+//! Linear resizing with aligned corners.
+
+use cubecl::prelude::*;
+
+use super::{Buffer, Grid, argument, batch, channels, elements, empty, extent, grid, units};
+use crate::kernels::Extent;
+
+/// Linear resampling of `[n, c, d, h, w]` to `to` voxels, values times `scale`.
+pub fn linear(x: Buffer, to: Extent, scale: f32) -> Buffer {
+    let [d, h, w] = to;
+    let out = empty(&x, [batch(&x), channels(&x), d, h, w]);
+    let from = extent(&x);
+    let items = elements(&out);
+    let (count, dim) = units(&x, items);
+    unsafe {
+        forward::launch_unchecked(
+            &x.client,
+            count,
+            dim,
+            argument(&x),
+            argument(&out),
+            items,
+            grid(from),
+            grid(to),
+            steps(from, to),
+            scale,
+        );
+    }
+    out
+}
+
+/// Gradient of [`linear`] with respect to its input of `from` voxels.
+pub fn linear_grad(grad: Buffer, from: Extent, scale: f32) -> Buffer {
+    let [d, h, w] = from;
+    let out = empty(&grad, [batch(&grad), channels(&grad), d, h, w]);
+    let to = extent(&grad);
+    let items = elements(&out);
+    let (count, dim) = units(&grad, items);
+    unsafe {
+        backward::launch_unchecked(
+            &grad.client,
+            count,
+            dim,
+            argument(&grad),
+            argument(&out),
+            items,
+            grid(from),
+            grid(to),
+            steps(from, to),
+            scale,
+        );
+    }
+    out
+}
+
+/// Source voxels from one target voxel to the next, along each axis.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+#[expand(derive(Clone, Copy))]
+struct Steps {
+    d: f32,
+    h: f32,
+    w: f32,
+}
+
+fn steps(from: Extent, to: Extent) -> StepsLaunch {
+    let step = |axis: usize| match to[axis] {
+        1 => 0.0,
+        n => (from[axis] - 1) as f32 / (n - 1) as f32,
+    };
+    StepsLaunch::new(step(0), step(1), step(2))
+}
+
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
+fn forward(
+    x: &[f32],
+    out: &mut [f32],
+    items: usize,
+    from: Grid,
+    to: Grid,
+    steps: Steps,
+    scale: f32,
+) {
+    if ABSOLUTE_POS >= items {
+        terminate!();
+    }
+    let rest = ABSOLUTE_POS / to.w;
+    let (k0, k1, fk) = neighbours(ABSOLUTE_POS % to.w, steps.w, from.w);
+    let (j0, j1, fj) = neighbours(rest % to.h, steps.h, from.h);
+    let rest = rest / to.h;
+    let (i0, i1, fi) = neighbours(rest % to.d, steps.d, from.d);
+    let base = (rest / to.d) * from.voxels();
+
+    let row = base + (i0 * from.h + j0) * from.w;
+    let near = line(x[row + k0], x[row + k1], fk);
+    let row = base + (i0 * from.h + j1) * from.w;
+    let near = line(near, line(x[row + k0], x[row + k1], fk), fj);
+    let row = base + (i1 * from.h + j0) * from.w;
+    let far = line(x[row + k0], x[row + k1], fk);
+    let row = base + (i1 * from.h + j1) * from.w;
+    let far = line(far, line(x[row + k0], x[row + k1], fk), fj);
+    out[ABSOLUTE_POS] = line(near, far, fi) * scale;
+}
+
+/// The two source voxels about a target voxel, and how far it is past the first.
+#[cube]
+fn neighbours(at: usize, step: f32, length: usize) -> (usize, usize, f32) {
+    let position = at as f32 * step;
+    let first = min(position.floor() as usize, length - 1);
+    (first, min(first + 1, length - 1), position - first as f32)
+}
+
+#[cube]
+fn line(near: f32, far: f32, fraction: f32) -> f32 {
+    near + (far - near) * fraction
+}
+
+/// A source voxel gathers from the target voxels whose cell it bounds, so that no two units write one value.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
+fn backward(
+    grad: &[f32],
+    out: &mut [f32],
+    items: usize,
+    from: Grid,
+    to: Grid,
+    steps: Steps,
+    scale: f32,
+) {
+    if ABSOLUTE_POS >= items {
+        terminate!();
+    }
+    let k = ABSOLUTE_POS % from.w;
+    let rest = ABSOLUTE_POS / from.w;
+    let j = rest % from.h;
+    let rest = rest / from.h;
+    let i = rest % from.d;
+    let base = (rest / from.d) * to.voxels();
+    let (i0, i1) = reached(i, steps.d, to.d);
+    let (j0, j1) = reached(j, steps.h, to.h);
+    let (k0, k1) = reached(k, steps.w, to.w);
+    let mut sum = 0.0f32;
+    for a in i0..i1 {
+        let by_a = hat(a, steps.d, i);
+        for b in j0..j1 {
+            let by_b = by_a * hat(b, steps.h, j);
+            for c in k0..k1 {
+                let at = base + (a * to.h + b) * to.w + c;
+                sum += grad[at] * (by_b * hat(c, steps.w, k));
+            }
+        }
+    }
+    out[ABSOLUTE_POS] = sum * scale;
+}
+
+/// First and past-the-last target voxel within one source voxel of `at`, or one more on either side.
+#[cube]
+fn reached(at: usize, step: f32, length: usize) -> (usize, usize) {
+    let mut first = 0usize;
+    let mut end = length;
+    if step > 0.0 {
+        first = max((at as f32 - 1.0) / step, 0.0) as usize;
+        end = min(((at as f32 + 1.0) / step) as usize + 2, length);
+    }
+    (first, end)
+}
+
+#[cube]
+fn hat(target: usize, step: f32, source: usize) -> f32 {
+    max(1.0 - (target as f32 * step - source as f32).abs(), 0.0)
+}
