@@ -105,27 +105,35 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn convolutions() -> Vec<Case> {
-    let case = |stride: [usize; 3], slope, depth: usize, extent: [usize; 3]| {
-        let options = ConvOptions { stride, slope };
-        let [d, h, w] = extent;
-        let inputs = vec![
-            random(1, [2, 3, d, h, w]),
-            random(2, [4, 3, depth, 3, 3]),
-            random(3, [4, 1, 1, 1, 1]),
-        ];
-        let bias = |inputs: &[Tensor<5>]| inputs[2].clone().reshape([4]);
-        Case::new(
-            format!("conv of {extent:?}, stride {stride:?}, slope {slope:?}"),
-            inputs,
-            move |x| ops::conv(x[0].clone(), x[1].clone(), bias(x), options),
-            move |x| reference::conv(x[0].clone(), x[1].clone(), bias(x), options),
-        )
-    };
+    let case =
+        |stride: [usize; 3], slope, depth: usize, extent: [usize; 3], channels: [usize; 2]| {
+            let options = ConvOptions { stride, slope };
+            let [d, h, w] = extent;
+            let [inside, outside] = channels;
+            let inputs = vec![
+                random(1, [2, inside, d, h, w]),
+                random(2, [outside, inside, depth, 3, 3]),
+                random(3, [outside, 1, 1, 1, 1]),
+            ];
+            let bias = move |inputs: &[Tensor<5>]| inputs[2].clone().reshape([outside]);
+            Case::new(
+                format!(
+                    "conv of {extent:?}, {channels:?} channels, stride {stride:?}, slope {slope:?}"
+                ),
+                inputs,
+                move |x| ops::conv(x[0].clone(), x[1].clone(), bias(x), options),
+                move |x| reference::conv(x[0].clone(), x[1].clone(), bias(x), options),
+            )
+        };
     vec![
-        case([1, 1, 1], Some(0.2), 1, [1, 16, 12]),
-        case([1, 2, 2], Some(0.2), 1, [1, 15, 12]),
-        case([1, 1, 1], None, 3, [8, 9, 10]),
-        case([2, 2, 2], Some(0.2), 3, [8, 9, 10]),
+        case([1, 1, 1], Some(0.2), 1, [1, 16, 12], [3, 4]),
+        case([1, 2, 2], Some(0.2), 1, [1, 15, 12], [3, 4]),
+        case([1, 1, 1], None, 3, [8, 9, 10], [3, 4]),
+        case([2, 2, 2], Some(0.2), 3, [8, 9, 10], [3, 4]),
+        // More channels and voxels than one group of units of a GPU takes.
+        case([1, 1, 1], Some(0.2), 3, [5, 9, 36], [17, 18]),
+        case([2, 2, 2], Some(0.2), 3, [6, 9, 70], [9, 40]),
+        case([1, 1, 1], Some(0.2), 1, [1, 20, 37], [18, 34]),
     ]
 }
 

@@ -4,11 +4,14 @@ use cubecl::prelude::*;
 
 use super::super::{Grid, grid};
 use super::pack::{Weights, padded};
-use super::{Buffer, LANE, MOST, argument, batch, channels, empty, extent};
+use super::source::{Source, last, source, value};
+use super::{Buffer, LANE, MOST, argument, batch, empty, extent};
 use crate::kernels::Extent;
 
-/// Voxels along `w` that one unit computes.
-const RUN: usize = 4;
+/// Voxels along `w` that one unit computes, each for [`LANE`] channels: as many sums as registers hold.
+const RUN: usize = 8;
+/// Cubes that keep a large device busy; with fewer of them, smaller ones serve better.
+const BUSY: usize = 256;
 
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,9 +40,9 @@ impl Plan {
         (self.tile[axis] - 1) * self.stride[axis] + kernel
     }
 
-    /// From one row of a tile to the next: one more than a multiple of four, so that rows lie in different banks.
+    /// From one row of a tile to the next: five more than a multiple of eight, so that rows lie in different banks.
     fn pitch(&self) -> usize {
-        (self.window(2) + 2) / 4 * 4 + 1
+        (self.window(2) + 2) / 8 * 8 + 5
     }
 
     /// Fast memory that a tile of one input channel takes.
@@ -61,13 +64,9 @@ impl Plan {
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 #[expand(derive(Clone, Copy))]
 struct Sizes {
-    from: Grid,
     to: Grid,
     /// Tiles along each axis.
     tiles: Grid,
-    in_channels: usize,
-    /// Of those, from the input of half the resolution.
-    low_channels: usize,
     out_channels: usize,
     /// Output channels in packed weights.
     padded: usize,
@@ -81,7 +80,7 @@ pub fn convolve(
     stride: [usize; 3],
     slope: Option<f32>,
 ) -> Buffer {
-    let (low, x) = (&inputs[0], inputs.last().expect("one input or two"));
+    let (low, x) = (&inputs[0], last(inputs));
     let from = extent(x);
     let to = [0, 1, 2].map(|axis| (from[axis] - 1) / stride[axis] + 1);
     let outside = weights.out_channels;
@@ -91,7 +90,9 @@ pub fn convolve(
         .next_power_of_two();
     let joined = inputs.len() == 2;
     // A strided tile reads twice as far along each axis, and fast memory of 32 KB is all that devices promise.
-    let (units, depth) = if stride == [1; 3] { (256, 2) } else { (128, 1) };
+    let (units, depth) = if stride == [1; 3] { (256, 2) } else { (64, 1) };
+    let cubes = to.iter().product::<usize>() * batch(x) * lanes / (units * RUN);
+    let units = if cubes < BUSY { 64 } else { units };
     let plan = Plan {
         kernel_depth: weights.kernel_depth,
         stride,
@@ -110,25 +111,21 @@ pub fn convolve(
         batch(x),
     ]
     .map(|n| n as u32);
-    let sizes = SizesLaunch::new(
-        grid(from),
-        grid(to),
-        grid(tiles),
-        weights.in_channels,
-        if joined { channels(low) } else { 0 },
-        outside,
-        padded(outside),
-    );
+    let sizes = SizesLaunch::new(grid(to), grid(tiles), outside, padded(outside));
+    // Four neighbours are written at once where rows begin at multiples of four.
+    let width = if to[2].is_multiple_of(4) { 4 } else { 1 };
     unsafe {
-        kernel::launch_unchecked(
+        convolution::launch_unchecked(
             &x.client,
             CubeCount::Static(count[0], count[1], count[2]),
             CubeDim::new_1d(units as u32),
+            width,
             argument(low),
             argument(x),
             argument(&weights.packed),
             argument(bias.unwrap_or(x)),
             argument(&out),
+            source(inputs),
             sizes,
             slope.unwrap_or(1.0),
             plan,
@@ -139,22 +136,21 @@ pub fn convolve(
 
 /// Output voxels of a cube whose units number `units` for each lot of channels: no wider than the image needs.
 fn tile(to: Extent, units: usize) -> Extent {
-    let across = to[2].div_ceil(RUN).next_power_of_two().min(8);
+    let across = to[2].div_ceil(RUN).next_power_of_two().min(4).min(units);
     let rest = units / across;
-    let deep = to[0]
-        .next_power_of_two()
-        .min(if rest >= 32 { 4 } else { 2 });
+    let deep = to[0].next_power_of_two().min(4).min(rest);
     [deep, rest / deep, across * RUN]
 }
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
-fn kernel(
+fn convolution<N: Size>(
     low: &[f32],
     x: &[f32],
     weights: &[Vector<f32, Const<4>>],
     bias: &[f32],
-    out: &mut [f32],
+    out: &mut [Vector<f32, N>],
+    source: Source,
     sizes: Sizes,
     slope: f32,
     #[comptime] plan: Plan,
@@ -198,7 +194,7 @@ fn kernel(
     }
 
     let mut channel = 0usize;
-    while channel < sizes.in_channels {
+    while channel < source.channels {
         sync_cube();
         // The tile of each channel, zeros outside of the image.
         let mut at = unit;
@@ -213,13 +209,18 @@ fn kernel(
             let i = first_d * comptime!(plan.stride[0]) + a - comptime!(plan.kernel_depth / 2);
             let j = first_h * comptime!(plan.stride[1]) + b - 1;
             let k = first_w * comptime!(plan.stride[2]) + column - 1;
-            let inside =
-                i < sizes.from.d && j < sizes.from.h && k < sizes.from.w && c < sizes.in_channels;
-            let mut value = 0.0f32;
-            if inside {
-                value = fetch(low, x, item, c, i, j, k, &sizes, plan);
-            }
-            inputs[at] = value;
+            inputs[at] = value(
+                low,
+                x,
+                &source,
+                item,
+                c,
+                i,
+                j,
+                k,
+                comptime!(plan.joined),
+                comptime!(plan.kernel_depth),
+            );
             at += comptime!(plan.units);
         }
         let mut at = unit;
@@ -229,7 +230,7 @@ fn kernel(
             let c = channel + tap / comptime!(plan.taps());
             let column = first_out / 4 + part;
             let mut value = Vector::<f32, Const<4>>::new(0.0f32);
-            if c < sizes.in_channels && column < sizes.padded / 4 {
+            if c < source.channels && column < sizes.padded / 4 {
                 let row = c * comptime!(plan.taps()) + tap % comptime!(plan.taps());
                 value = weights[row * (sizes.padded / 4) + column];
             }
@@ -278,89 +279,26 @@ fn kernel(
             let channel = own + o;
             if channel < sizes.out_channels {
                 let row = ((item * sizes.out_channels + channel) * sizes.to.d + i) * sizes.to.h + j;
+                let width = N::value();
                 #[unroll]
-                for run in 0..RUN {
-                    let k = first_w + w + run;
+                for part in 0..comptime!(RUN / width) {
+                    let k = first_w + w + comptime!(part * width);
                     if k < sizes.to.w {
-                        let sum = sums[comptime!(run * 2 + o / 4)].extract(comptime!(o % 4));
-                        let mut value = sum;
-                        if comptime!(plan.activated) {
-                            value = select(sum > 0.0, sum, sum * slope);
+                        let mut values = Vector::<f32, N>::empty();
+                        #[unroll]
+                        for n in 0..width {
+                            let run = comptime!(part * width + n);
+                            let sum = sums[comptime!(run * 2 + o / 4)].extract(comptime!(o % 4));
+                            let mut activated = sum;
+                            if comptime!(plan.activated) {
+                                activated = select(sum > 0.0, sum, sum * slope);
+                            }
+                            values.insert(n, activated);
                         }
-                        out[row * sizes.to.w + k] = value;
+                        out[(row * sizes.to.w + k) / width] = values;
                     }
                 }
             }
         }
     }
-}
-
-/// One value of the input, inside of the image.
-#[cube]
-#[allow(clippy::too_many_arguments)] // Coordinates.
-fn fetch(
-    low: &[f32],
-    x: &[f32],
-    item: usize,
-    c: usize,
-    i: usize,
-    j: usize,
-    k: usize,
-    sizes: &Sizes,
-    #[comptime] plan: Plan,
-) -> f32 {
-    joined_value(
-        low,
-        x,
-        item,
-        c,
-        i,
-        j,
-        k,
-        sizes.from,
-        sizes.in_channels,
-        sizes.low_channels,
-        comptime!(plan.joined),
-        comptime!(plan.kernel_depth),
-    )
-}
-
-/// Channel `c` at voxel `(i, j, k)` of one input, or of a coarse input upsampled and joined with a second one.
-#[cube]
-#[allow(clippy::too_many_arguments)] // Coordinates.
-pub fn joined_value(
-    low: &[f32],
-    x: &[f32],
-    item: usize,
-    c: usize,
-    i: usize,
-    j: usize,
-    k: usize,
-    fine: Grid,
-    in_channels: usize,
-    low_channels: usize,
-    #[comptime] joined: bool,
-    #[comptime] kernel_depth: usize,
-) -> f32 {
-    let mut value = 0.0f32;
-    if comptime!(joined) {
-        if c < low_channels {
-            let mut d = fine.d;
-            let mut parent = i;
-            if comptime!(kernel_depth == 3) {
-                d = fine.d / 2;
-                parent = i / 2;
-            }
-            let plane = (item * low_channels + c) * d + parent;
-            value = low[(plane * (fine.h / 2) + j / 2) * (fine.w / 2) + k / 2];
-        } else {
-            let own = in_channels - low_channels;
-            let plane = (item * own + c - low_channels) * fine.d + i;
-            value = x[(plane * fine.h + j) * fine.w + k];
-        }
-    } else {
-        let plane = (item * in_channels + c) * fine.d + i;
-        value = x[(plane * fine.h + j) * fine.w + k];
-    }
-    value
 }

@@ -8,7 +8,6 @@ use super::{Buffer, LANE, argument, batch, channels, empty, extent};
 /// `[in, tap, out]`, `out` filled with zeros up to a multiple of [`LANE`].
 pub struct Weights {
     pub packed: Buffer,
-    pub in_channels: usize,
     pub out_channels: usize,
     pub kernel_depth: usize,
 }
@@ -50,7 +49,6 @@ impl Weights {
         }
         Self {
             packed,
-            in_channels: inside,
             out_channels: outside,
             kernel_depth,
         }
