@@ -54,7 +54,7 @@ fn train(config: &ModelConfig, batch: &Batch) -> (Vec<f32>, Vec<f32>) {
     for _ in 0..STEPS {
         let images = BatchTensors::new(batch, &device);
         let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-        let judged = objective(&loss, &model, batch, &images, &prediction, None).unwrap();
+        let judged = objective(&loss, &model, batch, &images, &prediction, None);
         losses.push(judged.total.clone().into_scalar::<f32>());
         model = adam
             .step(model.clone(), judged.total.backward(), LEARNING_RATE)

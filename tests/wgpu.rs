@@ -135,19 +135,19 @@ impl Step {
         let images = BatchTensors::new(batch, device);
         let judge = |model: &Model| {
             let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-            let judged = objective(&loss, model, batch, &images, &prediction, None).unwrap();
+            let judged = objective(&loss, model, batch, &images, &prediction, None);
             (prediction, judged.total)
         };
         let (prediction, total) = judge(&model);
         let (displacement, moved) = (values(prediction.displacement), values(prediction.moved));
         let before = total.clone().into_scalar::<f32>();
-        let (model, report) = adam.step(model, total.backward(), 1e-3);
+        let (model, norm) = adam.step(model, total.backward(), 1e-3);
         let after = judge(&model).1.into_scalar::<f32>();
         Self {
             displacement,
             moved,
             loss: before,
-            gradient_norm: report.gradient_norm,
+            gradient_norm: norm.into_scalar(),
             next_loss: after,
         }
     }

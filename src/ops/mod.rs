@@ -13,6 +13,7 @@ mod correlation;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod joined;
+mod memory;
 mod pool;
 mod resize;
 mod upsample;
@@ -23,6 +24,7 @@ pub use bridge::use_reference;
 pub use conv::{ConvOptions, conv};
 pub use correlation::local_correlation;
 pub use joined::joined_conv;
+pub use memory::device_memory;
 pub use pool::max_pool2;
 pub use resize::{resize, resize_scaled};
 pub use upsample::upsample_concat;

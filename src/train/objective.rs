@@ -34,10 +34,27 @@ fn image(values: &[f32], channels: usize, batch: &Batch, device: &Device) -> Ten
     Tensor::from_data(data, device)
 }
 
-/// Weighted terms of one step.
+/// Weighted terms of one step, on the device.
 pub struct Objective {
     /// What is differentiated, `[1]`.
     pub total: Tensor<1>,
+    terms: Vec<Evaluated>,
+}
+
+/// A term before its weight.
+struct Evaluated {
+    name: &'static str,
+    /// One an item, `[n]`.
+    values: Tensor<1>,
+    /// To which items the term applies.
+    applies: Vec<bool>,
+}
+
+/// Values of one step, on the host.
+pub struct Outcome {
+    pub total: f64,
+    /// Of all gradients together, where there are some.
+    pub gradient_norm: Option<f64>,
     /// Each term over the items of each kind it applies to, keyed `kind/term`.
     pub terms: BTreeMap<String, TermMean>,
 }
@@ -51,21 +68,63 @@ pub struct TermMean {
 }
 
 impl Objective {
-    /// The total on the host.
-    ///
-    /// # Errors
-    /// A total that is not finite, naming `place`, the pairs of the batch and the terms.
-    pub fn finite_total(&self, place: &str, batch: &Batch) -> Result<f64> {
-        let total = f64::from(self.total.clone().into_scalar::<f32>());
-        self.require_finite("loss", total, place, batch)?;
-        Ok(total)
+    /// Whether no term applies to any item.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
     }
 
-    /// Refuses a value of this step that is not finite.
-    pub fn require_finite(&self, what: &str, value: f64, place: &str, batch: &Batch) -> Result<()> {
-        if value.is_finite() {
-            return Ok(());
+    /// The values, and the norm of the gradient if it is given, brought to the host together: at each transfer a GPU
+    /// runs out of work.
+    ///
+    /// # Errors
+    /// A total or norm that is not finite, naming `place`, the pairs of the batch and the terms.
+    pub fn read(
+        &self,
+        gradient_norm: Option<Tensor<1>>,
+        place: &str,
+        batch: &Batch,
+    ) -> Result<Outcome> {
+        let terms = self.terms.iter().map(|term| term.values.clone());
+        let all = [self.total.clone()]
+            .into_iter()
+            .chain(terms)
+            .map(undecorated)
+            .chain(gradient_norm.clone());
+        let values: Vec<f32> = Tensor::cat(all.collect(), 0)
+            .into_data()
+            .try_to_vec()
+            .expect("loss values are 32-bit floats");
+        let (total, values) = values.split_first().expect("there is a total");
+        let mut terms = BTreeMap::new();
+        let items = values.chunks(batch.len());
+        for (term, values) in self.terms.iter().zip(items) {
+            term.note(values, &batch.kinds, &mut terms);
         }
+        let outcome = Outcome {
+            total: f64::from(*total),
+            gradient_norm: gradient_norm.map(|_| f64::from(values[values.len() - 1])),
+            terms,
+        };
+        outcome.require_finite(place, batch)?;
+        Ok(outcome)
+    }
+}
+
+/// A tensor out of the graph of automatic differentiation, where it is part of one.
+fn undecorated(tensor: Tensor<1>) -> Tensor<1> {
+    match tensor.device().is_autodiff() {
+        true => tensor.inner(),
+        false => tensor,
+    }
+}
+
+impl Outcome {
+    fn require_finite(&self, place: &str, batch: &Batch) -> Result<()> {
+        let norm = self.gradient_norm.unwrap_or(0.0);
+        let values = [("loss", self.total), ("norm of the gradient", norm)];
+        let Some((what, value)) = values.into_iter().find(|(_, value)| !value.is_finite()) else {
+            return Ok(());
+        };
         let terms: Vec<String> = self
             .terms
             .iter()
@@ -85,8 +144,6 @@ impl Objective {
 /// Sampled mixtures average over all items. With `synthetic_weight` the total is the mean over real items plus
 /// that weight times the mean over synthetic items: equation 4 of HybridMorph, with weight `(1 - alpha) / alpha`.
 ///
-/// # Errors
-/// When values cannot be read back from the device.
 pub fn objective(
     config: &LossConfig,
     model: &Model,
@@ -94,7 +151,7 @@ pub fn objective(
     images: &BatchTensors,
     prediction: &Prediction,
     synthetic_weight: Option<f64>,
-) -> Result<Objective> {
+) -> Objective {
     let device = images.fixed.device();
     let input = LossInput {
         fixed: &images.fixed,
@@ -109,7 +166,7 @@ pub fn objective(
             .then(|| image(&batch.field, batch.components(), batch, &device)),
     };
     let mut total: Option<Tensor<1>> = None;
-    let mut terms = BTreeMap::new();
+    let mut terms = Vec::new();
     for (name, term) in config.terms() {
         let usable = |n: usize| match (term.needs_labels(), term.needs_field()) {
             (true, _) => input.labels.is_some() && batch.has_labels[n],
@@ -123,17 +180,21 @@ pub fn objective(
             continue;
         }
         let values = term.evaluate(&input);
-        log_term(name, &values, &applies, batch, &mut terms);
         let weights = item_weights(&applies, &batch.kinds, synthetic_weight);
         let weights: Tensor<1> = Tensor::from_data(weights.as_slice(), &device);
-        let weighted = (values * weights).sum() * term.weight();
+        let weighted = (values.clone() * weights).sum() * term.weight();
+        terms.push(Evaluated {
+            name,
+            values,
+            applies,
+        });
         total = Some(match total {
             Some(sum) => sum + weighted,
             None => weighted,
         });
     }
     let total = total.unwrap_or_else(|| Tensor::zeros([1], &device));
-    Ok(Objective { total, terms })
+    Objective { total, terms }
 }
 
 fn matches_kind(items: Items, kind: Kind) -> bool {
@@ -159,29 +220,22 @@ fn item_weights(applies: &[bool], kinds: &[Kind], synthetic_weight: Option<f64>)
         .collect()
 }
 
-fn log_term(
-    name: &str,
-    values: &Tensor<1>,
-    applies: &[bool],
-    batch: &Batch,
-    terms: &mut BTreeMap<String, TermMean>,
-) {
-    let values: Vec<f32> = values
-        .to_data()
-        .try_to_vec()
-        .expect("loss values are 32-bit floats");
-    for (kind, label) in [(Kind::Real, "real"), (Kind::Synthetic, "synthetic")] {
-        let of_kind: Vec<f64> = values
-            .iter()
-            .zip(applies)
-            .zip(&batch.kinds)
-            .filter(|((_, applies), k)| **applies && **k == kind)
-            .map(|((value, _), _)| f64::from(*value))
-            .collect();
-        if !of_kind.is_empty() {
-            let items = of_kind.len();
-            let mean = of_kind.iter().sum::<f64>() / items as f64;
-            terms.insert(format!("{label}/{name}"), TermMean { mean, items });
+impl Evaluated {
+    /// The means of this term over the items of each kind.
+    fn note(&self, values: &[f32], kinds: &[Kind], terms: &mut BTreeMap<String, TermMean>) {
+        for (kind, label) in [(Kind::Real, "real"), (Kind::Synthetic, "synthetic")] {
+            let of_kind: Vec<f64> = values
+                .iter()
+                .zip(&self.applies)
+                .zip(kinds)
+                .filter(|((_, applies), k)| **applies && **k == kind)
+                .map(|((value, _), _)| f64::from(*value))
+                .collect();
+            if !of_kind.is_empty() {
+                let items = of_kind.len();
+                let mean = of_kind.iter().sum::<f64>() / items as f64;
+                terms.insert(format!("{label}/{}", self.name), TermMean { mean, items });
+            }
         }
     }
 }

@@ -29,12 +29,6 @@ pub struct Adam {
     moments: HashMap<ParamId, [Tensor<1>; 2]>,
 }
 
-/// What one step did.
-pub struct StepReport {
-    /// Norm of all gradients together, before clipping.
-    pub gradient_norm: f32,
-}
-
 impl Adam {
     /// # Errors
     /// A pattern of `freeze` that is no regular expression, or matches no parameter or all.
@@ -84,8 +78,9 @@ impl Adam {
         Ok(())
     }
 
-    /// One update of the model against its gradients.
-    pub fn step(&mut self, model: Model, gradients: Gradients, lr: f64) -> (Model, StepReport) {
+    /// One update of the model against its gradients; also their norm all together before clipping, `[1]`, still on
+    /// the device.
+    pub fn step(&mut self, model: Model, gradients: Gradients, lr: f64) -> (Model, Tensor<1>) {
         let mut grads = GradientsParams::from_grads(gradients, &model);
         let mut collect = Collect {
             grads: &mut grads,
@@ -94,11 +89,8 @@ impl Adam {
         model.visit(&mut collect);
         let flat = collect.flat;
         let norm = self.global_norm(&flat);
-        let scale = if self.clip_norm > 0.0 && f64::from(norm) > self.clip_norm {
-            (self.clip_norm / f64::from(norm)) as f32
-        } else {
-            1.0
-        };
+        let clip = self.clip_norm;
+        let scale = (clip > 0.0).then(|| (norm.clone().recip() * clip).clamp_max(1.0));
         self.step += 1;
         let model = model.map(&mut Update {
             adam: self,
@@ -106,23 +98,18 @@ impl Adam {
             scale,
             lr,
         });
-        (
-            model,
-            StepReport {
-                gradient_norm: norm,
-            },
-        )
+        (model, norm)
     }
 
     /// Summed in the order of names: ids differ from run to run, and the same run must give the same bits.
-    fn global_norm(&self, flat: &HashMap<ParamId, Tensor<1>>) -> f32 {
+    fn global_norm(&self, flat: &HashMap<ParamId, Tensor<1>>) -> Tensor<1> {
         let by_name: BTreeMap<&str, &Tensor<1>> = flat
             .iter()
             .map(|(id, grad)| (self.names[id].as_str(), grad))
             .collect();
         let squares = by_name.into_values().map(|g| (g.clone() * g.clone()).sum());
         let sum = squares.reduce(|a, b| a + b);
-        sum.map_or(0.0, |s| s.into_scalar::<f32>().sqrt())
+        sum.expect("not everything is frozen").sqrt()
     }
 
     /// The moments by parameter name (`NAME.first`, `NAME.second`), for a checkpoint.
@@ -237,7 +224,8 @@ impl ModuleVisitor for Collect<'_> {
 struct Update<'a> {
     adam: &'a mut Adam,
     flat: HashMap<ParamId, Tensor<1>>,
-    scale: f32,
+    /// Of the gradients, `[1]`, where their norm is bounded.
+    scale: Option<Tensor<1>>,
     lr: f64,
 }
 
@@ -251,10 +239,9 @@ impl ModuleMapper for Update<'_> {
             let shape = tensor.shape();
             let device = tensor.device();
             let value = tensor.inner().reshape([shape.num_elements()]);
-            let grad = if self.scale == 1.0 {
-                grad
-            } else {
-                grad * self.scale
+            let grad = match &self.scale {
+                Some(scale) => grad * scale.clone(),
+                None => grad,
             };
             let updated = self.adam.update(id, value, grad, self.lr).reshape(shape);
             let tensor = if device.is_autodiff() {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Adam, BatchTensors, Means, Objective, Session, objective};
+use super::{Adam, BatchTensors, Means, Objective, Outcome, Session, objective};
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -36,28 +36,24 @@ impl Trainee {
         lr: f64,
         means: &mut Means,
     ) -> Result<()> {
-        let judged = self.judge(session, batch)?;
+        let judged = self.judge(session, batch);
         let place = format!("step {}", batch.number + 1);
-        if judged.terms.is_empty() {
+        if judged.is_empty() {
             return Err(Error::invalid(format!(
                 "{place}: no term of the loss applies to {}; give these items a term, or labels if it needs them",
                 batch.pair_names()
             )));
         }
-        let total = judged.finite_total(&place, batch)?;
         let gradients = judged.total.backward();
-        let (model, report) = self.adam.step(self.model.clone(), gradients, lr);
-        let norm = f64::from(report.gradient_norm);
-        judged.require_finite("norm of the gradient", norm, &place, batch)?;
+        let (model, norm) = self.adam.step(self.model.clone(), gradients, lr);
+        let outcome = judged.read(Some(norm), &place, batch)?;
         self.model = model;
         means.add("lr", lr);
-        means.add("total", total);
-        means.add("gradient_norm", norm);
-        note(&judged, batch, means);
+        note(&outcome, batch, means);
         Ok(())
     }
 
-    fn judge(&self, session: &Session, batch: &Batch) -> Result<Objective> {
+    fn judge(&self, session: &Session, batch: &Batch) -> Objective {
         let config = &session.config;
         // The images are constants: only what meets the parameters is differentiated.
         let images = BatchTensors::new(batch, &session.device);
@@ -79,8 +75,12 @@ impl Trainee {
 }
 
 /// Terms weigh by their items, so that means over steps are means over items.
-fn note(judged: &Objective, batch: &Batch, means: &mut Means) {
-    for (name, term) in &judged.terms {
+fn note(outcome: &Outcome, batch: &Batch, means: &mut Means) {
+    means.add("total", outcome.total);
+    if let Some(norm) = outcome.gradient_norm {
+        means.add("gradient_norm", norm);
+    }
+    for (name, term) in &outcome.terms {
         means.add_weighted(name, term.mean, term.items as f64);
     }
     for (kind, name) in [

@@ -75,8 +75,8 @@ fn measure(
     let batch = Batch::from_samples(0, dimension, std::slice::from_ref(sample))?;
     let images = BatchTensors::new(&batch, device);
     let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-    let judged = objective(loss, model, &batch, &images, &prediction, None)?;
-    let loss = judged.finite_total(place, &batch)?;
+    let judged = objective(loss, model, &batch, &images, &prediction, None);
+    let loss = judged.read(None, place, &batch)?.total;
     let field = displacement(prediction.displacement, sample, dimension)?;
     Ok(Measured {
         loss,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::common::print;
 use crate::device::{self, Gpu};
+use crate::ops::device_memory;
 
 /// A device that `--device` can name.
 struct Row {
@@ -48,15 +49,15 @@ fn cpu() -> Row {
 
 fn gpu(gpu: &Gpu) -> Row {
     // Drivers in software are not always sound, and are used where they are named only.
-    let adapter = match gpu.kind.is_physical() {
-        true => gpu.start().unwrap_or_else(|problem| problem.to_string()),
-        false => "not started".into(),
+    let (adapter, memory) = match gpu.kind.is_physical().then(|| gpu.start()) {
+        Some(Ok(adapter)) => (adapter, device_memory(&gpu.device)),
+        Some(Err(problem)) => (problem.to_string(), None),
+        None => ("not started".into(), None),
     };
     Row {
         name: gpu.name.clone(),
         kind: gpu.kind.to_string(),
-        // burn tells it to extensions alone.
-        memory: None,
+        memory,
         adapter,
     }
 }
