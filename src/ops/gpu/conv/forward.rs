@@ -4,12 +4,12 @@ use cubecl::prelude::*;
 
 use super::super::{Grid, grid};
 use super::pack::{Weights, padded};
-use super::source::{Source, last, source, value};
+use super::source::{Source, Window, depth, fill, last, source};
 use super::{Buffer, LANE, MOST, argument, batch, empty, extent};
 use crate::kernels::Extent;
 
-/// Voxels along `w` that one unit computes, each for [`LANE`] channels: as many sums as registers hold.
-const RUN: usize = 8;
+/// Voxels along `w` that one unit computes, each for [`LANE`] channels.
+const RUN: usize = 4;
 /// Cubes that keep a large device busy; with fewer of them, smaller ones serve better.
 const BUSY: usize = 256;
 
@@ -34,20 +34,27 @@ struct Plan {
 }
 
 impl Plan {
-    /// Input voxels of a tile.
-    fn window(&self, axis: usize) -> usize {
-        let kernel = if axis == 0 { self.kernel_depth } else { 3 };
-        (self.tile[axis] - 1) * self.stride[axis] + kernel
+    /// The part of the input that a tile reads.
+    fn window(&self) -> Window {
+        let [planes, rows, columns] = [0, 1, 2].map(|axis| {
+            let kernel = if axis == 0 { self.kernel_depth } else { 3 };
+            (self.tile[axis] - 1) * self.stride[axis] + kernel
+        });
+        Window {
+            depth: self.depth,
+            planes,
+            rows,
+            // Five more than a multiple of eight, so that rows lie in different banks.
+            pitch: (columns + 2) / 8 * 8 + 5,
+            units: self.units,
+            joined: self.joined,
+            kernel_depth: self.kernel_depth,
+        }
     }
 
-    /// From one row of a tile to the next: five more than a multiple of eight, so that rows lie in different banks.
-    fn pitch(&self) -> usize {
-        (self.window(2) + 2) / 8 * 8 + 5
-    }
-
-    /// Fast memory that a tile of one input channel takes.
-    fn plane(&self) -> usize {
-        self.window(0) * self.window(1) * self.pitch()
+    /// Fours of weights that each unit brings.
+    fn weight_rounds(&self) -> usize {
+        (self.depth * self.taps() * self.lanes * 2).div_ceil(self.units)
     }
 
     fn taps(&self) -> usize {
@@ -90,14 +97,14 @@ pub fn convolve(
         .next_power_of_two();
     let joined = inputs.len() == 2;
     // A strided tile reads twice as far along each axis, and fast memory of 32 KB is all that devices promise.
-    let (units, depth) = if stride == [1; 3] { (256, 2) } else { (64, 1) };
+    let (units, deepest) = if stride == [1; 3] { (256, 2) } else { (64, 1) };
     let cubes = to.iter().product::<usize>() * batch(x) * lanes / (units * RUN);
     let units = if cubes < BUSY { 64 } else { units };
     let plan = Plan {
         kernel_depth: weights.kernel_depth,
         stride,
         units,
-        depth,
+        depth: depth(inputs, deepest),
         tile: tile(to, units / lanes),
         lanes,
         joined,
@@ -136,7 +143,7 @@ pub fn convolve(
 
 /// Output voxels of a cube whose units number `units` for each lot of channels: no wider than the image needs.
 fn tile(to: Extent, units: usize) -> Extent {
-    let across = to[2].div_ceil(RUN).next_power_of_two().min(4).min(units);
+    let across = to[2].div_ceil(RUN).next_power_of_two().min(8).min(units);
     let rest = units / across;
     let deep = to[0].next_power_of_two().min(4).min(rest);
     [deep, rest / deep, across * RUN]
@@ -171,10 +178,9 @@ fn convolution<N: Size>(
     let h = (site / comptime!(plan.across())) % comptime!(plan.tile[1]);
     let d = site / comptime!(plan.across() * plan.tile[1]);
 
-    let mut inputs = Shared::<[f32]>::new_slice(comptime!(plan.depth * plan.plane()));
-    let mut taps = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime!(
-        plan.depth * plan.taps() * plan.lanes * 2
-    ));
+    let mut inputs = Shared::<[f32]>::new_slice(comptime!(plan.window().memory()));
+    let mut taps =
+        Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime!(plan.weight_rounds() * plan.units));
     let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime!(RUN * 2));
     let own = first_out + lane * LANE;
     #[unroll]
@@ -196,56 +202,39 @@ fn convolution<N: Size>(
     let mut channel = 0usize;
     while channel < source.channels {
         sync_cube();
-        // The tile of each channel, zeros outside of the image.
-        let mut at = unit;
-        while at < comptime!(plan.depth * plan.plane()) {
-            let column = at % comptime!(plan.pitch());
-            let row = at / comptime!(plan.pitch());
-            let b = row % comptime!(plan.window(1));
-            let row = row / comptime!(plan.window(1));
-            let a = row % comptime!(plan.window(0));
-            let c = channel + row / comptime!(plan.window(0));
-            // Wraps below zero, so that one comparison tells.
-            let i = first_d * comptime!(plan.stride[0]) + a - comptime!(plan.kernel_depth / 2);
-            let j = first_h * comptime!(plan.stride[1]) + b - 1;
-            let k = first_w * comptime!(plan.stride[2]) + column - 1;
-            inputs[at] = value(
-                low,
-                x,
-                &source,
-                item,
-                c,
-                i,
-                j,
-                k,
-                comptime!(plan.joined),
-                comptime!(plan.kernel_depth),
-            );
-            at += comptime!(plan.units);
-        }
-        let mut at = unit;
-        while at < comptime!(plan.depth * plan.taps() * plan.lanes * 2) {
+        fill(
+            &mut inputs,
+            low,
+            x,
+            &source,
+            item,
+            channel,
+            first_d * comptime!(plan.stride[0]) - comptime!(plan.kernel_depth / 2),
+            first_h * comptime!(plan.stride[1]) - 1,
+            first_w * comptime!(plan.stride[2]) - 1,
+            comptime!(plan.window()),
+        );
+        #[unroll]
+        for round in 0..comptime!(plan.weight_rounds()) {
+            let at = unit + comptime!(round * plan.units);
             let part = at % comptime!(plan.lanes * 2);
-            let tap = at / comptime!(plan.lanes * 2);
-            let c = channel + tap / comptime!(plan.taps());
+            let row = channel * comptime!(plan.taps()) + at / comptime!(plan.lanes * 2);
             let column = first_out / 4 + part;
-            let mut value = Vector::<f32, Const<4>>::new(0.0f32);
-            if c < source.channels && column < sizes.padded / 4 {
-                let row = c * comptime!(plan.taps()) + tap % comptime!(plan.taps());
-                value = weights[row * (sizes.padded / 4) + column];
-            }
-            taps[at] = value;
-            at += comptime!(plan.units);
+            let known = row < source.channels * comptime!(plan.taps()) && column < sizes.padded / 4;
+            let index = select(known, row * (sizes.padded / 4) + column, 0usize);
+            let none = Vector::<f32, Const<4>>::new(0.0f32);
+            taps[at] = select(known, weights[index], none);
         }
         sync_cube();
 
         for c in 0..comptime!(plan.depth) {
             for a in 0..comptime!(plan.kernel_depth) {
-                let plane = c * comptime!(plan.window(0)) + d * comptime!(plan.stride[0]) + a;
+                let plane = c * comptime!(plan.window().planes) + d * comptime!(plan.stride[0]) + a;
                 #[unroll]
                 for b in 0..3usize {
-                    let row = plane * comptime!(plan.window(1)) + h * comptime!(plan.stride[1]) + b;
-                    let base = row * comptime!(plan.pitch()) + w * comptime!(plan.stride[2]);
+                    let row =
+                        plane * comptime!(plan.window().rows) + h * comptime!(plan.stride[1]) + b;
+                    let base = row * comptime!(plan.window().pitch) + w * comptime!(plan.stride[2]);
                     let tap = ((c * comptime!(plan.kernel_depth) + a) * 3 + b) * 3;
                     let mut line = Array::<f32>::new(comptime!((RUN - 1) * plan.stride[2] + 3));
                     #[unroll]

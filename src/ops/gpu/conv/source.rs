@@ -31,43 +31,165 @@ pub fn last(inputs: &[Buffer]) -> &Buffer {
     inputs.last().expect("one input or two")
 }
 
-/// Channel `c` at voxel `(i, j, k)`, 0 outside; coordinates below zero have wrapped around.
+/// A part of the input in fast memory: `[depth, planes, rows, pitch]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Input channels.
+    pub depth: usize,
+    pub planes: usize,
+    pub rows: usize,
+    /// From one row to the next.
+    pub pitch: usize,
+    /// Units that fill it.
+    pub units: usize,
+    /// Whether the first channels come from a tensor of half the resolution.
+    pub joined: bool,
+    /// 1 in 2-D, where the resolution differs in the plane alone.
+    pub kernel_depth: usize,
+}
+
+impl Window {
+    /// Values that each unit brings.
+    fn rounds(&self) -> usize {
+        (self.depth * self.planes * self.rows * self.pitch).div_ceil(self.units)
+    }
+
+    /// Values that it takes, rounded up to what the units bring.
+    pub fn memory(&self) -> usize {
+        self.rounds() * self.units
+    }
+}
+
+/// The most channels of a window up to `most` that never hold channels of both inputs.
+pub fn depth(inputs: &[Buffer], most: usize) -> usize {
+    match inputs {
+        [low, _] => (1..=most).rev().find(|n| channels(low).is_multiple_of(*n)),
+        _ => None,
+    }
+    .unwrap_or(most)
+}
+
+/// Values that a unit asks for before it waits for them.
+const BATCH: usize = 8;
+
+/// Fills a window whose first voxel is `(i, j, k)`, from `channel` on, with zeros outside of the image; coordinates
+/// below zero have wrapped around.
 #[cube]
 #[allow(clippy::too_many_arguments)] // Coordinates.
-pub fn value(
+pub fn fill(
+    window: &mut [f32],
     low: &[f32],
     x: &[f32],
     source: &Source,
     item: usize,
-    c: usize,
+    channel: usize,
     i: usize,
     j: usize,
     k: usize,
-    #[comptime] joined: bool,
-    #[comptime] kernel_depth: usize,
-) -> f32 {
-    let fine = source.grid;
-    let mut value = 0.0f32;
-    if c < source.channels && i < fine.d && j < fine.h && k < fine.w {
-        if comptime!(joined) {
-            if c < source.low_channels {
-                let mut d = fine.d;
-                let mut parent = i;
-                if comptime!(kernel_depth == 3) {
-                    d = fine.d / 2;
-                    parent = i / 2;
-                }
-                let plane = (item * source.low_channels + c) * d + parent;
-                value = low[(plane * (fine.h / 2) + j / 2) * (fine.w / 2) + k / 2];
-            } else {
-                let own = source.channels - source.low_channels;
-                let plane = (item * own + c - source.low_channels) * fine.d + i;
-                value = x[(plane * fine.h + j) * fine.w + k];
-            }
+    #[comptime] shape: Window,
+) {
+    let own = source.channels - source.low_channels;
+    if comptime!(shape.joined) {
+        if channel < source.low_channels {
+            let all = source.low_channels;
+            copy(
+                window,
+                low,
+                source.grid,
+                item,
+                all,
+                channel,
+                i,
+                j,
+                k,
+                true,
+                shape,
+            );
         } else {
-            let plane = (item * source.channels + c) * fine.d + i;
-            value = x[(plane * fine.h + j) * fine.w + k];
+            let channel = channel - source.low_channels;
+            copy(
+                window,
+                x,
+                source.grid,
+                item,
+                own,
+                channel,
+                i,
+                j,
+                k,
+                false,
+                shape,
+            );
+        }
+    } else {
+        copy(
+            window,
+            x,
+            source.grid,
+            item,
+            own,
+            channel,
+            i,
+            j,
+            k,
+            false,
+            shape,
+        );
+    }
+}
+
+/// Without branches, so that many values are on their way at once.
+#[cube]
+#[allow(clippy::too_many_arguments)] // Coordinates.
+fn copy(
+    window: &mut [f32],
+    from: &[f32],
+    fine: Grid,
+    item: usize,
+    channels: usize,
+    channel: usize,
+    i: usize,
+    j: usize,
+    k: usize,
+    #[comptime] coarse: bool,
+    #[comptime] shape: Window,
+) {
+    let unit = UNIT_POS as usize;
+    let mut grid = fine;
+    if comptime!(coarse) {
+        grid.h = fine.h / 2;
+        grid.w = fine.w / 2;
+        if comptime!(shape.kernel_depth == 3) {
+            grid.d = fine.d / 2;
         }
     }
-    value
+    #[unroll]
+    for batch in 0..comptime!(shape.rounds().div_ceil(BATCH)) {
+        let count = comptime!(BATCH.min(shape.rounds() - batch * BATCH));
+        let mut values = Array::<f32>::new(count);
+        #[unroll]
+        for n in 0..count {
+            let at = unit + comptime!((batch * BATCH + n) * shape.units);
+            let row = at / comptime!(shape.pitch);
+            let plane = row / comptime!(shape.rows);
+            let c = channel + plane / comptime!(shape.planes);
+            let mut i = i + plane % comptime!(shape.planes);
+            let mut j = j + row % comptime!(shape.rows);
+            let mut k = k + at % comptime!(shape.pitch);
+            let inside = c < channels && i < fine.d && j < fine.h && k < fine.w;
+            if comptime!(coarse) {
+                j /= 2;
+                k /= 2;
+                if comptime!(shape.kernel_depth == 3) {
+                    i /= 2;
+                }
+            }
+            let index = (((item * channels + c) * grid.d + i) * grid.h + j) * grid.w + k;
+            values[n] = select(inside, from[select(inside, index, 0usize)], 0.0f32);
+        }
+        #[unroll]
+        for n in 0..count {
+            window[unit + comptime!((batch * BATCH + n) * shape.units)] = values[n];
+        }
+    }
 }

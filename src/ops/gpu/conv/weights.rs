@@ -4,13 +4,18 @@ use cubecl::prelude::*;
 
 use super::super::{Grid, grid};
 use super::pack::padded;
-use super::source::{Source, last, source, value};
-use super::{Buffer, LANE, MOST, argument, batch, channels, empty, extent};
+use super::source::{Source, Window, depth, fill, last, source};
+use super::{Buffer, MOST, argument, batch, channels, empty, extent};
+use crate::kernels::Extent;
 
 /// Output voxels of a tile along `w`.
-const ACROSS: usize = 32;
+const ACROSS: usize = 16;
 /// Of those, how many a unit takes in one go.
 const RUN: usize = 4;
+/// Rows of output voxels of a tile.
+const LINES: usize = 4;
+/// Output channels of a unit.
+const FOUR: usize = 4;
 /// Cubes that keep a large device busy.
 const BUSY: usize = 800;
 /// Units of a cube, at most.
@@ -28,45 +33,79 @@ struct Plan {
     stride: [usize; 3],
     /// Input channels of a cube.
     depth: usize,
-    /// Lots of [`LANE`] output channels of a cube.
-    lanes: usize,
-    /// Rows of output voxels of a tile, each summed by units of its own.
-    rows: usize,
+    /// Fours of output channels of a cube.
+    fours: usize,
+    /// Sets of units, each with rows of its own.
+    sets: usize,
     joined: bool,
 }
 
 impl Plan {
+    /// The largest that fits.
+    fn new(inputs: &[Buffer], outside: usize, kernel_depth: usize, stride: [usize; 3]) -> Self {
+        let inside: usize = inputs.iter().map(channels).sum();
+        let with = |most: usize, sets: usize| Self {
+            kernel_depth,
+            stride,
+            depth: depth(inputs, inside.min(most)),
+            fours: padded(outside).min(MOST) / FOUR,
+            sets,
+            joined: inputs.len() == 2,
+        };
+        let plans = [16, 8, 4]
+            .into_iter()
+            .flat_map(|most| [4, 2, 1].map(|sets| with(most, sets)));
+        plans.into_iter().find(Self::fits).unwrap_or(with(1, 1))
+    }
+
     fn units(&self) -> usize {
-        self.rows * self.depth * self.kernel_depth * self.lanes
+        self.sets * self.depth * self.kernel_depth * self.fours
     }
 
-    /// Rows of the input that a tile reads.
-    fn window(&self) -> usize {
-        (self.rows - 1) * self.stride[1] + 3
+    /// Output voxels of a tile.
+    fn tile(&self) -> Extent {
+        match self.kernel_depth {
+            3 => [2, LINES / 2, ACROSS],
+            _ => [1, LINES, ACROSS],
+        }
     }
 
-    /// From one row of a tile to the next; odd, so that rows lie in different banks.
-    fn pitch(&self) -> usize {
-        ((ACROSS - 1) * self.stride[2] + 3) | 1
-    }
-
-    /// Fast memory for a tile of the inputs.
-    fn inputs(&self) -> usize {
-        self.depth * self.kernel_depth * self.window() * self.pitch()
+    /// The part of the input that a tile reads.
+    fn window(&self) -> Window {
+        let tile = self.tile();
+        let [planes, rows, columns] = [0, 1, 2].map(|axis| {
+            let kernel = if axis == 0 { self.kernel_depth } else { 3 };
+            (tile[axis] - 1) * self.stride[axis] + kernel
+        });
+        Window {
+            depth: self.depth,
+            planes,
+            rows,
+            // Odd, so that rows lie in different banks.
+            pitch: columns | 1,
+            units: self.units(),
+            joined: self.joined,
+            kernel_depth: self.kernel_depth,
+        }
     }
 
     /// From one voxel of the gradient to the next in fast memory, in fours; odd for the same reason.
-    fn fours(&self) -> usize {
-        self.lanes * 2 + 1
+    fn pitch(&self) -> usize {
+        self.fours | 1
+    }
+
+    /// Fours of the gradient that each unit brings.
+    fn rounds(&self) -> usize {
+        (LINES * ACROSS * self.fours).div_ceil(self.units())
     }
 
     /// Fast memory for a tile of the gradient, in fours.
     fn grads(&self) -> usize {
-        self.rows * ACROSS * self.fours()
+        LINES * ACROSS * self.pitch()
     }
 
     fn fits(&self) -> bool {
-        self.units() <= UNITS && 4 * self.inputs() + 16 * self.grads() <= FAST
+        self.units() <= UNITS && 4 * self.window().memory() + 16 * self.grads() <= FAST
     }
 
     fn taps(&self) -> usize {
@@ -96,27 +135,20 @@ pub fn grad_weights(
     let (low, x) = (&inputs[0], last(inputs));
     let (inside, outside) = (channels(weight), batch(weight));
     let kernel_depth = extent(weight)[0];
-    let joined = inputs.len() == 2;
-    let plan = plan(inside, outside, kernel_depth, stride, joined);
-    let [d, h, w] = extent(grad);
-    let tiles = [d, h.div_ceil(plan.rows), w.div_ceil(ACROSS)];
+    let plan = Plan::new(inputs, outside, kernel_depth, stride);
+    let to = extent(grad);
+    let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile()[axis]));
     let chunks = [
         inside.div_ceil(plan.depth),
-        padded(outside).div_ceil(plan.lanes * LANE),
+        padded(outside).div_ceil(plan.fours * FOUR),
     ];
     let wanted = BUSY.div_ceil(chunks[0] * chunks[1]);
     let parts = (batch(x) * tiles.iter().product::<usize>()).min(wanted);
     let partial = empty(
         grad,
-        [parts * plan.rows, inside, plan.taps(), padded(outside)],
+        [parts * plan.sets, inside, plan.taps(), padded(outside)],
     );
-    let sizes = SizesLaunch::new(
-        grid([d, h, w]),
-        grid(tiles),
-        batch(x),
-        outside,
-        padded(outside),
-    );
+    let sizes = SizesLaunch::new(grid(to), grid(tiles), batch(x), outside, padded(outside));
     let count = [parts, chunks[0], chunks[1]].map(|n| n as u32);
     unsafe {
         partial_sums::launch_unchecked(
@@ -133,31 +165,6 @@ pub fn grad_weights(
         );
     }
     total(&partial, weight)
-}
-
-/// The largest tile that fits.
-fn plan(
-    inside: usize,
-    outside: usize,
-    kernel_depth: usize,
-    stride: [usize; 3],
-    joined: bool,
-) -> Plan {
-    let smallest = Plan {
-        kernel_depth,
-        stride,
-        depth: inside.min(4),
-        lanes: (padded(outside) / LANE).min(MOST / LANE),
-        rows: 1,
-        joined,
-    };
-    let deeper = Plan {
-        depth: inside.min(if kernel_depth == 3 { 8 } else { 16 }),
-        ..smallest
-    };
-    let start = if deeper.fits() { deeper } else { smallest };
-    let taller = [8, 4, 2].map(|rows| Plan { rows, ..start });
-    taller.into_iter().find(Plan::fits).unwrap_or(start)
 }
 
 /// The sum over all parts, in the order of stored weights.
@@ -183,8 +190,9 @@ fn total(partial: &Buffer, weight: &Buffer) -> Buffer {
     out
 }
 
-/// A unit sums the nine taps of one plane of the kernel for eight output channels and one input channel.
+/// A unit sums the nine taps of one plane of the kernel for four output channels and one input channel.
 #[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
 fn partial_sums(
     low: &[f32],
     x: &[f32],
@@ -196,20 +204,20 @@ fn partial_sums(
 ) {
     let part = CUBE_POS_X as usize;
     let first_in = CUBE_POS_Y as usize * comptime!(plan.depth);
-    let first_out = CUBE_POS_Z as usize * comptime!(plan.lanes * LANE);
+    let first_out = CUBE_POS_Z as usize * comptime!(plan.fours * FOUR);
     let unit = UNIT_POS as usize;
-    let lane = unit % comptime!(plan.lanes);
-    let rest = unit / comptime!(plan.lanes);
+    let four = unit % comptime!(plan.fours);
+    let rest = unit / comptime!(plan.fours);
     let a = rest % comptime!(plan.kernel_depth);
     let rest = rest / comptime!(plan.kernel_depth);
     let own = rest % comptime!(plan.depth);
-    let line = rest / comptime!(plan.depth);
+    let set = rest / comptime!(plan.depth);
 
-    let mut inputs = Shared::<[f32]>::new_slice(comptime!(plan.inputs()));
+    let mut inputs = Shared::<[f32]>::new_slice(comptime!(plan.window().memory()));
     let mut grads = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime!(plan.grads()));
-    let mut sums = Array::<Vector<f32, Const<4>>>::new(18usize);
+    let mut sums = Array::<Vector<f32, Const<4>>>::new(9usize);
     #[unroll]
-    for n in 0..18usize {
+    for n in 0..9usize {
         sums[n] = Vector::new(0.0f32);
     }
 
@@ -219,103 +227,91 @@ fn partial_sums(
         let item = tile / tiles;
         let first_w = (tile % sizes.tiles.w) * ACROSS;
         let rest = (tile % tiles) / sizes.tiles.w;
-        let first_h = (rest % sizes.tiles.h) * comptime!(plan.rows);
-        let plane = rest / sizes.tiles.h;
+        let first_h = (rest % sizes.tiles.h) * comptime!(plan.tile()[1]);
+        let first_d = (rest / sizes.tiles.h) * comptime!(plan.tile()[0]);
         sync_cube();
-        let mut at = unit;
-        while at < comptime!(plan.inputs()) {
-            let column = at % comptime!(plan.pitch());
-            let row = at / comptime!(plan.pitch());
-            let r = row % comptime!(plan.window());
-            let row = row / comptime!(plan.window());
-            let c = first_in + row / comptime!(plan.kernel_depth);
-            // Wraps below zero, so that one comparison tells.
-            let i = plane * comptime!(plan.stride[0]) + row % comptime!(plan.kernel_depth)
-                - comptime!(plan.kernel_depth / 2);
-            let j = first_h * comptime!(plan.stride[1]) + r - 1;
-            let k = first_w * comptime!(plan.stride[2]) + column - 1;
-            inputs[at] = value(
-                low,
-                x,
-                &source,
-                item,
-                c,
-                i,
-                j,
-                k,
-                comptime!(plan.joined),
-                comptime!(plan.kernel_depth),
-            );
-            at += comptime!(plan.units());
-        }
-        let mut at = unit;
-        while at < comptime!(plan.rows * ACROSS * plan.lanes * 2) {
-            let voxel = at % comptime!(plan.rows * ACROSS);
-            let four = at / comptime!(plan.rows * ACROSS);
-            let j = first_h + voxel / ACROSS;
+        fill(
+            &mut inputs,
+            low,
+            x,
+            &source,
+            item,
+            first_in,
+            first_d * comptime!(plan.stride[0]) - comptime!(plan.kernel_depth / 2),
+            first_h * comptime!(plan.stride[1]) - 1,
+            first_w * comptime!(plan.stride[2]) - 1,
+            comptime!(plan.window()),
+        );
+        #[unroll]
+        for round in 0..comptime!(plan.rounds()) {
+            let at = unit + comptime!(round * plan.units());
+            let voxel = at % comptime!(LINES * ACROSS);
+            let group = at / comptime!(LINES * ACROSS);
+            let line = voxel / ACROSS;
+            let i = first_d + line / comptime!(plan.tile()[1]);
+            let j = first_h + line % comptime!(plan.tile()[1]);
             let k = first_w + voxel % ACROSS;
+            let inside = i < sizes.to.d && j < sizes.to.h && k < sizes.to.w;
             let mut values = Vector::<f32, Const<4>>::new(0.0f32);
-            if j < sizes.to.h && k < sizes.to.w {
-                #[unroll]
-                for o in 0..4usize {
-                    let channel = first_out + four * 4 + o;
-                    if channel < sizes.out_channels {
-                        let volume = (item * sizes.out_channels + channel) * sizes.to.d + plane;
-                        values.insert(o, grad[(volume * sizes.to.h + j) * sizes.to.w + k]);
-                    }
-                }
+            #[unroll]
+            for o in 0..FOUR {
+                let channel = first_out + group * FOUR + o;
+                let known = inside && channel < sizes.out_channels;
+                let volume = (item * sizes.out_channels + channel) * sizes.to.d + i;
+                let index = (volume * sizes.to.h + j) * sizes.to.w + k;
+                let value = grad[select(known, index, 0usize)];
+                values.insert(o, select(known, value, 0.0f32));
             }
-            grads[voxel * comptime!(plan.fours()) + four] = values;
-            at += comptime!(plan.units());
+            if group < comptime!(plan.fours) {
+                grads[voxel * comptime!(plan.pitch()) + group] = values;
+            }
         }
         sync_cube();
 
-        let volume = own * comptime!(plan.kernel_depth) + a;
-        let row = volume * comptime!(plan.window()) + line * comptime!(plan.stride[1]);
         let step = comptime!(plan.stride[2]);
         let length = comptime!((RUN - 1) * step + 3);
-        let mut first = 0usize;
-        while first < ACROSS {
-            let mut window = Array::<f32>::new(comptime!(3 * length));
-            #[unroll]
-            for b in 0..3usize {
-                let base = (row + b) * comptime!(plan.pitch()) + first * step;
+        let mut line = set;
+        while line < LINES {
+            let i = line / comptime!(plan.tile()[1]);
+            let j = line % comptime!(plan.tile()[1]);
+            let plane = own * comptime!(plan.window().planes) + i * comptime!(plan.stride[0]) + a;
+            let row = plane * comptime!(plan.window().rows) + j * comptime!(plan.stride[1]);
+            let mut first = 0usize;
+            while first < ACROSS {
+                let mut window = Array::<f32>::new(comptime!(3 * length));
                 #[unroll]
-                for n in 0..length {
-                    window[comptime!(b * length + n)] = inputs[base + n];
+                for b in 0..3usize {
+                    let base = (row + b) * comptime!(plan.window().pitch) + first * step;
+                    #[unroll]
+                    for n in 0..length {
+                        window[comptime!(b * length + n)] = inputs[base + n];
+                    }
                 }
-            }
-            #[unroll]
-            for run in 0..RUN {
-                let from = (line * ACROSS + first + run) * comptime!(plan.fours()) + lane * 2;
                 #[unroll]
-                for half in 0..2usize {
-                    let upstream = grads[from + half];
+                for run in 0..RUN {
+                    let voxel = line * ACROSS + first + run;
+                    let upstream = grads[voxel * comptime!(plan.pitch()) + four];
                     #[unroll]
                     for tap in 0..9usize {
                         let at = comptime!((tap / 3) * length + run * step + tap % 3);
-                        let n = comptime!(tap * 2 + half);
-                        sums[n] = fma(Vector::new(window[at]), upstream, sums[n]);
+                        sums[tap] = fma(Vector::new(window[at]), upstream, sums[tap]);
                     }
                 }
+                first += RUN;
             }
-            first += RUN;
+            line += comptime!(plan.sets);
         }
         tile += CUBE_COUNT_X as usize;
     }
 
     let channel = first_in + own;
-    let column = first_out / 4 + lane * 2;
-    if channel < source.channels && column < sizes.padded / 4 {
-        let part = part * comptime!(plan.rows) + line;
+    let column = first_out / FOUR + four;
+    if channel < source.channels && column < sizes.padded / FOUR {
+        let part = part * comptime!(plan.sets) + set;
         let first = (part * source.channels + channel) * comptime!(plan.taps()) + a * 9;
         #[unroll]
         for tap in 0..9usize {
-            #[unroll]
-            for half in 0..2usize {
-                let at = (first + tap) * (sizes.padded / 4) + column + half;
-                partial[at] = sums[comptime!(tap * 2 + half)];
-            }
+            partial[(first + tap) * (sizes.padded / FOUR) + column] = sums[tap];
         }
     }
 }
