@@ -174,7 +174,7 @@ mod tests {
             let text = format!("Device<Cube(Wgpu(WgpuDevice {{ kind: {kind}, backend: Auto }}))>");
             Kind::from_debug(&text)
         };
-        let mut kinds = vec![
+        let mut kinds = [
             wgpu("Cpu"),
             wgpu("Other(0)"),
             wgpu("VirtualGpu(0)"),

@@ -98,7 +98,7 @@ fn target(
     let shifted = at + margin;
     let past = shifted >= tap;
     let back = select(past, shifted - tap, 0usize);
-    let whole = back % stride == 0;
     let target = back / stride;
+    let whole = target * stride == back;
     (target, past && whole && target < length)
 }
