@@ -20,7 +20,7 @@ pub struct Common {
     /// Where networks run: auto, cpu, or wgpu[:INDEX], vulkan[:INDEX], cuda[:INDEX] where compiled in (see hmorph info)
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Compose tensor operations from burn's own, without the CPU kernels: slow, to check a result
+    /// Compose tensor operations from burn's own, without kernels of its own: slow, to check a result
     #[arg(long, global = true)]
     pub reference_ops: bool,
     /// Print errors only

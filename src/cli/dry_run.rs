@@ -16,11 +16,11 @@ pub fn run(session: &Session) -> anyhow::Result<()> {
     let batch = seconds(|| session.sampler.batch(0))?;
     print(format!(
         "batch      {batch:.3} s to prepare, by {} threads beside the training",
-        config.workers
+        session.workers()
     ));
     let step = time_steps(session, 3)?;
     print(format!("step       {step:.3} s (median of 3)"));
-    let each = pace(step, batch, config.workers);
+    let each = pace(step, batch, session.workers());
     let training = each * config.steps() as f64;
     let validation = match session.validates() {
         true => validation_seconds(session, &model)?,

@@ -46,8 +46,10 @@ pub struct TrainConfig {
     pub patience: usize,
     /// Steps between rows of `metrics.csv`; their values are means over those steps.
     pub log_every: usize,
-    /// Threads that prepare batches ahead; 0 prepares them in the training thread.
-    pub workers: usize,
+    /// Threads that prepare batches ahead; 0 prepares them in the training thread. By default one beside a CPU that
+    /// trains, beside a GPU all but one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
     /// Parameters that `finetune` keeps as they are: regular expressions on names such as `encoder.0.weight` or `flow.bias`.
     pub freeze: Vec<String>,
 }
@@ -69,7 +71,7 @@ impl Default for TrainConfig {
             checkpoint_every: 5,
             patience: 0,
             log_every: 10,
-            workers: 1,
+            workers: None,
             freeze: Vec::new(),
         }
     }

@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
             start: session.start.as_ref().map(WeightsFile::checksum),
             ..RunState::default()
         });
-        let workers = session.config.train.workers;
+        let workers = session.workers();
         Ok(Self {
             session,
             folder,

@@ -39,6 +39,15 @@ enum HeldOut {
 }
 
 impl Session {
+    /// Threads that prepare batches ahead: as many as are set, or one beside a CPU that trains, or beside a GPU all but one.
+    pub fn workers(&self) -> usize {
+        let beside = match self.device == Device::flex() {
+            true => 1,
+            false => rayon::current_num_threads().saturating_sub(1).max(1),
+        };
+        self.config.train.workers.unwrap_or(beside)
+    }
+
     /// Checks the settings and loads the data.
     ///
     /// # Errors

@@ -34,6 +34,31 @@ struct Plan {
 }
 
 impl Plan {
+    /// Units and tile for an output of `to` voxels. A strided tile reads twice as far along each axis, and a narrow one
+    /// is high.
+    fn new(
+        kernel_depth: usize,
+        stride: [usize; 3],
+        to: Extent,
+        batch: usize,
+        lanes: usize,
+    ) -> Self {
+        let cubes = to.iter().product::<usize>() * batch * lanes / (256 * RUN);
+        let large = stride == [1; 3] && cubes >= BUSY && to[2] > RUN;
+        let units = if large { 256 } else { 64 };
+        Self {
+            kernel_depth,
+            stride,
+            units,
+            depth: if stride == [1; 3] { 2 } else { 1 },
+            tile: tile(to, units / lanes),
+            lanes,
+            joined: false,
+            biased: false,
+            activated: false,
+        }
+    }
+
     /// The part of the input that a tile reads.
     fn window(&self) -> Window {
         let [planes, rows, columns] = [0, 1, 2].map(|axis| {
@@ -95,21 +120,13 @@ pub fn convolve(
     let lanes = (padded(outside) / LANE)
         .min(MOST / LANE)
         .next_power_of_two();
-    let joined = inputs.len() == 2;
-    // A strided tile reads twice as far along each axis, and fast memory of 32 KB is all that devices promise.
-    let (units, deepest) = if stride == [1; 3] { (256, 2) } else { (64, 1) };
-    let cubes = to.iter().product::<usize>() * batch(x) * lanes / (units * RUN);
-    let units = if cubes < BUSY { 64 } else { units };
+    let plan = Plan::new(weights.kernel_depth, stride, to, batch(x), lanes);
     let plan = Plan {
-        kernel_depth: weights.kernel_depth,
-        stride,
-        units,
-        depth: depth(inputs, deepest),
-        tile: tile(to, units / lanes),
-        lanes,
-        joined,
+        depth: depth(inputs, plan.depth),
+        joined: inputs.len() == 2,
         biased: bias.is_some(),
         activated: slope.is_some(),
+        ..plan
     };
     let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile[axis]));
     let count = [
@@ -125,7 +142,7 @@ pub fn convolve(
         convolution::launch_unchecked(
             &x.client,
             CubeCount::Static(count[0], count[1], count[2]),
-            CubeDim::new_1d(units as u32),
+            CubeDim::new_1d(plan.units as u32),
             width,
             argument(low),
             argument(x),
@@ -286,6 +303,36 @@ fn convolution<N: Size>(
                         }
                         out[(row * sizes.to.w + k) / width] = values;
                     }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every device promises, in bytes.
+    const FAST: usize = 32768;
+
+    #[test]
+    fn tiles_fit_into_fast_memory() {
+        let sizes = [1, 2, 3, 5, 8, 13, 40, 96, 300];
+        for lanes in [1, 2, 4] {
+            for (d, h, w) in sizes.iter().flat_map(|&d| {
+                let plane = sizes.iter().flat_map(|&h| sizes.map(|w| (h, w)));
+                plane.map(move |(h, w)| (d, h, w))
+            }) {
+                let depths = if d == 1 { vec![1, 3] } else { vec![3] };
+                for (kernel_depth, stride) in depths.iter().flat_map(|&k| [(k, 1), (k, 2)]) {
+                    let stride = [if kernel_depth == 3 { stride } else { 1 }, stride, stride];
+                    let plan = Plan::new(kernel_depth, stride, [d, h, w], 1, lanes);
+                    let weights = plan.weight_rounds() * plan.units;
+                    let bytes = 4 * plan.window().memory() + 16 * weights;
+                    assert!(bytes <= FAST, "{bytes} bytes for {plan:?}");
+                    let sites = plan.tile.iter().product::<usize>() / RUN;
+                    assert_eq!(sites * lanes, plan.units, "{plan:?}");
                 }
             }
         }
