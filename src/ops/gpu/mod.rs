@@ -32,6 +32,13 @@ impl Grid {
     fn voxels(&self) -> usize {
         self.d * self.h * self.w
     }
+
+    /// In which of several volumes behind each other an element is, and where `(i, j, k)`.
+    fn place(&self, index: usize) -> (usize, usize, usize, usize) {
+        let row = index / self.w;
+        let plane = row / self.h;
+        (plane / self.d, plane % self.d, row % self.h, index % self.w)
+    }
 }
 
 /// [`Grid`] as an argument of a launch.

@@ -88,12 +88,10 @@ fn backward(
 /// Where the block begins that a pooled voxel stands for.
 #[cube]
 fn first_of_block(pooled: usize, from: Grid, to: Grid, #[comptime] factor: [usize; 3]) -> usize {
-    let k = (pooled % to.w) * comptime!(factor[2]);
-    let rest = pooled / to.w;
-    let j = (rest % to.h) * comptime!(factor[1]);
-    let rest = rest / to.h;
-    let i = (rest % to.d) * comptime!(factor[0]);
-    (((rest / to.d) * from.d + i) * from.h + j) * from.w + k
+    let (volume, i, j, k) = to.place(pooled);
+    let plane = volume * from.d + i * comptime!(factor[0]);
+    let row = plane * from.h + j * comptime!(factor[1]);
+    row * from.w + k * comptime!(factor[2])
 }
 
 /// Where the first maximum of a block is.

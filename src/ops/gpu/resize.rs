@@ -84,12 +84,11 @@ fn forward(
     if ABSOLUTE_POS >= items {
         terminate!();
     }
-    let rest = ABSOLUTE_POS / to.w;
-    let (k0, k1, fk) = neighbours(ABSOLUTE_POS % to.w, steps.w, from.w);
-    let (j0, j1, fj) = neighbours(rest % to.h, steps.h, from.h);
-    let rest = rest / to.h;
-    let (i0, i1, fi) = neighbours(rest % to.d, steps.d, from.d);
-    let base = (rest / to.d) * from.voxels();
+    let (volume, i, j, k) = to.place(ABSOLUTE_POS);
+    let (i0, i1, fi) = neighbours(i, steps.d, from.d);
+    let (j0, j1, fj) = neighbours(j, steps.h, from.h);
+    let (k0, k1, fk) = neighbours(k, steps.w, from.w);
+    let base = volume * from.voxels();
 
     let row = base + (i0 * from.h + j0) * from.w;
     let near = line(x[row + k0], x[row + k1], fk);
@@ -130,12 +129,8 @@ fn backward(
     if ABSOLUTE_POS >= items {
         terminate!();
     }
-    let k = ABSOLUTE_POS % from.w;
-    let rest = ABSOLUTE_POS / from.w;
-    let j = rest % from.h;
-    let rest = rest / from.h;
-    let i = rest % from.d;
-    let base = (rest / from.d) * to.voxels();
+    let (volume, i, j, k) = from.place(ABSOLUTE_POS);
+    let base = volume * to.voxels();
     let (i0, i1) = reached(i, steps.d, to.d);
     let (j0, j1) = reached(j, steps.h, to.h);
     let (k0, k1) = reached(k, steps.w, to.w);

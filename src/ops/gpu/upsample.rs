@@ -98,14 +98,9 @@ fn forward(
     if ABSOLUTE_POS >= items {
         terminate!();
     }
-    let k = ABSOLUTE_POS % to.w;
-    let rest = ABSOLUTE_POS / to.w;
-    let j = rest % to.h;
-    let rest = rest / to.h;
-    let i = rest % to.d;
-    let rest = rest / to.d;
-    let channel = rest % (a + b);
-    let n = rest / (a + b);
+    let (volume, i, j, k) = to.place(ABSOLUTE_POS);
+    let channel = volume % (a + b);
+    let n = volume / (a + b);
     if channel < a {
         let row = ((n * a + channel) * from.d + parent(i, from.d, to.d)) * from.h
             + parent(j, from.h, to.h);
@@ -148,13 +143,11 @@ fn children(
     if ABSOLUTE_POS >= items {
         terminate!();
     }
-    let (k0, k1) = repeats(ABSOLUTE_POS % low.w, low.w, fine.w);
-    let rest = ABSOLUTE_POS / low.w;
-    let (j0, j1) = repeats(rest % low.h, low.h, fine.h);
-    let rest = rest / low.h;
-    let (i0, i1) = repeats(rest % low.d, low.d, fine.d);
-    let rest = rest / low.d;
-    let base = ((rest / a) * all + rest % a) * fine.voxels();
+    let (volume, i, j, k) = low.place(ABSOLUTE_POS);
+    let (i0, i1) = repeats(i, low.d, fine.d);
+    let (j0, j1) = repeats(j, low.h, fine.h);
+    let (k0, k1) = repeats(k, low.w, fine.w);
+    let base = ((volume / a) * all + volume % a) * fine.voxels();
     let mut sum = 0.0f32;
     for i in i0..i1 {
         for j in j0..j1 {

@@ -48,14 +48,9 @@ fn gather(
     if ABSOLUTE_POS >= items {
         terminate!();
     }
-    let k = ABSOLUTE_POS % from.w;
-    let rest = ABSOLUTE_POS / from.w;
-    let j = rest % from.h;
-    let rest = rest / from.h;
-    let i = rest % from.d;
-    let rest = rest / from.d;
-    let c = rest % in_channels;
-    let item = rest / in_channels;
+    let (volume, i, j, k) = from.place(ABSOLUTE_POS);
+    let c = volume % in_channels;
+    let item = volume / in_channels;
     let mut sum = 0.0f32;
     #[unroll]
     for a in 0..kernel_depth {
