@@ -3,18 +3,14 @@
 use cubecl::features::AtomicUsage;
 use cubecl::prelude::*;
 
-use super::{
-    Buffer, Grid, GridLaunch, argument, batch, channels, empty, extent, grid, units, zeros,
-};
-use crate::kernels::Extent;
+use super::{Buffer, Grid, argument, batch, channels, empty, extent, grid, units, zeros};
 use crate::kernels::warp::Border;
 
 /// `image(x + flow(x))` on the grid of `flow`; see [`crate::ops::warp()`].
 pub fn linear(image: Buffer, flow: Buffer, border: Border) -> Buffer {
     let [d, h, w] = extent(&flow);
     let out = empty(&image, [batch(&image), channels(&image), d, h, w]);
-    let sites = batch(&flow) * d * h * w;
-    let (count, dim) = units(&image, sites);
+    let (count, dim) = units(&image, sites(&flow));
     unsafe {
         forward::launch_unchecked(
             &image.client,
@@ -23,7 +19,7 @@ pub fn linear(image: Buffer, flow: Buffer, border: Border) -> Buffer {
             argument(&image),
             argument(&flow),
             argument(&out),
-            places(&image, [d, h, w], sites),
+            places(&image, &flow),
             channels(&flow),
             border == Border::Edge,
         );
@@ -44,8 +40,7 @@ pub fn linear_grad(
     let of_flow = wanted[1].then(|| {
         let shape: [usize; 5] = flow.meta.shape().dims();
         let out = empty(&flow, shape);
-        let sites = batch(&flow) * extent(&flow).iter().product::<usize>();
-        let (count, dim) = units(&flow, sites);
+        let (count, dim) = units(&flow, sites(&flow));
         unsafe {
             flow_gradient::launch_unchecked(
                 &flow.client,
@@ -55,7 +50,7 @@ pub fn linear_grad(
                 argument(&flow),
                 argument(&grad),
                 argument(&out),
-                places(&image, extent(&flow), sites),
+                places(&image, &flow),
                 channels(&flow),
                 border == Border::Edge,
             );
@@ -68,8 +63,7 @@ pub fn linear_grad(
 fn scattered(image: &Buffer, flow: &Buffer, grad: &Buffer, border: Border) -> Buffer {
     let shape: [usize; 5] = image.meta.shape().dims();
     let out = zeros(image, shape);
-    let sites = batch(flow) * extent(flow).iter().product::<usize>();
-    let (count, dim) = units(flow, sites);
+    let (count, dim) = units(flow, sites(flow));
     let float = Type::atomic(f32::elem_type_native());
     let has_float = image
         .client
@@ -88,7 +82,7 @@ fn scattered(image: &Buffer, flow: &Buffer, grad: &Buffer, border: Border) -> Bu
             argument(flow),
             argument(grad),
             argument(&out),
-            places(image, extent(flow), sites),
+            places(image, flow),
             channels(flow),
             border == Border::Edge,
         );
@@ -109,9 +103,14 @@ struct Places {
     sites: usize,
 }
 
-fn places(image: &Buffer, to: Extent, sites: usize) -> PlacesLaunch {
-    let from: GridLaunch = grid(extent(image));
-    PlacesLaunch::new(from, grid(to), channels(image), sites)
+fn places(image: &Buffer, flow: &Buffer) -> PlacesLaunch {
+    let [from, to] = [image, flow].map(|buffer| grid(extent(buffer)));
+    PlacesLaunch::new(from, to, channels(image), sites(flow))
+}
+
+/// Samples of all items of the batch.
+fn sites(flow: &Buffer) -> usize {
+    batch(flow) * extent(flow).iter().product::<usize>()
 }
 
 /// The eight voxels about a sample, one bit an axis; the third axis is the fastest.

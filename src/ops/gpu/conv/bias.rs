@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::super::units;
+use super::parts::total;
 use super::{Buffer, argument, batch, channels, empty, extent};
 
 /// Units of a cube, a power of two.
@@ -16,7 +16,7 @@ pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (B
     let (n, c) = (batch(&grad), channels(&grad));
     let voxels = d * h * w;
     let parts = voxels.div_ceil(UNITS).min(PARTS);
-    let partial = empty(&grad, [n, parts, c]);
+    let partial = empty(&grad, [n * parts, 1, 1, c]);
     let before = match slope {
         Some(_) => empty(&grad, [n, c, d, h, w]),
         None => grad.clone(),
@@ -36,18 +36,7 @@ pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (B
         );
     }
     let bias = empty(&grad, [c]);
-    let (count, dim) = units(&grad, c);
-    unsafe {
-        sum_of_parts::launch_unchecked(
-            &grad.client,
-            count,
-            dim,
-            argument(&partial),
-            argument(&bias),
-            c,
-            n * parts,
-        );
-    }
+    total(&partial, &bias, c);
     (before, bias)
 }
 
@@ -91,16 +80,4 @@ fn through_activation(
         let part = item * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
         partial[part * channels + channel] = sums[0];
     }
-}
-
-#[cube(launch_unchecked)]
-fn sum_of_parts(partial: &[f32], bias: &mut [f32], channels: usize, parts: usize) {
-    if ABSOLUTE_POS >= channels {
-        terminate!();
-    }
-    let mut sum = 0.0f32;
-    for part in 0..parts {
-        sum += partial[part * channels + ABSOLUTE_POS];
-    }
-    bias[ABSOLUTE_POS] = sum;
 }

@@ -311,10 +311,8 @@ fn convolution<N: Size>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::FAST;
     use super::*;
-
-    /// What every device promises, in bytes.
-    const FAST: usize = 32768;
 
     #[test]
     fn tiles_fit_into_fast_memory() {

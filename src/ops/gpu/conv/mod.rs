@@ -8,6 +8,7 @@
 mod bias;
 mod forward;
 mod pack;
+mod parts;
 mod source;
 mod strided;
 mod weights;
@@ -19,6 +20,8 @@ use super::upsample::summed_children;
 use super::{Buffer, argument, batch, channels, empty, extent};
 use pack::Weights;
 
+/// Fast memory that devices promise, in bytes.
+const FAST: usize = 32768;
 /// Output channels that one unit computes.
 const LANE: usize = 8;
 /// Most output channels that one cube computes.

@@ -4,8 +4,9 @@ use cubecl::prelude::*;
 
 use super::super::{Grid, grid};
 use super::pack::padded;
+use super::parts::total;
 use super::source::{Source, Window, depth, fill, last, source};
-use super::{Buffer, MOST, argument, batch, channels, empty, extent};
+use super::{Buffer, FAST, MOST, argument, batch, channels, empty, extent};
 use crate::kernels::Extent;
 
 /// Output voxels of a tile along `w`.
@@ -20,11 +21,6 @@ const FOUR: usize = 4;
 const BUSY: usize = 800;
 /// Units of a cube, at most.
 const UNITS: usize = 256;
-/// Fast memory that devices promise, in bytes.
-const FAST: usize = 32768;
-/// Weights whose parts a cube sums, and how many units share the parts of one.
-const ITEMS: usize = 32;
-const SHARES: usize = 8;
 
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,29 +160,9 @@ pub fn grad_weights(
             plan,
         );
     }
-    total(&partial, weight)
-}
-
-/// The sum over all parts, in the order of stored weights.
-fn total(partial: &Buffer, weight: &Buffer) -> Buffer {
     let shape: [usize; 5] = weight.meta.shape().dims();
     let out = empty(weight, shape);
-    let [parts, inside, taps, padded]: [usize; 4] = partial.meta.shape().dims();
-    let items = inside * taps * padded;
-    unsafe {
-        sum_of_parts::launch_unchecked(
-            &weight.client,
-            CubeCount::Static(items.div_ceil(ITEMS) as u32, 1, 1),
-            CubeDim::new_1d((ITEMS * SHARES) as u32),
-            argument(partial),
-            argument(&out),
-            items,
-            parts,
-            taps,
-            padded,
-            batch(weight),
-        );
-    }
+    total(&partial, &out, outside);
     out
 }
 
@@ -313,42 +289,5 @@ fn partial_sums(
         for tap in 0..9usize {
             partial[(first + tap) * (sizes.padded / FOUR) + column] = sums[tap];
         }
-    }
-}
-
-/// A cube sums [`ITEMS`] weights, each by several units.
-#[cube(launch_unchecked)]
-fn sum_of_parts(
-    partial: &[f32],
-    out: &mut [f32],
-    items: usize,
-    parts: usize,
-    taps: usize,
-    padded: usize,
-    out_channels: usize,
-) {
-    let unit = UNIT_POS as usize;
-    let item = CUBE_POS_X as usize * ITEMS + unit % ITEMS;
-    let mut sum = 0.0f32;
-    if item < items {
-        let mut part = unit / ITEMS;
-        while part < parts {
-            sum += partial[part * items + item];
-            part += SHARES;
-        }
-    }
-    let mut sums = Shared::<[f32]>::new_slice(comptime!(ITEMS * SHARES));
-    sums[unit] = sum;
-    sync_cube();
-    let channel = item % padded;
-    if unit < ITEMS && item < items && channel < out_channels {
-        #[unroll]
-        for share in 1..SHARES {
-            sum += sums[unit + comptime!(share * ITEMS)];
-        }
-        let inside = items / (taps * padded);
-        let tap = (item / padded) % taps;
-        let c = item / (padded * taps);
-        out[(channel * inside + c) * taps + tap] = sum;
     }
 }

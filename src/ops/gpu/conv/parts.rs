@@ -1,0 +1,66 @@
+//! Sums that many cubes made in parts.
+
+use cubecl::prelude::*;
+
+use super::{Buffer, argument};
+
+/// Sums of one cube, and how many units share the parts of one.
+const ITEMS: usize = 32;
+const SHARES: usize = 8;
+
+/// The sum over all parts of `[part, in, tap, out]`, written into `[out, in, tap]`; channels behind the last are left out.
+pub fn total(partial: &Buffer, out: &Buffer, out_channels: usize) {
+    let [parts, inside, taps, padded]: [usize; 4] = partial.meta.shape().dims();
+    let items = inside * taps * padded;
+    unsafe {
+        sum_of_parts::launch_unchecked(
+            &out.client,
+            CubeCount::Static(items.div_ceil(ITEMS) as u32, 1, 1),
+            CubeDim::new_1d((ITEMS * SHARES) as u32),
+            argument(partial),
+            argument(out),
+            items,
+            parts,
+            taps,
+            padded,
+            out_channels,
+        );
+    }
+}
+
+/// A cube makes [`ITEMS`] sums, each by several units.
+#[cube(launch_unchecked)]
+fn sum_of_parts(
+    partial: &[f32],
+    out: &mut [f32],
+    items: usize,
+    parts: usize,
+    taps: usize,
+    padded: usize,
+    out_channels: usize,
+) {
+    let unit = UNIT_POS as usize;
+    let item = CUBE_POS_X as usize * ITEMS + unit % ITEMS;
+    let mut sum = 0.0f32;
+    if item < items {
+        let mut part = unit / ITEMS;
+        while part < parts {
+            sum += partial[part * items + item];
+            part += SHARES;
+        }
+    }
+    let mut sums = Shared::<[f32]>::new_slice(comptime!(ITEMS * SHARES));
+    sums[unit] = sum;
+    sync_cube();
+    let channel = item % padded;
+    if unit < ITEMS && item < items && channel < out_channels {
+        #[unroll]
+        for share in 1..SHARES {
+            sum += sums[unit + comptime!(share * ITEMS)];
+        }
+        let inside = items / (taps * padded);
+        let tap = (item / padded) % taps;
+        let c = item / (padded * taps);
+        out[(channel * inside + c) * taps + tap] = sum;
+    }
+}
