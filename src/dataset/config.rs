@@ -28,7 +28,7 @@ pub struct DataConfig {
     pub split_seed: u64,
     /// Number of training subjects, the first of the seeded order (default: all).
     pub n_train: Option<usize>,
-    /// `"between-subjects"` (default), `"atlas"` or `"listed"`.
+    /// `"between-subjects"` (default), `"any"`, `"atlas"` or `"listed"`.
     pub pairs: Pairs,
     /// Fixed image of every pair with `pairs = "atlas"`.
     pub atlas: Option<PathBuf>,
@@ -65,9 +65,12 @@ pub struct DataConfig {
 pub enum Pairs {
     /// Two images of two subjects of the same split.
     BetweenSubjects,
+    /// Any two training images, also an image and itself, as VoxelMorph's generator draws them; held-out pairs are
+    /// between subjects.
+    Any,
     /// The atlas is fixed, an image of the split moves.
     Atlas,
-    /// The pairs of a CSV file; only here may both images be of one subject.
+    /// The pairs of a CSV file; those that are held out may be of one subject too.
     Listed,
 }
 

@@ -1,4 +1,4 @@
-//! Which two images make a pair. One subject's own images meet only where a list says so.
+//! Which two images make a pair. One subject's own images meet only where the settings say so.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(super) enum Pairing {
     BetweenSubjects,
+    Any,
     /// Item number of the atlas.
     Atlas(usize),
     /// (fixed, moving) item numbers.
@@ -79,6 +80,10 @@ impl Group {
         match pairing {
             Pairing::Listed(_) => self.listed[any(rng, self.listed.len())],
             Pairing::Atlas(atlas) => (*atlas, self.members[any(rng, self.members.len())]),
+            Pairing::Any => {
+                let [fixed, moving] = [(); 2].map(|()| any(rng, self.members.len()));
+                (self.members[fixed], self.members[moving])
+            }
             Pairing::BetweenSubjects => {
                 let fixed = any(rng, self.members.len());
                 let start = self.subjects.partition_point(|&s| s < self.subjects[fixed]);
@@ -96,7 +101,8 @@ impl Group {
         }
     }
 
-    /// Every (fixed, moving) pair of the group.
+    /// Every (fixed, moving) pair of the group that is worth measuring: an image and itself, or another of its
+    /// subject, only where they are listed.
     pub fn all(&self, pairing: &Pairing) -> Vec<(usize, usize)> {
         match pairing {
             Pairing::Listed(_) => self.listed.clone(),
@@ -105,7 +111,7 @@ impl Group {
                 .iter()
                 .map(|&moving| (*atlas, moving))
                 .collect(),
-            Pairing::BetweenSubjects => {
+            Pairing::BetweenSubjects | Pairing::Any => {
                 let with_subject = || self.members.iter().zip(&self.subjects);
                 with_subject()
                     .flat_map(|(&fixed, subject)| {
@@ -243,6 +249,19 @@ mod tests {
                 .sum::<i32>()
         };
         assert!((0..5).all(|n| (fixed(n) - 3200).abs() < 255));
+    }
+
+    #[test]
+    fn any_two_images_train_but_only_those_of_two_subjects_are_measured() {
+        let subjects = ["a", "b", "a"];
+        let group = group(&subjects, &Pairing::Any);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let drawn: BTreeSet<_> = (0..200)
+            .map(|_| group.draw(&Pairing::Any, &mut rng))
+            .collect();
+        assert_eq!(drawn.len(), 9, "{drawn:?}");
+        let measured = BTreeSet::from_iter(group.all(&Pairing::Any));
+        assert_eq!(measured, BTreeSet::from([(0, 1), (1, 0), (1, 2), (2, 1)]));
     }
 
     #[test]

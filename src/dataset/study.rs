@@ -53,6 +53,7 @@ impl Study {
                 let pairs = pairing::read_list(path, &entries, &splits, problems);
                 Pairing::Listed(problems.keep(pairs).unwrap_or_default())
             }
+            (Pairs::Any, ..) => Pairing::Any,
             _ => Pairing::BetweenSubjects,
         };
         let groups = [Split::Train, Split::Validation, Split::Test]

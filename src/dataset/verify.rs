@@ -62,6 +62,15 @@ pub(super) fn files_exist(entry: &Entry, problems: &mut Problems) -> bool {
     there
 }
 
+/// Whether a split needs two subjects to make a pair.
+fn needs_two(split: Split, pairing: &Pairing) -> bool {
+    match pairing {
+        Pairing::BetweenSubjects => true,
+        Pairing::Any => split != Split::Train,
+        Pairing::Atlas(_) | Pairing::Listed(_) => false,
+    }
+}
+
 /// Every split that is used must be able to make a pair.
 pub(super) fn groups(groups: &[Group; 3], pairing: &Pairing, problems: &mut Problems) {
     for (group, split) in groups
@@ -73,7 +82,7 @@ pub(super) fn groups(groups: &[Group; 3], pairing: &Pairing, problems: &mut Prob
             if split == Split::Train {
                 problems.push("the train split has no images");
             }
-        } else if subjects < 2 && matches!(pairing, Pairing::BetweenSubjects) {
+        } else if subjects < 2 && needs_two(split, pairing) {
             problems.push(format!(
                 "the {split} split has one subject; pairs are made between subjects, so it needs two (or none)"
             ));
