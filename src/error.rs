@@ -15,6 +15,9 @@ pub enum Error {
         path: PathBuf,
         cause: std::io::Error,
     },
+    /// Another process works in a folder.
+    #[error("{}: another hmorph is training in this folder; wait for it or choose another folder", path.display())]
+    Busy { path: PathBuf },
     /// Inputs or settings that do not fit together.
     #[error("{0}")]
     Invalid(String),

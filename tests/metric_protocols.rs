@@ -15,7 +15,7 @@
 
 use hmorph::eval::{
     Landmarks, Options, Pair, PairResult, Populations, Protocol, evaluate_pair, per_pair,
-    summarise, summary_markdown, write_pairs, write_results, write_summary,
+    summarise, summary_markdown, write_pairs, write_summary,
 };
 use hmorph::metric::Metric;
 use hmorph::volume::{
@@ -397,7 +397,7 @@ fn tables_hold_what_was_measured() {
     let path = folder.path().join("pairs.csv");
     let read = || std::fs::read_to_string(&path).unwrap();
 
-    write_results(&path, &rows).unwrap();
+    write_table(&path, &rows).unwrap();
     let lines: Vec<String> = read().lines().map(String::from).collect();
     assert_eq!(
         lines[0],

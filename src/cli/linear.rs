@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use nalgebra::Matrix4;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::registrar::Stages;
@@ -37,7 +38,8 @@ pub struct LinearArgs {
 }
 
 /// Where the linear stage starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Init {
     Auto,
     Header,
@@ -129,9 +131,9 @@ impl LinearArgs {
     /// The options for `run.json`.
     pub fn record(&self) -> Value {
         let init = match &self.init {
-            Some(Init::File(path)) => path.display().to_string(),
-            Some(init) => format!("{init:?}").to_lowercase(),
-            None => "auto".into(),
+            Some(Init::File(path)) => json!(path),
+            Some(init) => json!(init),
+            None => json!(Init::Auto),
         };
         json!({
             "linear": self.linear, "init": init, "metric": self.metric,

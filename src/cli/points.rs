@@ -1,13 +1,12 @@
 //! Landmark files in the spaces and formats that programs write them in.
 
-use std::io::Write;
 use std::path::Path;
 
 use nalgebra::Vector3;
 
 use crate::dataset::{Landmark, Markups, read_landmarks};
 use crate::error::{Error, Result};
-use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically};
+use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically, write_text};
 
 /// What the numbers of a CSV landmark file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
@@ -71,10 +70,7 @@ impl PointFile {
     pub fn write(&self, path: &Path, places: &[WorldPoint], grid: Option<&Geometry>) -> Result<()> {
         match self {
             Self::Table { landmarks, space } => space.write(path, landmarks, places, grid),
-            Self::Markups(markups) => {
-                let text = markups.moved_to(places);
-                write_atomically(path, |file| file.write_all(text.as_bytes()))
-            }
+            Self::Markups(markups) => write_text(path, &markups.moved_to(places)),
         }
     }
 }
@@ -100,7 +96,7 @@ impl PointSpace {
         grid: Option<&Geometry>,
     ) -> Result<()> {
         let to_voxel = match self {
-            Self::Voxel => known(grid, path)?.affine.inverse(),
+            Self::Voxel => Some(known(grid, path)?.to_voxel()?),
             _ => None,
         };
         let numbers = |at: WorldPoint| match to_voxel {

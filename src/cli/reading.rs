@@ -88,12 +88,9 @@ impl FromStr for Window {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let ends: Vec<f32> = text
-            .split(',')
-            .filter_map(|end| end.trim().parse().ok())
-            .collect();
-        match ends[..] {
-            [low, high] if low < high && low.is_finite() && high.is_finite() => {
+        let ends: Result<Vec<f32>, _> = text.split(',').map(|end| end.trim().parse()).collect();
+        match ends.as_deref() {
+            Ok(&[low, high]) if low < high && low.is_finite() && high.is_finite() => {
                 Ok(Self([low, high]))
             }
             _ => Err("expected two numbers, the lower one first, as -150,250".into()),
@@ -113,7 +110,9 @@ mod tests {
             "-150, 250".parse::<Window>().unwrap(),
             Window([-150.0, 250.0])
         );
-        for text in ["1", "2,1", "1,1", "a,2", "1,2,3", "1,inf", "NaN,2", ""] {
+        for text in [
+            "1", "2,1", "1,1", "a,2", "1,2,3", "1,a,2", "1,,2", "1,inf", "NaN,2", "",
+        ] {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
     }

@@ -1,6 +1,5 @@
 //! `run.json`: what was done, with what, and how it went.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use super::Common;
 use crate::error::Result;
 use crate::eval::peak_memory_bytes;
-use crate::volume::{Geometry, axis_codes, write_atomically};
+use crate::volume::{Geometry, axis_codes, write_text};
 
 /// Name and version.
 pub const PROGRAM: &str = concat!("hmorph ", env!("CARGO_PKG_VERSION"));
@@ -40,7 +39,7 @@ pub fn write(path: &Path, common: &Common, facts: Value) -> Result<Value> {
         all.extend(facts);
     }
     let text = format!("{record:#}\n");
-    write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+    write_text(path, &text)?;
     Ok(record)
 }
 

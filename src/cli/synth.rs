@@ -27,7 +27,7 @@ Examples:
 
 Of the configuration, [synth], [synth_labels], model.dimension and seed count (and [data] where the label maps or the
 grid are those of the data). Pair N of a seed is the same whatever the count and the threads; training with that seed
-meets the same pairs.
+meets the same pairs, if the grid is one that its network needs no padding for.
 
 Files in DIR:
   pair-NNNN/fixed.nii.gz, moving.nii.gz                 images, 0 to 1

@@ -7,7 +7,8 @@ use anyhow::{Context, bail, ensure};
 use super::Common;
 use super::transforms::{TRANSFORMS_HELP, Transforms};
 use crate::metric::folding;
-use crate::register::{Transform, compose, inverted, jacobian, matrix_of};
+use crate::metric::jacobian;
+use crate::register::{Transform, compose, inverted, matrix_of};
 use crate::volume::{
     Affine, DType, Dimension, DisplacementField, Geometry, Image, Step, WorldAffine,
     read_image_frame, write_affine, write_composite, write_field, write_image, write_voxel_field,
@@ -230,7 +231,10 @@ impl Job<'_> {
         if plain.is_none() && log.is_none() {
             return Ok(());
         }
-        let map = jacobian(field);
+        let map = Image {
+            data: jacobian(field),
+            geometry: field.geometry.clone(),
+        };
         let logarithm = |map: &Image| map.map(|&value| value.max(LEAST_DETERMINANT).ln());
         if let Some(path) = plain {
             write_image(

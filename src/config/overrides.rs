@@ -22,7 +22,7 @@ impl Override {
         let Some((keys, value)) = parsed.filter(|(keys, _)| keys.iter().all(|k| !k.is_empty()))
         else {
             return Err(Error::invalid(format!(
-                "--set {text}: expected KEY.PATH=VALUE, such as train.steps=1000"
+                "--set {text}: expected KEY.PATH=VALUE, such as train.epochs=50"
             )));
         };
         let value = toml_value(value).map_err(|problem| {

@@ -12,6 +12,18 @@ pub enum Kind {
     Synthetic,
 }
 
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Real, Self::Synthetic];
+
+    /// As logs write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Synthetic => "synthetic",
+        }
+    }
+}
+
 /// One pair on the network grid, host axes `(i, j, k)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {

@@ -74,6 +74,18 @@ pub enum Pairs {
     Listed,
 }
 
+impl Pairs {
+    /// As settings write it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BetweenSubjects => "between-subjects",
+            Self::Any => "any",
+            Self::Atlas => "atlas",
+            Self::Listed => "listed",
+        }
+    }
+}
+
 /// How a moving image comes onto the grid of the fixed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,22 +152,14 @@ impl DataConfig {
                 problems.push(format!("{name}: expected 2 or 3 numbers, found {length}"));
             }
         }
-        if self.shape.iter().flatten().any(|&size| size < 2) {
+        if let Some(size) = self.shape.iter().flatten().find(|&&size| size < 2) {
             problems.push(format!(
-                "shape: sizes must be at least 2 voxels, found {:?}",
-                self.shape
+                "shape: expected at least 2 voxels an axis, found {size}"
             ));
         }
-        if self
-            .spacing
-            .iter()
-            .flatten()
-            .any(|&size| !(size > 0.0 && size.is_finite()))
-        {
-            problems.push(format!(
-                "spacing: expected sizes above 0 mm, found {:?}",
-                self.spacing
-            ));
+        let wrong = |size: &&f64| !(**size > 0.0 && size.is_finite());
+        if let Some(size) = self.spacing.iter().flatten().find(wrong) {
+            problems.push(format!("spacing: expected sizes above 0 mm, found {size}"));
         }
     }
 
@@ -177,10 +181,12 @@ impl DataConfig {
         ];
         for (rule, name, path) in needs {
             if path.is_some() && self.pairs != rule {
-                problems.push(format!("{name} is set, but pairs is {:?}", self.pairs));
+                let pairs = self.pairs.name();
+                problems.push(format!("{name} is set, but pairs is \"{pairs}\""));
             }
             if path.is_none() && self.pairs == rule && name != "atlas_labels" {
-                problems.push(format!("pairs is {rule:?}: set {name} = \"FILE\""));
+                let pairs = rule.name();
+                problems.push(format!("pairs is \"{pairs}\": set {name} = \"FILE\""));
             }
         }
     }

@@ -116,14 +116,6 @@ impl Item {
             back.ok_or_else(|| Error::invalid(format!("{}: its linear map is singular", self.id)))?;
         Ok(other.from_reference * back)
     }
-
-    /// Bytes of voxels held.
-    pub(super) fn bytes(&self) -> usize {
-        let bytes = |voxels: usize, labels: bool| voxels * if labels { 8 } else { 4 };
-        let whole = self.whole.as_ref();
-        bytes(self.image.len(), self.labels.is_some())
-            + whole.map_or(0, |w| bytes(w.image.data.len(), w.labels.is_some()))
-    }
 }
 
 /// A grid in another world.

@@ -54,11 +54,6 @@ impl Sampler {
         })
     }
 
-    /// Items per batch.
-    pub fn batch_size(&self) -> usize {
-        self.batch
-    }
-
     /// Batch `number`, which holds samples `number * batch_size ..`.
     pub fn batch(&self, number: u64) -> Result<Batch> {
         let first = number * self.batch as u64;

@@ -32,7 +32,6 @@ pub struct Dataset {
     groups: [Group; 3],
     augment: Option<AugmentConfig>,
     preprocessing: Preprocessing,
-    align: Align,
     notes: Vec<String>,
     /// All images of the study, the unused too, for the split's file.
     entries: Vec<Entry>,
@@ -87,7 +86,6 @@ impl Dataset {
             groups: study.groups,
             augment: config.augment.clone(),
             preprocessing,
-            align: config.align,
             notes,
             entries,
             splits,
@@ -124,19 +122,9 @@ impl Dataset {
         &self.preprocessing
     }
 
-    /// How moving images come onto the grid of the fixed one.
-    pub fn align(&self) -> Align {
-        self.align
-    }
-
     /// What the user should know about how the images are used, one line each.
     pub fn notes(&self) -> &[String] {
         &self.notes
-    }
-
-    /// Bytes of voxels held.
-    pub fn memory_bytes(&self) -> usize {
-        self.items.iter().map(Item::bytes).sum()
     }
 
     /// Label numbers that occur in a split, ascending, without background.

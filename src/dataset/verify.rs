@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::config::{DataConfig, Pairs};
+use super::config::DataConfig;
 use super::globs;
 use super::manifest::{self, Entry};
 use super::pairing::{Group, Pairing};
@@ -89,9 +89,6 @@ pub(super) fn groups(groups: &[Group; 3], pairing: &Pairing, problems: &mut Prob
         }
     }
     if matches!(pairing, Pairing::Listed(_)) && groups[0].all(pairing).is_empty() {
-        problems.push(format!(
-            "pairs is {:?}, but no pair lies in the train split",
-            Pairs::Listed
-        ));
+        problems.push("pairs is \"listed\", but no pair lies in the train split");
     }
 }

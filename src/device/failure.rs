@@ -15,7 +15,7 @@ const UNREADABLE: &str = "Error while reading data";
 /// Of a driver's message, characters that are shown at most.
 const SHOWN: usize = 240;
 
-/// What the panics that a device caused said so far, in any thread.
+/// What the panics that devices caused said, in any thread, since the last that [`guard`] told of.
 static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Runs `work` on the device that `--device` names so. Where the device fails, nothing is printed and the panic
@@ -29,11 +29,15 @@ pub fn guard<T>(device: &str, work: impl FnOnce() -> T) -> Result<T> {
         Ok(done) => return Ok(done),
         Err(payload) => payload,
     };
-    let known = failures().clone();
-    match text(&*payload).is_some_and(|text| known.iter().any(|known| known == text)) {
-        true => Err(Error::invalid(describe(device, &known))),
-        false => resume_unwind(payload),
+    let mut said = failures();
+    if text(&*payload).is_some_and(|text| said.iter().any(|known| known == text)) {
+        return Err(Error::invalid(describe(
+            device,
+            &std::mem::take(&mut *said),
+        )));
     }
+    drop(said);
+    resume_unwind(payload)
 }
 
 /// Has panics that a device causes kept rather than printed.

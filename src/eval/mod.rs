@@ -21,7 +21,7 @@ pub use memory::peak_memory_bytes;
 pub use pair::{Landmarks, Moved, Options, Pair};
 pub use population::Populations;
 pub use protocol::Protocol;
-pub use result::{PairResult, write_results};
+pub use result::PairResult;
 pub use statistics::{Statistics, quantile};
 pub use summary::{SummaryRow, per_pair, summarise};
 pub use table::{summary_markdown, write_pairs, write_summary};

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// Every measure that the inputs allow, distances in millimetres. Labels move by the nearest
-    /// voxel (half-way to even, zeros outside). A structure of the fixed image that the moved one lacks
+    /// Every measure that the inputs allow, distances in millimetres. Labels move by vote, or by
+    /// the nearest voxel (half-way to even, zeros outside) where asked for. A structure of the fixed image that the moved one lacks
     /// has Dice 0 and an infinite distance; means are over finite values, the others are counted.
     #[default]
     Hmorph,

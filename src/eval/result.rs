@@ -1,11 +1,8 @@
 //! One measured value before and after registration, and the tidy table of them.
 
-use crate::error::Result;
 use crate::eval::Pair;
 use crate::metric::Metric;
-use crate::volume::write_atomically;
 use serde::{Serialize, Serializer};
-use std::path::Path;
 
 /// A row of the tidy table: one measure of one structure of one pair.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,23 +54,4 @@ impl Serialize for PairResult {
         row.serialize_field("unit", self.metric.unit())?;
         row.end()
     }
-}
-
-/// Writes the tidy table as CSV; the file appears whole or not at all.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write_results(path: impl AsRef<Path>, rows: &[PairResult]) -> Result<()> {
-    write_csv(path, rows)
-}
-
-/// Serialises rows as CSV with a header line.
-pub(super) fn write_csv<T: Serialize>(path: impl AsRef<Path>, rows: &[T]) -> Result<()> {
-    write_atomically(path, |out| {
-        let mut csv = csv::Writer::from_writer(out);
-        for row in rows {
-            csv.serialize(row).map_err(std::io::Error::other)?;
-        }
-        csv.flush()
-    })
 }

@@ -1,10 +1,9 @@
 //! Tables to read and to compute with.
 
-use super::result::write_csv;
 use super::{PairResult, Protocol, Statistics, SummaryRow, per_pair};
 use crate::error::Result;
 use crate::metric::Metric;
-use crate::volume::write_atomically;
+use crate::volume::{write_atomically, write_table};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -59,7 +58,7 @@ pub fn write_summary(path: impl AsRef<Path>, summary: &[SummaryRow]) -> Result<(
             lines.extend(side.as_ref().map(|side| Line::new(row, when, side)));
         }
     }
-    write_csv(path, &lines)
+    write_table(path, &lines)
 }
 
 /// Writes one line per pair as CSV: `pair,fixed,moving`, then a column (two where there is a value

@@ -4,7 +4,7 @@ use nalgebra::Matrix4;
 use ndarray::Array3;
 
 use super::Masked;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::gaussian;
 use crate::volume::intensity::Normalisation;
 use crate::volume::resample::{Interpolation, Outside, image_to};
@@ -105,9 +105,7 @@ pub(super) fn levels(masked: Masked, sizes: &[f64]) -> Result<Vec<Level>> {
 
 impl Level {
     fn new(image: &Image, weights: Option<&Image>) -> Result<Self> {
-        let inverse = image.geometry.affine.inverse();
-        let mut to_voxel =
-            inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))?;
+        let mut to_voxel = image.geometry.to_voxel()?;
         if image.geometry.dimension == Dimension::Two {
             to_voxel.row_mut(2).fill(0.0);
         }

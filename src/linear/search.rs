@@ -166,11 +166,7 @@ impl Search {
             let mirror = self.frame.mirror().to_homogeneous();
             bases.extend(plain.iter().map(|start| start * mirror));
         }
-        let search = match settings.freedom {
-            Freedom::None => 0.0,
-            _ => settings.search,
-        };
-        let turns = rotations(&self.frame, search);
+        let turns = rotations(&self.frame, settings.search);
         let turned: Vec<Matrix4<f64>> = bases
             .iter()
             .flat_map(|base| turns.iter().map(move |turn| base * turn.to_homogeneous()))
@@ -186,8 +182,8 @@ impl Search {
             .collect();
         chosen.extend(compared.into_iter().take(REFINED));
         let freedom = match settings.freedom {
-            Freedom::None | Freedom::Rigid => settings.freedom,
-            Freedom::Similarity | Freedom::Affine => Freedom::Similarity,
+            Freedom::Affine => Freedom::Similarity,
+            freedom => freedom,
         };
         self.refined(objective, &chosen, freedom)
     }

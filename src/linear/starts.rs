@@ -73,10 +73,7 @@ impl Sides<'_> {
             let before = |n: usize| ((f.max(m) - n) / 2) as f64;
             before(f) - before(m)
         });
-        let inverse = fixed.affine.inverse();
-        let inverse =
-            inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))?;
-        Ok(moving.affine.0 * Translation3::from(shift).to_homogeneous() * inverse)
+        Ok(moving.affine.0 * Translation3::from(shift).to_homogeneous() * fixed.to_voxel()?)
     }
 
     /// `matrix`, moved so that the centres of mass meet.

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Items, LossInput, Term};
 
-/// Minus the mean soft Dice over the labels (VoxelMorph's form), or one minus it with `offset = 1`.
+/// Minus the mean soft Dice over the labels of the item's fixed image, or one minus it with `offset = 1`.
+///
+/// VoxelMorph's form, but that labels which only other items of the batch have do not count.
 ///
 /// Labels are needed in training only (Balakrishnan et al., 2019; SynthMorph, Hoffmann et al., 2022).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,8 +62,12 @@ impl Term for Dice {
             .labels
             .as_ref()
             .expect("the trainer gives labels to terms that need them");
+        // Zero where the fixed image lacks the label, so that the sum is over those it has.
         let dice = soft_dice(&labels.fixed, &labels.moved);
-        let n = dice.dims()[0];
-        dice.mean_dim(1).reshape([n]).neg() + self.offset
+        let [n, count] = dice.dims();
+        let voxels = labels.fixed.clone().reshape([n, count, -1i32 as usize]);
+        let present: Tensor<2> = voxels.max_dim(2).reshape([n, count]);
+        let mean = dice.sum_dim(1) / present.sum_dim(1).clamp_min(1.0);
+        mean.reshape([n]).neg() + self.offset
     }
 }

@@ -97,7 +97,7 @@ fn counted<'a>(
         (0..axes).all(|axis| place[axis] >= crop && place[axis] + crop < shape[axis])
             && mask.is_none_or(|mask| mask[place])
     };
-    let determinants = determinants(field).into_iter().enumerate();
+    let determinants = jacobian(field).into_iter().map(f64::from).enumerate();
     Ok(determinants
         .filter(move |(index, _)| kept(*index))
         .map(|(_, determinant)| determinant))
@@ -123,13 +123,12 @@ fn sd(values: impl Iterator<Item = f64>) -> f64 {
     (squares / count).sqrt()
 }
 
-/// Jacobian determinant of `x + u(x)` at every voxel, row-major.
-fn determinants(field: &DisplacementField) -> Vec<f64> {
+/// The Jacobian determinant of `x + u(x)` at every voxel: how much the transform enlarges what lies there; at most 0
+/// where it folds. Central differences, one-sided at the edges.
+pub fn jacobian(field: &DisplacementField) -> Array3<f32> {
     let u = field.data.as_standard_layout();
     let values = u.as_slice().expect("standard layout is contiguous");
-    let axes = field.geometry.dimension.axes();
-    jacobian::determinant(values, axes, field.geometry.tensor_shape())
-        .into_iter()
-        .map(f64::from)
-        .collect()
+    let (axes, shape) = (field.geometry.dimension.axes(), field.geometry.shape);
+    let determinants = jacobian::determinant(values, axes, field.geometry.tensor_shape());
+    Array3::from_shape_vec(shape, determinants).expect("one value per voxel")
 }

@@ -27,7 +27,7 @@ pub mod sample;
 pub mod surface;
 mod surfel;
 
-pub use folding::{Folding, folding, sd_log_jacobian, sd_log_jacobian_l2r};
+pub use folding::{Folding, folding, jacobian, sd_log_jacobian, sd_log_jacobian_l2r};
 pub use intensity_variance::IntensityVariance;
 pub use inverse_consistency::{InverseConsistency, inverse_consistency};
 pub use landmarks::{Interpolation, target_registration_errors};

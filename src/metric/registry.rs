@@ -22,6 +22,7 @@ pub enum Metric {
     IntensityVariance,
     FoldedVoxels,
     FoldedPercent,
+    #[serde(rename = "ndv_percent")]
     NonDiffeomorphicVolume,
     SdLogJacobian,
     SdLogJacobianL2r,
@@ -196,6 +197,7 @@ mod tests {
             // The discriminant follows the declaration, so a variant missing from ALL shows here.
             assert_eq!(metric as usize, index, "{}", metric.name());
             assert_eq!(Metric::from_name(metric.name()), Some(metric));
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
             assert!(!metric.doc().is_empty() && !metric.unit().is_empty());
         }
         assert_eq!(Metric::PeakMemory as usize + 1, Metric::ALL.len());

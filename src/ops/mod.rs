@@ -28,7 +28,7 @@ pub use memory::device_memory;
 pub use pool::max_pool2;
 pub use resize::{resize, resize_scaled};
 pub use upsample::upsample_concat;
-pub use warp::{warp, warp_nearest};
+pub use warp::warp;
 
 pub use crate::kernels::correlation::Form as CorrelationForm;
 pub use crate::kernels::warp::Border;

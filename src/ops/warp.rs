@@ -27,15 +27,6 @@ pub fn warp(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
     }
 }
 
-/// [`warp`] with the nearest voxel, halves rounded to even; not differentiable.
-pub fn warp_nearest(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
-    let [_, _, d, h, w] = image.dims();
-    let (positions, unknown) = finite(positions(&flow), [d, h, w]);
-    let moved = corner(&image, &positions.map(|p| p.round()), [d, h, w], border);
-    let unknown = unknown.expand(moved.dims());
-    moved.mask_fill(unknown, 0.0)
-}
-
 /// [`warp`] from burn's operations: the eight (in 2-D four) corners gathered and weighted.
 pub fn composed(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
     let [_, _, d, h, w] = image.dims();

@@ -7,8 +7,7 @@ use super::colour::{DISTINCT, Rgb};
 use super::picture::Picture;
 use super::text::{Align, Text};
 use crate::error::{Error, Result};
-use crate::eval::{PairResult, Protocol, per_pair, quantile};
-use crate::metric::Metric;
+use crate::eval::quantile;
 use plotters::element::{Circle, Polygon};
 use plotters::style::Color;
 
@@ -18,45 +17,6 @@ pub struct BoxGroup {
     pub label: String,
     pub before: Vec<f64>,
     pub after: Vec<f64>,
-}
-
-/// The values of one measure, ready for a box plot: first the means of the pairs over all structures,
-/// then, where there are several, each structure.
-pub fn box_groups(rows: &[PairResult], metric: Metric, protocol: Protocol) -> Vec<BoxGroup> {
-    let mut groups: Vec<BoxGroup> = Vec::new();
-    for row in rows.iter().filter(|row| row.metric == metric) {
-        match groups.iter_mut().find(|group| group.label == row.structure) {
-            Some(group) => group.add(row),
-            None => groups.push(BoxGroup::of(&row.structure, row)),
-        }
-    }
-    if groups.len() > 1 {
-        let mut all = BoxGroup::default();
-        let means = per_pair(rows, protocol);
-        means
-            .iter()
-            .filter(|row| row.metric == metric)
-            .for_each(|row| all.add(row));
-        all.label = "all structures".into();
-        groups.insert(0, all);
-    }
-    groups
-}
-
-impl BoxGroup {
-    fn of(label: &str, row: &PairResult) -> Self {
-        let mut group = Self {
-            label: label.to_owned(),
-            ..Self::default()
-        };
-        group.add(row);
-        group
-    }
-
-    fn add(&mut self, row: &PairResult) {
-        self.before.extend(row.before);
-        self.after.extend(row.after);
-    }
 }
 
 const WIDTH: usize = 960;
@@ -243,34 +203,6 @@ mod tests {
         // The edges of a box fall between pixels.
         assert!((ends[0] - x(1.0)).abs() <= 2.0, "{ends:?} {}", x(1.0));
         assert!((ends[1] - x(3.0)).abs() <= 2.0, "{ends:?} {}", x(3.0));
-    }
-
-    #[test]
-    fn groups_follow_the_rows_after_the_mean_of_each_pair() {
-        let row = |pair: &str, structure: &str, metric, before, after| PairResult {
-            pair: pair.into(),
-            fixed: "f".into(),
-            moving: "m".into(),
-            structure: structure.into(),
-            metric,
-            before,
-            after: Some(after),
-        };
-        let rows = [
-            row("a", "left", Metric::Dice, Some(0.25), 0.5),
-            row("a", "right", Metric::Dice, Some(0.75), 1.0),
-            row("a", "", Metric::FoldedPercent, None, 0.1),
-            row("b", "left", Metric::Dice, Some(0.5), 0.5),
-        ];
-        let groups = box_groups(&rows, Metric::Dice, Protocol::Hmorph);
-        let expected = [
-            group("all structures", &[0.5, 0.5], &[0.75, 0.5]),
-            group("left", &[0.25, 0.5], &[0.5, 0.5]),
-            group("right", &[0.75], &[1.0]),
-        ];
-        assert_eq!(groups, expected);
-        let folds = box_groups(&rows, Metric::FoldedPercent, Protocol::Hmorph);
-        assert_eq!(folds, [group("", &[], &[0.1])]);
     }
 
     #[test]

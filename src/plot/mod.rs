@@ -14,7 +14,7 @@ pub mod qc;
 pub mod report;
 mod text;
 
-pub use boxplot::{BoxGroup, box_groups, box_plot};
+pub use boxplot::{BoxGroup, box_plot};
 pub use colour::Rgb;
 pub use curves::{CurveStyle, Series, curves};
 pub use picture::Picture;

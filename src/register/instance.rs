@@ -39,7 +39,7 @@ pub fn optimise(
         .iter()
         .map(|other| Ok((beside(other, &first)?, other.weight)))
         .collect::<Result<_>>()?;
-    let weights = weights(scans, &first)?;
+    let masks = masks(scans, &first)?;
     let channel = |fixed, moving, weight| Channel {
         fixed,
         moving,
@@ -53,7 +53,7 @@ pub fn optimise(
     );
     let images = RefinePair {
         channels: &channels,
-        weights: [&weights[0], &weights[1]],
+        masks: [&masks[0], &masks[1]],
     };
     let fields = refine(&images, start, settings, done)?;
     Ok((first, fields))
@@ -114,34 +114,29 @@ fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<Net
     prepare(fixed, moving, &as_stored, alignment, [1; 3])
 }
 
-/// How much each voxel of the pair's grid counts, for the fixed and for the moving image: 1 in the part of the world that
-/// both scans cover and where their masks say so, 0 outside.
-fn weights([fixed, moving]: [Scan; 2], pair: &NetworkPair) -> Result<[Image; 2]> {
-    let grid = pair.grid();
-    let on_grid = |scan: Scan, affine: Affine| -> Result<[Image; 2]> {
+/// 1 for the voxels of the pair's grid where the fixed, and where the moving scan and its mask show something, else 0.
+fn masks([fixed, moving]: [Scan; 2], pair: &NetworkPair) -> Result<[Image; 2]> {
+    let on_grid = |scan: Scan, affine: Affine| -> Result<Image> {
         let image = &scan.image.geometry;
         let geometry = Geometry::new(image.shape, image.dimension, affine);
-        let bring = |value: &dyn Fn([usize; 3]) -> f32| {
-            let data = Array3::from_shape_fn(image.shape, |(i, j, k)| value([i, j, k]));
-            let source = Image {
-                data,
-                geometry: geometry.clone(),
-            };
-            image_to(&source, grid, Interpolation::Linear, Outside::Value(0.0))
+        let bring = |data: Array3<f32>| {
+            let geometry = geometry.clone();
+            let outside = Outside::Value(0.0);
+            let source = Image { data, geometry };
+            image_to(&source, pair.grid(), Interpolation::Linear, outside)
         };
-        let covered = bring(&|_| 1.0)?;
-        let counted = match scan.mask {
-            None => covered.clone(),
-            Some(mask) => bring(&|at| if mask.data[at] != 0 { 1.0 } else { 0.0 })?,
-        };
-        Ok([covered, counted])
+        // What is interpolated with the outside is not the scan's.
+        let mut shown = bring(Array3::ones(image.shape))?;
+        shown.data.mapv_inplace(|share| f32::from(share > 0.99));
+        if let Some(mask) = scan.mask {
+            let counted = bring(mask.data.mapv(|label| f32::from(label != 0)))?;
+            let counts = |shown: &mut f32, share: &f32| *shown *= f32::from(*share >= 0.5);
+            shown.data.zip_mut_with(&counted.data, counts);
+        }
+        Ok(shown)
     };
-    let [mut in_fixed, mut counts_fixed] = on_grid(fixed, fixed.image.geometry.affine)?;
-    let [in_moving, mut counts_moving] =
-        on_grid(moving, beside_fixed(&pair.linear, &moving.image.geometry)?)?;
-    in_fixed.data.zip_mut_with(&in_moving.data, |a, b| *a *= b);
-    for counts in [&mut counts_fixed, &mut counts_moving] {
-        counts.data.zip_mut_with(&in_fixed.data, |a, b| *a *= b);
-    }
-    Ok([counts_fixed, counts_moving])
+    Ok([
+        on_grid(fixed, fixed.image.geometry.affine)?,
+        on_grid(moving, beside_fixed(&pair.linear, &moving.image.geometry)?)?,
+    ])
 }

@@ -36,8 +36,8 @@ pub use quality::{Assessed, Assessment, Measures, Quality, assess};
 pub use refine::{RefineSettings, Start};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{
-    Transform, check_inverses, compose, inverted, jacobian, map_point, matrix_of, pull_image,
-    pull_labels, pull_series,
+    Transform, check_inverses, compose, inverted, map_point, matrix_of, pull_image, pull_labels,
+    pull_series,
 };
 
 use std::sync::Arc;

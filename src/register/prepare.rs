@@ -129,8 +129,7 @@ fn by_centre(fixed: &Image, moving: &Image, factor: [usize; 3]) -> Result<Networ
     let shape = padded(content, factor);
     let [fixed, moving] =
         [fixed, moving].map(|image| centre_fit(&centre_fit(image, content, 0.0), shape, 0.0));
-    let to_voxel = super::transform::to_voxel(&fixed.geometry)?;
-    let linear = moving.geometry.affine.0 * to_voxel;
+    let linear = moving.geometry.affine.0 * fixed.geometry.to_voxel()?;
     let moving = Image {
         data: moving.data,
         geometry: fixed.geometry.clone(),

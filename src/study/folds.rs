@@ -16,8 +16,8 @@ pub(super) fn fold_file(folder: &Path, fold: usize) -> PathBuf {
     folder.join("folds").join(format!("{fold}.csv"))
 }
 
-/// Writes a manifest a fold: each subject is tested in one of them. Existing ones are kept, so that a study that goes
-/// on keeps its splits.
+/// Writes a manifest a fold: each subject is tested in one of them. They are kept where all of them exist, so that a study
+/// that goes on keeps its splits.
 ///
 /// # Errors
 /// Images that cannot be used, fewer subjects than the folds need, refusals of the operating system.

@@ -17,4 +17,4 @@ pub use condition::{Condition, shifted};
 pub use config::{Paradigm, StudyConfig, WeightsChoice};
 pub use folds::write_folds;
 pub use job::{Arm, Job, Pretraining, plan};
-pub use row::{CellFacts, StudyRow, collect, read, write};
+pub use row::{CellFacts, StudyRow, collect, read};

@@ -1,14 +1,13 @@
 //! Tables of a study: CSV, Markdown and LaTeX.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use super::summary::{ArmKey, MEASURES, MeanRow, TestRow, arms, means, tests};
-use super::{CellFacts, Condition, StudyRow, figures, row};
+use super::{CellFacts, Condition, StudyRow, figures};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::volume::write_atomically;
+use crate::volume::{write_table, write_text};
 
 /// Writes `summary.csv`, `tests.csv`, `summary.md`, `summary.tex` and the figures below `plots/`.
 ///
@@ -16,17 +15,12 @@ use crate::volume::write_atomically;
 /// Refusals of the operating system.
 pub fn write(folder: &Path, rows: &[StudyRow], cells: &[CellFacts]) -> Result<()> {
     let (means, tests) = (means(rows), tests(rows));
-    row::write(&folder.join("summary.csv"), &means)?;
-    row::write(&folder.join("tests.csv"), &tests)?;
+    write_table(folder.join("summary.csv"), &means)?;
+    write_table(folder.join("tests.csv"), &tests)?;
     let table = Table::new(rows, &means, cells);
     let text = format!("{}\n{}", table.markdown(), tests_markdown(&tests));
-    write_atomically(folder.join("summary.md"), |file| {
-        file.write_all(text.as_bytes())
-    })?;
-    let text = table.latex();
-    write_atomically(folder.join("summary.tex"), |file| {
-        file.write_all(text.as_bytes())
-    })?;
+    write_text(folder.join("summary.md"), &text)?;
+    write_text(folder.join("summary.tex"), &table.latex())?;
     let plots = folder.join("plots");
     std::fs::create_dir_all(&plots).map_err(|e| Error::io(&plots, e))?;
     figures::draw(&plots, &means)

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::volume::write_atomically;
 
 /// One measure of one held-out pair in one cell; means over structures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,18 +44,7 @@ pub struct CellFacts {
     pub gflop: f64,
 }
 
-/// Writes rows as CSV with a header line; the file appears whole or not at all.
-pub fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
-    write_atomically(path, |out| {
-        let mut table = csv::Writer::from_writer(out);
-        for row in rows {
-            table.serialize(row).map_err(std::io::Error::other)?;
-        }
-        table.flush()
-    })
-}
-
-/// Reads what [`write()`] wrote.
+/// Reads rows of a CSV with a header line.
 pub fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
     let broken = |e: csv::Error| Error::file(path, e.to_string());
     let mut reader = csv::Reader::from_path(path).map_err(broken)?;

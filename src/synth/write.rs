@@ -11,7 +11,7 @@ use super::preview::{PreviewRow, preview_sheet};
 use crate::error::{Error, Result};
 use crate::volume::{
     DType, DisplacementField, Geometry, Volume, write_atomically, write_field, write_image,
-    write_labels,
+    write_labels, write_text,
 };
 
 /// Pairs shown on the preview sheet.
@@ -120,7 +120,7 @@ impl SynthSet<'_> {
             self.geometry.shape,
             self.seed
         );
-        write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes()))
+        write_text(path, &text)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -12,15 +12,11 @@ use super::{Session, logs};
 use crate::config::{self, RunConfig};
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
-use crate::volume::{TEMPORARY, write_atomically};
+use crate::volume::{TEMPORARY, write_text};
 
 const CONFIG: &str = "config.toml";
 const SPLIT: &str = "split.csv";
 const LOCK: &str = ".lock";
-
-/// Ends the message of a folder in which another process trains.
-pub const BUSY: &str =
-    "another hmorph is training in this folder; wait for it or choose another folder";
 
 /// Everything that a run writes, which `--force` removes.
 const RESULTS: [&str; 9] = [
@@ -105,7 +101,7 @@ impl RunFolder {
         }
         let text = toml::to_string(&session.config)
             .map_err(|e| Error::file(path.join(CONFIG), e.to_string()))?;
-        write_atomically(path.join(CONFIG), |file| file.write_all(text.as_bytes()))?;
+        write_text(path.join(CONFIG), &text)?;
         if let Some(dataset) = &session.dataset {
             dataset.write_split(&split)?;
         }
@@ -149,12 +145,14 @@ fn is_free(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn lock(path: &Path) -> Result<Option<File>> {
-    let path = path.join(LOCK);
+fn lock(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(LOCK);
     let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::file(path.parent().unwrap_or(&path), BUSY)),
+        Err(TryLockError::WouldBlock) => Err(Error::Busy {
+            path: folder.to_path_buf(),
+        }),
         // Some network file systems have no locks.
         Err(TryLockError::Error(_)) => Ok(None),
     }

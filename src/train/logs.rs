@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::metrics::CsvLog;
 use super::{Means, RunState, Validation};
+use crate::dataset::Kind;
 use crate::error::Result;
 use crate::eval::peak_memory_bytes;
 use crate::loss::LossConfig;
@@ -82,7 +83,7 @@ fn step_columns(loss: &LossConfig) -> Vec<String> {
         "total",
     ];
     let mut columns = general.map(String::from).to_vec();
-    for kind in ["real", "synthetic"] {
+    for kind in Kind::ALL.map(Kind::name) {
         columns.push(format!("{kind}/items"));
         columns.extend(
             loss.terms()

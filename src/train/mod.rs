@@ -1,5 +1,6 @@
 //! Training: the loop, its settings, its checkpoints and its logs.
 
+mod average;
 mod checkpoint;
 mod config;
 mod folder;
@@ -15,9 +16,10 @@ mod step;
 mod synthesis;
 mod validate;
 
+pub use average::Average;
 pub use checkpoint::{Checkpoint, load_last};
 pub use config::{Schedule, TrainConfig};
-pub use folder::{BUSY, RunFolder};
+pub use folder::RunFolder;
 pub use metrics::Means;
 pub use objective::{BatchTensors, Objective, Outcome, TermMean, objective};
 pub use optimizer::Adam;

@@ -223,7 +223,7 @@ fn item_weights(applies: &[bool], kinds: &[Kind], synthetic_weight: Option<f64>)
 impl Evaluated {
     /// The means of this term over the items of each kind.
     fn note(&self, values: &[f32], kinds: &[Kind], terms: &mut BTreeMap<String, TermMean>) {
-        for (kind, label) in [(Kind::Real, "real"), (Kind::Synthetic, "synthetic")] {
+        for kind in Kind::ALL {
             let of_kind: Vec<f64> = values
                 .iter()
                 .zip(&self.applies)
@@ -234,13 +234,14 @@ impl Evaluated {
             if !of_kind.is_empty() {
                 let items = of_kind.len();
                 let mean = of_kind.iter().sum::<f64>() / items as f64;
-                terms.insert(format!("{label}/{}", self.name), TermMean { mean, items });
+                let name = format!("{}/{}", kind.name(), self.name);
+                terms.insert(name, TermMean { mean, items });
             }
         }
     }
 }
 
-/// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no fixed image has labels.
+/// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no item has both.
 fn one_hot(
     batch: &Batch,
     prediction: &Prediction,
@@ -273,13 +274,15 @@ fn one_hot(
     })
 }
 
-/// The labels of the fixed images; a random few of them (seeded by the batch) where they are too many to hold.
+/// The labels of the fixed images whose moving images have labels, too; a random few of them (seeded by the batch) where
+/// they are too many to hold.
 fn chosen_labels(batch: &Batch, max_labels: usize) -> Vec<i32> {
-    let mut labels: Vec<i32> = batch
-        .fixed_labels
-        .iter()
-        .copied()
-        .filter(|&label| label != 0)
+    let voxels: usize = batch.extent.iter().product();
+    let maps = batch.fixed_labels.chunks_exact(voxels);
+    let mut labels: Vec<i32> = maps
+        .zip(&batch.has_labels)
+        .filter(|(_, both)| **both)
+        .flat_map(|(map, _)| map.iter().copied().filter(|&label| label != 0))
         .collect();
     labels.sort_unstable();
     labels.dedup();

@@ -14,8 +14,8 @@ use super::TrainConfig;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-const BETA_1: f32 = 0.9;
-const BETA_2: f32 = 0.999;
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
 /// As PyTorch.
 const EPSILON: f32 = 1e-8;
 
@@ -266,9 +266,7 @@ impl Adam {
                 grad.clone() * grad * (1.0 - BETA_2),
             ],
         };
-        let steps = self.step as i32;
-        let debias_1 = 1.0 - f64::from(BETA_1).powi(steps);
-        let debias_2 = 1.0 - f64::from(BETA_2).powi(steps);
+        let [debias_1, debias_2] = [BETA_1, BETA_2].map(|beta| 1.0 - beta.powf(self.step as f64));
         let deviation = second.clone().sqrt() / debias_2.sqrt() + EPSILON;
         let step = first.clone() / deviation * (lr / debias_1);
         self.moments.insert(id, [first, second]);

@@ -2,27 +2,40 @@
 
 use std::time::Instant;
 
-use super::{Adam, BatchTensors, Means, Objective, Outcome, Session, objective};
+use burn::module::Module;
+
+use super::{Adam, Average, BatchTensors, Means, Objective, Outcome, Session, objective};
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// A model in training, and its optimiser.
+/// A model in training, its optimiser, and the average of its weights if one is wanted.
 pub(super) struct Trainee {
     /// On a device with automatic differentiation.
     pub model: Model,
     pub adam: Adam,
+    pub average: Option<Average>,
 }
 
 impl Trainee {
     /// # Errors
     /// Patterns of `train.freeze` that match no parameter, or all.
     pub fn new(model: Model, session: &Session) -> Result<Self> {
-        let adam = Adam::of_run(&model, &session.config.train)?;
+        let config = &session.config.train;
+        let adam = Adam::of_run(&model, config)?;
         Ok(Self {
+            average: (config.average > 0.0).then(|| Average::new(config.average, &model)),
             model: adam.freeze(model),
             adam,
         })
+    }
+
+    /// What the training has come to: the model that is measured and kept.
+    pub fn result(&self) -> Model {
+        match &self.average {
+            Some(average) => average.model().clone(),
+            None => self.model.clone().valid(),
+        }
     }
 
     /// Forward, backward, update; the values of the step go to `means`.
@@ -48,6 +61,9 @@ impl Trainee {
         let (model, norm) = self.adam.step(self.model.clone(), gradients, lr);
         let outcome = judged.read(Some(norm), &place, batch)?;
         self.model = model;
+        if let Some(average) = &mut self.average {
+            average.update(&self.model, batch.number + 1);
+        }
         means.add("lr", lr);
         note(&outcome, batch, means);
         Ok(())
@@ -83,12 +99,9 @@ fn note(outcome: &Outcome, batch: &Batch, means: &mut Means) {
     for (name, term) in &outcome.terms {
         means.add_weighted(name, term.mean, term.items as f64);
     }
-    for (kind, name) in [
-        (Kind::Real, "real/items"),
-        (Kind::Synthetic, "synthetic/items"),
-    ] {
+    for kind in Kind::ALL {
         let items = batch.kinds.iter().filter(|k| **k == kind).count();
-        means.add(name, items as f64);
+        means.add(&format!("{}/items", kind.name()), items as f64);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, ArrayView3, Axis, s};
 
-use super::{Affine, DisplacementField, Geometry, Volume};
+use super::{Affine, Geometry, Volume};
 use nalgebra::Vector3;
 
 /// Pads with `fill` or crops each axis to `shape`, about the centre; voxels keep their world positions.
@@ -14,20 +14,6 @@ pub fn centre_fit<T: Copy>(volume: &Volume<T>, shape: [usize; 3], fill: T) -> Vo
     Volume {
         data: fit_array(volume.data.view(), shape, fill),
         geometry: fit_geometry(&volume.geometry, shape),
-    }
-}
-
-/// As [`centre_fit`] for a field; padding is 0 and vectors stay in voxels.
-pub fn centre_fit_field(field: &DisplacementField, shape: [usize; 3]) -> DisplacementField {
-    let components = field
-        .data
-        .axis_iter(Axis(0))
-        .map(|c| fit_array(c, shape, 0.0));
-    let components: Vec<Array3<f32>> = components.collect();
-    let views: Vec<ArrayView3<f32>> = components.iter().map(|c| c.view()).collect();
-    DisplacementField {
-        data: ndarray::stack(Axis(0), &views).expect("components of one shape"),
-        geometry: fit_geometry(&field.geometry, shape),
     }
 }
 
@@ -127,16 +113,5 @@ mod tests {
             let back = centre_fit(&centre_fit(&volume, shape, 0), [5, 8, 4], 0);
             assert_eq!(back, volume);
         }
-    }
-
-    #[test]
-    fn a_field_is_fitted_by_component() {
-        let geometry = numbered([2, 2, 2]).geometry;
-        let data =
-            ndarray::Array4::from_shape_fn((3, 2, 2, 2), |(c, i, _, _)| (10 * c + i + 1) as f32);
-        let fitted = centre_fit_field(&DisplacementField { data, geometry }, [4, 2, 2]);
-        assert_eq!(fitted.data.dim(), (3, 4, 2, 2));
-        assert_eq!(fitted.data[[2, 2, 0, 1]], 22.0);
-        assert_eq!(fitted.data[[2, 3, 0, 1]], 0.0);
     }
 }

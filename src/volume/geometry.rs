@@ -5,6 +5,8 @@
 
 use nalgebra::{Matrix3, Matrix4, Vector3};
 
+use crate::error::{Error, Result};
+
 /// A position on a voxel grid, `(i, j, k)`; whole numbers are voxel centres.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VoxelPoint(pub Vector3<f64>);
@@ -119,6 +121,15 @@ impl Geometry {
 
     pub fn voxels(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// From the world to the voxels.
+    ///
+    /// # Errors
+    /// An affine that is singular.
+    pub fn to_voxel(&self) -> Result<Matrix4<f64>> {
+        let inverse = self.affine.inverse();
+        inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))
     }
 
     pub fn spacing(&self) -> [f64; 3] {

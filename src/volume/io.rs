@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
+use serde::Serialize;
 
 use super::format::is_gzip_name;
 use crate::error::{Error, Result};
@@ -34,6 +35,28 @@ pub fn write_atomically(
     drop(writer);
     file.persist(path).map_err(|e| Error::io(path, e.error))?;
     Ok(())
+}
+
+/// Writes a text through a temporary file that is renamed when it is complete.
+///
+/// # Errors
+/// Refusals of the operating system.
+pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
+    write_atomically(path, |file| file.write_all(text.as_bytes()))
+}
+
+/// Writes rows as CSV with a header line, in the same way.
+///
+/// # Errors
+/// Refusals of the operating system.
+pub fn write_table<T: Serialize>(path: impl AsRef<Path>, rows: &[T]) -> Result<()> {
+    write_atomically(path, |file| {
+        let mut table = csv::Writer::from_writer(file);
+        for row in rows {
+            table.serialize(row).map_err(io::Error::other)?;
+        }
+        table.flush()
+    })
 }
 
 /// Writes the parts one after the other, gzipped where the name says so.

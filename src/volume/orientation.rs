@@ -1,9 +1,9 @@
 //! Anatomical orientation of voxel axes, and turning arrays to another one without interpolation.
 
 use nalgebra::Vector3;
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3, Axis};
 
-use super::{Affine, Dimension, DisplacementField, Geometry, Volume};
+use super::{Affine, Dimension, Geometry, Volume};
 use crate::error::{Error, Result};
 
 /// Letters of the world axes x, y, z in the negative and in the positive direction.
@@ -90,26 +90,6 @@ pub fn reorient<T: Clone>(volume: &Volume<T>, codes: &str) -> Result<Volume<T>> 
         data: turn.array(volume.data.view()),
         geometry: turn.geometry(&volume.geometry),
     })
-}
-
-/// As [`reorient`]; the components are exchanged and negated with the axes they belong to.
-///
-/// # Errors
-/// As [`reorient`].
-pub fn reorient_field(field: &DisplacementField, codes: &str) -> Result<DisplacementField> {
-    let turn = Turn::new(&field.geometry, codes)?;
-    let geometry = turn.geometry(&field.geometry);
-    let [i, j, k] = geometry.shape;
-    let axes = geometry.dimension.axes();
-    let mut data = Array4::zeros((axes, i, j, k));
-    for (axis, mut component) in data.axis_iter_mut(Axis(0)).enumerate() {
-        let (from, flipped) = (turn.from[axis], turn.flipped[axis]);
-        component.assign(&turn.array(field.data.index_axis(Axis(0), from)));
-        if flipped {
-            component.mapv_inplace(|u| -u);
-        }
-    }
-    Ok(DisplacementField { data, geometry })
 }
 
 /// For each new axis: the old axis it takes, and whether it runs the other way.
@@ -281,21 +261,6 @@ mod tests {
         );
         assert_eq!(turned.data[[1, 0, 0]], 21);
         assert_eq!(axis_codes(&turned.geometry.affine), "SAL");
-    }
-
-    #[test]
-    fn field_components_follow_their_axes() {
-        let geometry = pri();
-        let data = Array4::from_shape_fn((3, 2, 3, 4), |(c, i, j, k)| {
-            (1000 * c + 100 * i + 10 * j + k) as f32
-        });
-        let field = DisplacementField { data, geometry };
-        let turned = reorient_field(&field, "RAS").unwrap();
-        // R was j (component 1, same way), A was i (component 0, flipped), S was k (component 2, flipped).
-        assert_eq!(turned.data.dim(), (3, 3, 2, 4));
-        assert_eq!(turned.data[[0, 2, 0, 3]], 1120.0);
-        assert_eq!(turned.data[[1, 2, 0, 3]], -120.0);
-        assert_eq!(turned.data[[2, 2, 0, 3]], -2120.0);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::volume::resample::field_to;
 use crate::volume::{DisplacementField, Geometry, read_field, read_voxel_field};
 
 /// What the vectors of a field file are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FieldUnits {
     /// Millimetres, left-posterior-superior: ITK, ANTs, hmorph
     Lps,

@@ -82,7 +82,7 @@ impl Method {
                 serde_json::Value::Null,
                 |r| json!({ "model": r.record(), "settings": r.settings() }),
             ),
-            Self::Files { units, .. } => json!({ "field_units": format!("{units:?}") }),
+            Self::Files { units, .. } => json!({ "field_units": units }),
         }
     }
 }

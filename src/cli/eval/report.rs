@@ -2,13 +2,12 @@
 
 use crate::error::Result;
 use crate::eval::{
-    PairResult, Protocol, per_pair, summarise, summary_markdown, write_pairs, write_results,
-    write_summary,
+    PairResult, Protocol, per_pair, summarise, summary_markdown, write_pairs, write_summary,
 };
 use crate::metric::Metric;
 use crate::plot::{BoxGroup, box_plot};
 use crate::register::ResultFolder;
-use crate::volume::write_atomically;
+use crate::volume::{write_table, write_text};
 
 /// More structures than this make a plot that nobody reads.
 const STRUCTURES: usize = 60;
@@ -24,14 +23,12 @@ pub fn write(
     rows: &[PairResult],
     protocol: Protocol,
 ) -> Result<Vec<String>> {
-    write_results(folder.path("results.csv"), rows)?;
+    write_table(folder.path("results.csv"), rows)?;
     write_pairs(folder.path("pairs.csv"), rows, protocol)?;
     let summary = summarise(rows, protocol);
     write_summary(folder.path("summary.csv"), &summary)?;
     let text = summary_markdown(&summary, true);
-    write_atomically(folder.path("summary.md"), |file| {
-        std::io::Write::write_all(file, text.as_bytes())
-    })?;
+    write_text(folder.path("summary.md"), &text)?;
     let mut files = ["results.csv", "pairs.csv", "summary.csv", "summary.md"]
         .map(String::from)
         .to_vec();

@@ -1,6 +1,5 @@
 //! The files of a result folder, and what is said of them.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -17,8 +16,8 @@ use crate::plot::qc::{QcInput, QcLabels, QcOptions, qc_page};
 use crate::plot::report::report_page;
 use crate::register::ResultFolder;
 use crate::volume::{
-    Format, Series, SeriesKind, WorldAffine, write_affine, write_atomically, write_field,
-    write_labels, write_series,
+    Format, Series, SeriesKind, WorldAffine, write_affine, write_field, write_labels, write_series,
+    write_text,
 };
 
 /// Writes one file at the path given.
@@ -49,7 +48,7 @@ pub fn write_files(
     let qc = |path: &Path| picture(pair)?.write_png(path);
     let report = |path: &Path| {
         let page = report_page(&qc_input(pair), &page::text(pair, method)?)?;
-        write_atomically(path, |file| file.write_all(page.as_bytes()))
+        write_text(path, &page)
     };
     let labels = |path: &Path| write_moved_labels(path, pair, method);
     let points = |path: &Path| match &inputs.landmarks {

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::interop;
 use crate::linear::Start;
 use crate::model::{Model, ModelCard, builtin};
+use crate::ops;
 use crate::register::{
     Alignment, NetworkPair, OtherScans, Predicted, RefineSettings, Registration, Scan, align,
     back_to_scans, network_bytes, optimise, predict, prepare, preprocessing, unmoved,
@@ -191,9 +192,10 @@ impl Registrar {
             Meeting::Header | Meeting::Linear(_) => voxels[0],
         };
         let needed = network_bytes(self.model.config(), voxels);
-        match device::available_memory() {
+        let on_gpu = ops::device_memory(&self.device);
+        match on_gpu.or_else(device::available_memory) {
             Some(free) if needed > free as f64 => Err(Error::invalid(format!(
-                "the network needs about {:.1} GB for {:.1} million voxels, {:.1} GB are free; choose larger voxels \
+                "the network needs about {:.1} GB for {:.1} million voxels, there are {:.1} GB; choose larger voxels \
                  by --network-spacing, or crop the images",
                 needed / 1e9,
                 voxels / 1e6,

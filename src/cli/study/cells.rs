@@ -10,9 +10,11 @@ use anyhow::bail;
 use super::{Study, measure};
 use crate::cli::train::Plan;
 use crate::config::RunConfig;
+use crate::error::Error;
 use crate::model::WeightsFile;
-use crate::study::{Job, Pretraining, WeightsChoice, write};
-use crate::train::{BUSY, RunFolder};
+use crate::study::{Job, Pretraining, WeightsChoice};
+use crate::train::RunFolder;
+use crate::volume::write_table;
 
 /// Between two looks at a pretraining that another process is at.
 const WAIT: Duration = Duration::from_secs(5);
@@ -35,7 +37,9 @@ impl Study<'_> {
         while force || !is_finished(&folder, settings, None)? {
             match self.train(&folder, settings, None, force, stop) {
                 Ok(()) => break,
-                Err(error) if !error.to_string().ends_with(BUSY) => return Err(error),
+                Err(error) if !matches!(error.downcast_ref(), Some(Error::Busy { .. })) => {
+                    return Err(error);
+                }
                 Err(_) if stop.load(Ordering::Relaxed) => bail!("stopped while waiting"),
                 Err(_) => {
                     if !waiting {
@@ -98,8 +102,8 @@ impl Study<'_> {
         let (rows, mut facts) =
             measure::measure(&self.settings, job, &settings, &weights, stop, self.common)?;
         facts.steps += before;
-        write(&cost, &[facts])?;
-        Ok(write(&results, &rows)?)
+        write_table(&cost, &[facts])?;
+        Ok(write_table(&results, &rows)?)
     }
 
     /// Files of a cell's measures and of its cost.

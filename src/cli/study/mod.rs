@@ -3,7 +3,6 @@
 mod cells;
 mod measure;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,9 +15,9 @@ use super::{Common, record, shell, signals};
 use crate::config;
 use crate::error::Error;
 use crate::study::{
-    CellFacts, Job, Pretraining, StudyConfig, StudyRow, collect, plan, report, write, write_folds,
+    CellFacts, Job, Pretraining, StudyConfig, StudyRow, collect, plan, report, write_folds,
 };
-use crate::volume::write_atomically;
+use crate::volume::{write_table, write_text};
 
 /// Train on many mixtures of real and synthetic images and compare them on held-out pairs
 #[derive(Debug, clap::Args)]
@@ -137,9 +136,7 @@ impl Study<'_> {
         }
         write_folds(&self.settings, out)?;
         let text = toml::to_string(&self.settings).context("the settings cannot be written")?;
-        write_atomically(out.join("study.toml"), |file| {
-            file.write_all(text.as_bytes())
-        })?;
+        write_text(out.join("study.toml"), &text)?;
         let facts = json!({ "cells": self.jobs.len(), "pretrainings": self.pretrainings.len() });
         record::write(&out.join("run.json"), self.common, facts)?;
         Ok(())
@@ -181,8 +178,8 @@ impl Study<'_> {
             self.args.out.display()
         );
         let out = &self.args.out;
-        write(&out.join("study.csv"), &rows)?;
-        write(&out.join("cells.csv"), &cells)?;
+        write_table(out.join("study.csv"), &rows)?;
+        write_table(out.join("cells.csv"), &cells)?;
         report::write(out, &rows, &cells)?;
         let (done, all) = (cells.len(), self.jobs.len());
         self.common.say(format!(

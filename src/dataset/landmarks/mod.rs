@@ -5,6 +5,7 @@ mod slicer;
 
 pub use slicer::Markups;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use nalgebra::Vector3;
@@ -37,6 +38,11 @@ pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Landmark>> {
             "no landmark in the file; expected rows x,y,z,name or markups of Slicer",
         ));
     }
+    let finite = |landmark: &&Landmark| landmark.at.0.iter().all(|v| v.is_finite());
+    if let Some(n) = landmarks.iter().position(|landmark| !finite(&landmark)) {
+        let problem = format!("landmark {}: expected numbers, found nan or inf", n + 1);
+        return Err(Error::file(path, problem));
+    }
     Ok(landmarks)
 }
 
@@ -50,13 +56,15 @@ fn ras(lps: Vector3<f64>) -> WorldPoint {
 /// By name where both lists are named, else by order.
 ///
 /// # Errors
-/// Lists without names that differ in length; no name in common; a grid without an inverse.
+/// Lists without names that differ in length; a name twice in one list; no name in common; a grid without an inverse.
 pub fn corresponding(
     fixed: (&[Landmark], &Geometry),
     moving: (&[Landmark], &Geometry),
 ) -> Result<(Vec<VoxelPoint>, Vec<VoxelPoint>)> {
     let named = |list: &[Landmark]| list.iter().all(|landmark| !landmark.name.is_empty());
     let pairs: Vec<(&Landmark, &Landmark)> = if named(fixed.0) && named(moving.0) {
+        check_unique(fixed.0)?;
+        check_unique(moving.0)?;
         let partner = |f: &Landmark| moving.0.iter().find(|m| m.name == f.name);
         fixed
             .0
@@ -78,10 +86,7 @@ pub fn corresponding(
         ));
     }
     let voxels = |points: Vec<WorldPoint>, grid: &Geometry| -> Result<Vec<VoxelPoint>> {
-        let inverse = grid
-            .affine
-            .inverse()
-            .ok_or_else(|| Error::invalid("landmarks: the affine of the image has no inverse"))?;
+        let inverse = grid.to_voxel()?;
         let voxel = |p: WorldPoint| VoxelPoint(inverse.transform_point(&p.0.into()).coords);
         Ok(points.into_iter().map(voxel).collect())
     };
@@ -90,6 +95,16 @@ pub fn corresponding(
         voxels(fixed_points, fixed.1)?,
         voxels(moving_points, moving.1)?,
     ))
+}
+
+fn check_unique(list: &[Landmark]) -> Result<()> {
+    let mut names = HashSet::new();
+    match list.iter().find(|landmark| !names.insert(&landmark.name)) {
+        Some(Landmark { name, .. }) => Err(Error::invalid(format!(
+            "landmarks: the name '{name}' occurs twice in one list; make it unique, or leave all names out to go by order"
+        ))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +129,7 @@ mod tests {
 
     #[test]
     fn wrong_tables_are_refused() {
+        assert!(read("x,y,z\n1,2,nan\n").is_err());
         for text in ["x,y\n1,2\n", "x,y,z\n1,2,left\n", "x,y,z\n"] {
             let error = read(text).unwrap_err().to_string();
             assert!(
@@ -142,6 +158,9 @@ mod tests {
             (Vector3::new(2.0, 0.0, 0.0), Vector3::new(3.0, 0.0, 0.0))
         );
         assert_eq!(f.len(), 1);
+        let twice = read("x,y,z,name\n-5,0,0,b\n-7,0,0,b\n").unwrap();
+        let error = corresponding((&fixed, &grid), (&twice, &grid)).unwrap_err();
+        assert!(error.to_string().contains("'b' occurs twice"), "{error}");
         let unnamed = read("x,y,z\n0,0,0\n").unwrap();
         assert!(corresponding((&fixed, &grid), (&unnamed, &grid)).is_err());
     }

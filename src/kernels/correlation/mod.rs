@@ -37,18 +37,34 @@ pub struct Pair<'a> {
 
 /// The correlation in the window around every voxel, `[items, extent]`.
 pub fn local(pair: &Pair) -> Vec<f32> {
-    let Sums {
-        a,
-        b,
-        aa,
-        bb,
-        mut ab,
-    } = pair.sums();
-    let n = pair.voxels();
+    local_of_first(
+        pair,
+        &Kept::new(pair.b, pair.items, pair.extent, pair.window),
+    )
+}
+
+/// [`local`], with the sums of `b` made before.
+pub fn local_of_first(pair: &Pair, second: &Kept) -> Vec<f32> {
+    let sum = |x| sum_of(x, pair.items, pair.extent, pair.window);
+    let a = sum(Source::Values(pair.a));
+    let aa = sum(Source::Products(pair.a, pair.a));
+    let mut ab = sum(Source::Products(pair.a, pair.b));
     let tasks = ab.par_chunks_mut(TASK).enumerate();
     tasks.for_each(|(task, ab)| {
-        let sums = [&a, &b, &aa, &bb].map(|x| range(x, task, ab.len()));
-        pair.run(Values { sums, ab, n });
+        let len = ab.len();
+        let sums = [&a, &second.sums, &aa, &second.squares].map(|x| range(x, task, len));
+        match &second.counts {
+            None => pair.run(Values {
+                sums,
+                ab,
+                n: pair.voxels(),
+            }),
+            Some(counts) => pair.run(Values {
+                sums,
+                ab,
+                n: range(counts, task, len),
+            }),
+        }
     });
     ab
 }
@@ -73,6 +89,8 @@ pub fn local_grad(pair: &Pair, grad: &[f32], wanted: [bool; 2]) -> [Option<Vec<f
 pub struct Kept {
     sums: Vec<f32>,
     squares: Vec<f32>,
+    /// Voxels of each window that count, at least 1; `None` where all do.
+    counts: Option<Vec<f32>>,
 }
 
 impl Kept {
@@ -81,15 +99,31 @@ impl Kept {
         Self {
             sums: sum_of(Source::Values(x), items, extent, window),
             squares: sum_of(Source::Products(x, x), items, extent, window),
+            counts: None,
         }
     }
-}
 
-impl Kept {
-    /// Sums over windows of `voxels` of the squared differences from the window's mean.
-    pub fn variances(&self, voxels: usize) -> impl IndexedParallelIterator<Item = f32> {
-        let sums = self.squares.par_iter().zip(&self.sums);
-        sums.map(move |(square, sum)| (square - sum * sum / voxels as f32).max(0.0))
+    /// Of one image, of which only the voxels count where `mask` is 1; elsewhere it is 0, and so has to be the image that
+    /// is compared with this one.
+    pub fn masked(x: &[f32], mask: &[f32], extent: Extent, window: [usize; 3]) -> Self {
+        let x: Vec<f32> = x.par_iter().zip(mask).map(|(x, m)| x * m).collect();
+        let mut counts = sum_of(Source::Values(mask), 1, extent, window);
+        counts.par_iter_mut().for_each(|n| *n = n.max(1.0));
+        Self {
+            counts: Some(counts),
+            ..Self::new(&x, 1, extent, window)
+        }
+    }
+
+    /// Of each window of `voxels`: the variance of the voxels that count, and their share.
+    pub fn variances(&self, voxels: usize) -> impl IndexedParallelIterator<Item = [f32; 2]> {
+        let all = voxels as f32;
+        let sums = self.squares.par_iter().zip(&self.sums).enumerate();
+        sums.map(move |(at, (square, sum))| {
+            let n = self.counts.as_ref().map_or(all, |counts| counts[at]);
+            let mean = sum / n;
+            [(square / n - mean * mean).max(0.0), n / all]
+        })
     }
 }
 
@@ -104,15 +138,23 @@ pub fn local_grad_of_first(pair: &Pair, second: &Kept, grad: &[f32]) -> Vec<f32>
         .zip(aa.par_chunks_mut(TASK))
         .zip(ab.par_chunks_mut(TASK));
     tasks.enumerate().for_each(|(task, ((a, aa), ab))| {
-        let [b, bb, grad] = [&second.sums, &second.squares, grad].map(|x| range(x, task, a.len()));
-        let n = pair.voxels();
-        let (first, second) = ([a, aa, ab], [b, bb]);
-        pair.run(GradientsOfFirst {
-            first,
-            second,
-            grad,
-            n,
-        });
+        let len = a.len();
+        let [b, bb, grad] = [&second.sums, &second.squares, grad].map(|x| range(x, task, len));
+        let (first, counts, second) = ([a, aa, ab], &second.counts, [b, bb]);
+        match counts {
+            None => pair.run(GradientsOfFirst {
+                first,
+                second,
+                grad,
+                n: pair.voxels(),
+            }),
+            Some(counts) => pair.run(GradientsOfFirst {
+                first,
+                second,
+                grad,
+                n: range(counts, task, len),
+            }),
+        }
     });
     let spread = |x: &[f32]| box_sum(x, pair.items, pair.extent, pair.window);
     joined(pair.a, pair.b, [spread(&a), spread(&aa)], &spread(&ab))
@@ -192,19 +234,39 @@ impl Sums {
     }
 }
 
-/// Turns sums into correlations, in the place of `ab`.
-struct Values<'a> {
-    sums: [&'a [f32]; 4],
-    ab: &'a mut [f32],
-    n: f32,
+/// How many voxels of each window count.
+trait Counts: Copy {
+    fn at(self, window: usize) -> f32;
 }
 
-impl Pass for Values<'_> {
+impl Counts for f32 {
+    #[inline(always)]
+    fn at(self, _: usize) -> f32 {
+        self
+    }
+}
+
+impl Counts for &[f32] {
+    #[inline(always)]
+    fn at(self, window: usize) -> f32 {
+        self[window]
+    }
+}
+
+/// Turns sums into correlations, in the place of `ab`.
+struct Values<'a, N> {
+    sums: [&'a [f32]; 4],
+    ab: &'a mut [f32],
+    n: N,
+}
+
+impl<N: Counts> Pass for Values<'_, N> {
     #[inline(always)]
     fn run(self, rule: impl Rule) {
         let [a, b, aa, bb] = self.sums.map(|x| &x[..self.ab.len()]);
         for (i, ab) in self.ab.iter_mut().enumerate() {
-            *ab = rule.value(Moments::new([a[i], b[i], aa[i], bb[i], *ab], self.n));
+            let sums = [a[i], b[i], aa[i], bb[i], *ab];
+            *ab = rule.value(Moments::new(sums, self.n.at(i)));
         }
     }
 }
@@ -234,22 +296,23 @@ impl Pass for Gradients<'_> {
 }
 
 /// [`Gradients`] for the first image alone: the sums of the second stay.
-struct GradientsOfFirst<'a> {
+struct GradientsOfFirst<'a, N> {
     /// Of `a`, `aa`, `ab`.
     first: [&'a mut [f32]; 3],
     /// Of `b`, `bb`.
     second: [&'a [f32]; 2],
     grad: &'a [f32],
-    n: f32,
+    n: N,
 }
 
-impl Pass for GradientsOfFirst<'_> {
+impl<N: Counts> Pass for GradientsOfFirst<'_, N> {
     #[inline(always)]
     fn run(self, rule: impl Rule) {
-        let (n, len) = (self.n, self.grad.len());
+        let len = self.grad.len();
         let [a, aa, ab] = self.first.map(|x| &mut x[..len]);
         let [b, bb] = self.second.map(|x| &x[..len]);
         for i in 0..len {
+            let n = self.n.at(i);
             let moments = Moments::new([a[i], b[i], aa[i], bb[i], ab[i]], n);
             let [cov, var, _] = rule.slopes(moments).map(|slope| slope * self.grad[i]);
             a[i] = -(cov * b[i] + 2.0 * var * a[i]) / n;

@@ -9,14 +9,6 @@ use crate::linear::pyramid::{Level, levels, sizes};
 use crate::linear::{Masked, Similarity};
 use crate::volume::{Dimension, LabelMap};
 
-const ALL: [Similarity; 5] = [
-    Similarity::Ncc,
-    Similarity::Lncc,
-    Similarity::Mse,
-    Similarity::Mi,
-    Similarity::Mind,
-];
-
 /// The finest of the levels with voxels of about 5 mm.
 fn level(masked: Masked, most: usize) -> Level {
     let grid = &masked.image.geometry;
@@ -66,7 +58,7 @@ fn check(dimension: Dimension, masked: bool) {
         * Translation3::from(centre).to_homogeneous();
     // Descriptors are made on a grid through the samples, where slopes are one-sided.
     let at = start * map([0.01, -0.02, 0.01], [1.0; 3], 0.0, [0.4, 0.7, 0.5]);
-    for similarity in ALL {
+    for similarity in Similarity::ALL {
         let objective = Objective::new(
             similarity,
             &fixed_level,

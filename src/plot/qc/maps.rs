@@ -3,8 +3,7 @@
 use super::QcInput;
 use super::view::View;
 use crate::eval::quantile;
-use crate::kernels::jacobian;
-use crate::metric::sample::linear;
+use crate::metric::{jacobian, sample::linear};
 use ndarray::Array3;
 
 /// Intensities that are drawn black and white.
@@ -63,7 +62,7 @@ impl<'a> Maps<'a> {
             Window::of(&input.fixed.data),
             Window::of(&input.moving.data),
         );
-        let determinant = determinants(input);
+        let determinant = jacobian(input.field);
         let logs = determinant
             .iter()
             .filter(|d| **d > 0.0)
@@ -151,15 +150,6 @@ impl<'a> Maps<'a> {
         });
         (!folded).then_some(mean)
     }
-}
-
-fn determinants(input: &QcInput) -> Array3<f32> {
-    let geometry = &input.field.geometry;
-    let u = input.field.data.as_standard_layout();
-    let values = u.as_slice().expect("standard layout is contiguous");
-    let axes = geometry.dimension.axes();
-    let determinant = jacobian::determinant(values, axes, geometry.tensor_shape());
-    Array3::from_shape_vec(geometry.shape, determinant).expect("one determinant per voxel")
 }
 
 /// The voxel through which slices run: the middle of the fixed labels, or of the grid.

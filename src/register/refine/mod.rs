@@ -75,8 +75,8 @@ impl RefineSettings {
 pub struct RefinePair<'a> {
     /// At least one.
     pub channels: &'a [Channel<'a>],
-    /// How much each voxel of the fixed, and of the moving images counts, 0..1.
-    pub weights: [&'a Image; 2],
+    /// 1 where the fixed, and where the moving images show something that counts, 0 elsewhere.
+    pub masks: [&'a Image; 2],
 }
 
 /// What one kind of scan shows of both subjects; intensities from 0 to 1.
@@ -100,10 +100,10 @@ pub fn refine(
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<NetworkFields> {
-    let geometry = &pair.weights[0].geometry;
+    let geometry = &pair.masks[0].geometry;
     let finest = Grid::of(geometry);
     let grids = pyramid(finest);
-    let level = |grid: Grid| Level::new(pair, &finest, grid, settings.similarity);
+    let level = |grid, field: &Field| Level::new(pair, &finest, grid, settings.similarity, field);
     let steps = |index: usize| match index + 1 == grids.len() {
         true => settings.steps.div_ceil(2),
         false => settings.steps,
@@ -115,7 +115,7 @@ pub fn refine(
         taken += 1;
         done(taken, all);
     };
-    let coarsest = level(grids[0]);
+    let coarsest = level(grids[0], &Field::zero(settings.kind, grids[0]));
     let mut field = starts
         .iter()
         .map(|start| {
@@ -127,7 +127,7 @@ pub fn refine(
         .map(|(_, field)| field)
         .expect("there is at least the start that moves nothing");
     for (index, &grid) in grids.iter().enumerate().skip(1) {
-        let level = level(grid);
+        let level = level(grid, &field);
         field = field.on(level.field_grid());
         descend(&mut field, &level, settings, steps(index), &mut step);
     }

@@ -28,7 +28,9 @@ pub(super) struct Direction<'a> {
     /// `[components, extent]`, as is `source`.
     pub target: &'a [f32],
     pub source: &'a [f32],
-    /// How much each voxel of the target counts, 0..1.
+    /// 1 for the voxels of the target that both images show, 0 for others; `None` where all are.
+    pub mask: Option<&'a [f32]>,
+    /// How much each voxel of the target counts, 0..1; 0 outside the mask.
     pub weight: &'a [f32],
     /// The target's sums, which the local correlation needs.
     pub sums: Option<&'a Kept>,
@@ -42,13 +44,11 @@ pub(super) fn window(grid: &Grid) -> [usize; 3] {
     grid.extent.map(|n| if n == 1 { 1 } else { WINDOW })
 }
 
-/// `weight`, and less where the target's own window holds little but noise.
+/// `weight`, and less where the target's own window holds little but noise, or few voxels that count.
 pub(super) fn by_contrast(weight: &[f32], sums: &Kept, grid: &Grid) -> Vec<f32> {
-    let voxels = window(grid).iter().product::<usize>();
-    let noise = voxels as f32 * NOISE * NOISE;
-    let variances = sums.variances(voxels).zip(weight);
+    let variances = sums.variances(window(grid).iter().product()).zip(weight);
     variances
-        .map(|(variance, weight)| weight * variance / (variance + noise))
+        .map(|([variance, share], weight)| weight * share * variance / (variance + NOISE * NOISE))
         .collect()
 }
 
@@ -57,7 +57,11 @@ impl Direction<'_> {
     pub fn value(&self, displacement: &[f32]) -> f64 {
         let moved = self.moved(displacement);
         match self.similarity {
-            Similarity::Lncc => -mean(&correlation::local(&self.windows(&moved)), self.weight),
+            Similarity::Lncc => {
+                let (moved, sums) = (self.seen(moved), self.kept());
+                let values = correlation::local_of_first(&self.windows(&moved), sums);
+                -mean(&values, self.weight)
+            }
             Similarity::Ncc => -Correlation::new(self.target, &moved, self.weight).value(),
             Similarity::Mi => {
                 match mutual_information::<BINS>(self.target, &self.samples(&moved)) {
@@ -76,7 +80,7 @@ impl Direction<'_> {
     /// Gradient, for the displacement, of the dissimilarity summed over the voxels.
     pub fn gradient(&self, displacement: &[f32]) -> Vec<f32> {
         let moved = self.moved(displacement);
-        let by_moved = self.gradient_by_moved(&moved);
+        let by_moved = self.gradient_by_moved(moved);
         let (extent, axes) = (self.grid.extent, self.grid.axes);
         let (source, c) = (self.source, self.components);
         let border = Border::Edge;
@@ -111,28 +115,44 @@ impl Direction<'_> {
         )
     }
 
-    fn gradient_by_moved(&self, moved: &[f32]) -> Vec<f32> {
+    /// `moved` where the mask shows it, 0 elsewhere.
+    fn seen(&self, mut moved: Vec<f32>) -> Vec<f32> {
+        if let Some(mask) = self.mask {
+            let voxels = moved.par_iter_mut().zip(mask);
+            voxels.for_each(|(value, mask)| *value *= mask);
+        }
+        moved
+    }
+
+    fn kept(&self) -> &Kept {
+        self.sums.expect("a level keeps them for this measure")
+    }
+
+    fn gradient_by_moved(&self, moved: Vec<f32>) -> Vec<f32> {
         match self.similarity {
             Similarity::Lncc => {
                 let upstream: Vec<f32> = self.weight.par_iter().map(|w| -w).collect();
-                let sums = self.sums.expect("a level keeps them for this measure");
-                correlation::local_grad_of_first(&self.windows(moved), sums, &upstream)
+                let (moved, sums) = (self.seen(moved), self.kept());
+                let pair = self.windows(&moved);
+                self.seen(correlation::local_grad_of_first(&pair, sums, &upstream))
             }
-            Similarity::Ncc => Correlation::new(self.target, moved, self.weight).gradient(-1.0),
-            Similarity::Mi => match mutual_information::<BINS>(self.target, &self.samples(moved)) {
-                Some((_, by_sample)) => {
-                    let total: f64 = self.weight.iter().map(|&w| f64::from(w)).sum();
-                    by_sample
-                        .par_iter()
-                        .map(|[by_value, _]| (-total * by_value) as f32)
-                        .collect()
+            Similarity::Ncc => Correlation::new(self.target, &moved, self.weight).gradient(-1.0),
+            Similarity::Mi => {
+                match mutual_information::<BINS>(self.target, &self.samples(&moved)) {
+                    Some((_, by_sample)) => {
+                        let total: f64 = self.weight.iter().map(|&w| f64::from(w)).sum();
+                        by_sample
+                            .par_iter()
+                            .map(|[by_value, _]| (-total * by_value) as f32)
+                            .collect()
+                    }
+                    None => vec![0.0; moved.len()],
                 }
-                None => vec![0.0; moved.len()],
-            },
+            }
             Similarity::Mse | Similarity::Mind => {
                 let (factor, voxels) = (2.0 * self.factor(), self.grid.voxels());
                 let weighted = |(at, d): (usize, f32)| factor * self.weight[at % voxels] * d;
-                self.differences(moved).enumerate().map(weighted).collect()
+                self.differences(&moved).enumerate().map(weighted).collect()
             }
         }
     }
@@ -264,12 +284,20 @@ mod tests {
             for similarity in Similarity::ALL {
                 let channels = if similarity == Similarity::Mind { 2 } else { 1 };
                 let (target, source) = (smooth(1, channels, extent), smooth(2, channels, extent));
-                let weight: Vec<f32> = uniform(3, n, 0.4).iter().map(|w| w + 0.5).collect();
+                // The first plane or row is not seen.
+                let mask: Vec<f32> = (0..n)
+                    .map(|at| if at < extent[2] { 0.0 } else { 1.0 })
+                    .collect();
+                let weight = uniform(3, n, 0.4).into_iter().zip(&mask);
+                let weight: Vec<f32> = weight.map(|(w, m)| (w + 0.5) * m).collect();
+                let sums =
+                    (channels == 1).then(|| Kept::masked(&target, &mask, extent, window(&grid)));
                 let direction = Direction {
                     target: &target,
                     source: &source,
+                    mask: Some(&mask),
                     weight: &weight,
-                    sums: Some(&Kept::new(&target, channels, extent, window(&grid))),
+                    sums: sums.as_ref(),
                     components: channels,
                     grid,
                     similarity,

@@ -6,6 +6,7 @@ use super::objective::{Direction, by_contrast, window};
 use super::{Channel, RefinePair, RefineSettings};
 use crate::kernels::adam::Moments;
 use crate::kernels::correlation::Kept;
+use crate::kernels::warp::{self, Border};
 use crate::kernels::{diffusion, mind};
 use crate::linear::Similarity;
 use crate::model::TransformKind;
@@ -21,6 +22,8 @@ pub(super) struct Level {
     pub grid: Grid,
     similarity: Similarity,
     channels: Vec<Shrunk>,
+    /// 1 for the voxels of the fixed, and of the moving image that both images show; `None` where all are.
+    masks: [Option<Vec<f32>>; 2],
 }
 
 /// A channel on the grid of a level.
@@ -38,24 +41,32 @@ struct Shrunk {
 }
 
 impl Level {
-    /// The pair is on the grid `from`.
-    pub fn new(pair: &RefinePair, from: &Grid, grid: Grid, similarity: Similarity) -> Self {
-        let shrink = |image: &Image| {
-            let rows = image.data.as_standard_layout();
-            let values = rows.as_slice().expect("rows lie one after the other");
-            from.shrink(values, 1, &grid)
-        };
-        let weights = pair.weights.map(shrink);
+    /// The pair is on the grid `from`; `field` is what leads from one image to the other so far.
+    pub fn new(
+        pair: &RefinePair,
+        from: &Grid,
+        grid: Grid,
+        similarity: Similarity,
+        field: &Field,
+    ) -> Self {
         let total: f64 = pair.channels.iter().map(|channel| channel.weight).sum();
+        let finest = pair.masks.map(rows);
+        let own = finest.each_ref().map(|mask| from.shrink(mask, 1, &grid));
+        let masks = seen_by_both(&own, &grid, field);
         let channel = |channel: &Channel| {
+            let images = [channel.fixed, channel.moving];
+            let images = [0, 1].map(|side| {
+                let values = rows(images[side]);
+                shrink(values, &finest[side], &own[side], from, &grid)
+            });
             let share = (channel.weight / total) as f32;
-            let images = [channel.fixed, channel.moving].map(shrink);
-            Shrunk::new(images, &weights, share, &grid, similarity)
+            Shrunk::new(images, &masks, share, &grid, similarity)
         };
         Self {
             grid,
             similarity,
             channels: pair.channels.iter().map(channel).collect(),
+            masks,
         }
     }
 
@@ -91,6 +102,7 @@ impl Level {
         Direction {
             target: images[0],
             source: images[1],
+            mask: self.masks[onto].as_deref(),
             weight: &channel.weights[onto],
             sums: channel.sums.as_ref().map(|sums| &sums[onto]),
             components: channel.components,
@@ -108,7 +120,7 @@ impl Level {
 impl Shrunk {
     fn new(
         images: [Vec<f32>; 2],
-        weights: &[Vec<f32>; 2],
+        masks: &[Option<Vec<f32>>; 2],
         share: f32,
         grid: &Grid,
         similarity: Similarity,
@@ -118,12 +130,19 @@ impl Shrunk {
             _ => images,
         };
         let components = fixed.len() / grid.voxels();
-        let sums = (similarity == Similarity::Lncc)
-            .then(|| [&fixed, &moving].map(|image| Kept::new(image, 1, grid.extent, window(grid))));
-        let weights = match &sums {
-            Some(sums) => [0, 1].map(|side| by_contrast(&weights[side], &sums[side], grid)),
-            None => weights.clone(),
+        let sum = |image: &[f32], mask: &Option<Vec<f32>>| match mask {
+            Some(mask) => Kept::masked(image, mask, grid.extent, window(grid)),
+            None => Kept::new(image, 1, grid.extent, window(grid)),
         };
+        let sums = (similarity == Similarity::Lncc)
+            .then(|| [sum(&fixed, &masks[0]), sum(&moving, &masks[1])]);
+        let all = || vec![1.0; grid.voxels()];
+        let mut weights = masks
+            .each_ref()
+            .map(|mask| mask.clone().unwrap_or_else(all));
+        if let Some(sums) = &sums {
+            weights = [0, 1].map(|side| by_contrast(&weights[side], &sums[side], grid));
+        }
         Self {
             share,
             components,
@@ -133,6 +152,52 @@ impl Shrunk {
             sums,
         }
     }
+}
+
+/// Values with the last axis fastest, however they lie in memory.
+fn rows(image: &Image) -> Vec<f32> {
+    image.data.iter().copied().collect()
+}
+
+/// An image on a coarser grid, where each voxel is the mean of those around it that count: `mask` says which do, and
+/// `counted` is that mask on the coarser grid.
+fn shrink(mut image: Vec<f32>, mask: &[f32], counted: &[f32], from: &Grid, to: &Grid) -> Vec<f32> {
+    image.iter_mut().zip(mask).for_each(|(v, m)| *v *= m);
+    let mut small = from.shrink(&image, 1, to);
+    for (value, counted) in small.iter_mut().zip(counted) {
+        *value /= counted.max(LEAST_COUNTED);
+    }
+    small
+}
+
+/// The share of voxels that count below which their mean is not trusted.
+const LEAST_COUNTED: f32 = 0.1;
+
+/// The voxels of each image on which both have something to say: its own mask, and the other's as `field` brings it there.
+fn seen_by_both(own: &[Vec<f32>; 2], grid: &Grid, field: &Field) -> [Option<Vec<f32>>; 2] {
+    if own.iter().flatten().all(|&mask| mask >= 1.0) {
+        return [None, None];
+    }
+    let own = own.each_ref().map(|mask| {
+        let counts = mask.iter().map(|&m| if m >= 0.5 { 1.0 } else { 0.0 });
+        counts.collect::<Vec<f32>>()
+    });
+    [(0, 1.0), (1, -1.0)].map(|(side, sign)| {
+        let displaced = field.displaced(sign, grid, Steps::Long);
+        let (extent, axes) = (grid.extent, grid.axes);
+        let flow = displaced.displacement();
+        let other = warp::nearest(
+            &own[1 - side],
+            extent,
+            flow,
+            extent,
+            1,
+            1,
+            axes,
+            Border::Zeros,
+        );
+        Some(own[side].iter().zip(other).map(|(a, b)| a * b).collect())
+    })
 }
 
 /// `sum += factor * terms`

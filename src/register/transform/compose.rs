@@ -1,14 +1,12 @@
 //! Several transforms as one, backwards, and what they do to volumes.
 
 use nalgebra::Matrix4;
-use ndarray::Array3;
 
-use super::{FieldTransform, InverseField, Transform, check_inverses, map_point, to_voxel};
+use super::{FieldTransform, InverseField, Transform, check_inverses, map_point};
 use crate::error::{Error, Result};
-use crate::kernels;
 use crate::register::field::from_function;
 use crate::volume::resample::place;
-use crate::volume::{DisplacementField, Geometry, Image, VoxelPoint};
+use crate::volume::{DisplacementField, Geometry, VoxelPoint};
 
 /// The transforms, followed in the order given, as one displacement field on a grid.
 ///
@@ -17,7 +15,7 @@ use crate::volume::{DisplacementField, Geometry, Image, VoxelPoint};
 /// # Errors
 /// A grid whose affine has no inverse, an inverse of a field that was not found.
 pub fn compose(transforms: &[Transform], grid: &Geometry) -> Result<DisplacementField> {
-    let to_voxel = to_voxel(grid)?;
+    let to_voxel = grid.to_voxel()?;
     let field = if let Some(matrix) = matrix_of(transforms) {
         // The linear part on its own, so that the identity gives zeros and not differences of positions.
         let mut linear = to_voxel * matrix * grid.affine.0 - Matrix4::identity();
@@ -67,18 +65,4 @@ pub fn inverted(transforms: &[Transform]) -> Result<Vec<Transform>> {
         })
     };
     transforms.iter().rev().map(one).collect()
-}
-
-/// The Jacobian determinant of `x + u(x)` at every voxel: how much the transform enlarges what lies there; at most 0
-/// where it folds. Central differences, one-sided at the edges.
-pub fn jacobian(field: &DisplacementField) -> Image {
-    let geometry = &field.geometry;
-    let u = field.data.as_standard_layout();
-    let values = u.as_slice().expect("standard layout is contiguous");
-    let axes = geometry.dimension.axes();
-    let determinants = kernels::jacobian::determinant(values, axes, geometry.tensor_shape());
-    Image {
-        data: Array3::from_shape_vec(geometry.shape, determinants).expect("one value per voxel"),
-        geometry: geometry.clone(),
-    }
 }

@@ -9,7 +9,7 @@ mod compose;
 mod inverse;
 mod pull;
 
-pub use compose::{compose, inverted, jacobian, matrix_of};
+pub use compose::{compose, inverted, matrix_of};
 pub use inverse::{InverseField, check_inverses};
 pub use pull::{pull_image, pull_labels, pull_series};
 
@@ -18,9 +18,9 @@ use std::sync::Arc;
 use nalgebra::{Matrix4, Vector3};
 
 use super::field::Sampler;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::volume::resample::place;
-use crate::volume::{Dimension, DisplacementField, Geometry, Step, WorldPoint};
+use crate::volume::{Dimension, DisplacementField, Step, WorldPoint};
 
 /// A map from world to world, RAS millimetres.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl Transform {
     /// A field whose affine has no inverse.
     pub fn field(field: impl Into<Arc<DisplacementField>>) -> Result<Self> {
         let field = field.into();
-        let to_voxel = to_voxel(&field.geometry)?;
+        let to_voxel = field.geometry.to_voxel()?;
         Ok(Self::Field(Box::new(FieldTransform { field, to_voxel })))
     }
 
@@ -91,10 +91,4 @@ pub fn map_point(transforms: &[Transform], point: WorldPoint) -> WorldPoint {
     transforms
         .iter()
         .fold(point, |point, transform| transform.map(point))
-}
-
-/// From the world to the voxels of a grid.
-pub(super) fn to_voxel(grid: &Geometry) -> Result<Matrix4<f64>> {
-    let inverse = grid.affine.inverse();
-    inverse.ok_or_else(|| Error::invalid("the affine of an image is singular"))
 }

@@ -2,7 +2,7 @@
 
 use nalgebra::{Matrix4, Vector3};
 
-use super::{Transform, check_inverses, map_point, to_voxel};
+use super::{Transform, check_inverses, map_point};
 use crate::error::{Error, Result};
 use crate::register::Fill;
 use crate::volume::resample::{
@@ -96,7 +96,7 @@ impl<'a> Path<'a> {
         let path = Self {
             reference: &reference.affine,
             transforms,
-            to_voxel: to_voxel(image)?,
+            to_voxel: image.to_voxel()?,
             dimension: image.dimension,
         };
         match image.dimension {

@@ -162,11 +162,7 @@ pub fn field_to(field: &DisplacementField, target: &Geometry) -> Result<Displace
 /// # Errors
 /// As [`image_to`].
 pub fn voxel_map(to: &Geometry, from: &Geometry) -> Result<Matrix4<f64>> {
-    let inverse = to
-        .affine
-        .inverse()
-        .ok_or_else(|| Error::invalid("the affine of an image is singular"))?;
-    let mut map = inverse * from.affine.0;
+    let mut map = to.to_voxel()? * from.affine.0;
     if to.dimension == Dimension::Two && from.dimension == Dimension::Two {
         check_parallel(&map, &to.affine, &from.affine)?;
         for column in 0..4 {

@@ -1,6 +1,5 @@
 //! `index.html`: the pairs in a table that leads to their reports.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,7 +8,7 @@ use super::plan::Task;
 use super::table::Outcome;
 use crate::error::Result;
 use crate::plot::report::{Index, IndexRow};
-use crate::volume::write_atomically;
+use crate::volume::write_text;
 
 /// A number of a record, by its place there, with its title and decimals.
 struct Column(&'static str, &'static str, usize);
@@ -53,7 +52,7 @@ pub fn write(path: &Path, title: &str, rows: &[(&Task, &Outcome)]) -> Result<()>
             .collect(),
     };
     let page = index.page()?;
-    write_atomically(path, |file| file.write_all(page.as_bytes()))
+    write_text(path, &page)
 }
 
 fn row(task: &Task, outcome: &Outcome, columns: &[&Column]) -> IndexRow {
