@@ -8,6 +8,7 @@ use assert_cmd::Command;
 use cli_support::{Bench, asr, grid, hmorph, lps, one_line_error, painted};
 use hmorph::volume::{DisplacementField, LabelMap, read_field, read_image, read_labels};
 use nalgebra::Vector3;
+use ndarray::Axis;
 use serde_json::Value;
 
 /// Where a place of the fixed world lies in the moving world: up to 5 mm away, smooth, without folds.
@@ -223,6 +224,74 @@ fn a_mask_keeps_what_it_excludes_out() {
     let error = one_line_error(scans.register(&out).arg("--fixed-mask").arg(&nothing));
     assert!(error.contains("mask"), "{error}");
     assert!(!out.exists());
+}
+
+/// Mean length in mm of a written field over the places of the fixed world that are `within`.
+fn mean_length(out: &Path, within: impl Fn(Vector3<f64>) -> bool) -> f64 {
+    let field: DisplacementField = read_field(out.join("forward.nii.gz")).unwrap();
+    let affine = &field.geometry.affine;
+    let (mut sum, mut count) = (0.0, 0.0);
+    for ((i, j, k), _) in field.data.index_axis(Axis(0), 0).indexed_iter() {
+        let voxel = Vector3::new(i as f64, j as f64, k as f64);
+        if within(affine.linear() * voxel + affine.translation()) {
+            let u = Vector3::from([0, 1, 2].map(|c| f64::from(field.data[[c, i, j, k]])));
+            sum += (affine.linear() * u).norm();
+            count += 1.0;
+        }
+    }
+    sum / count
+}
+
+#[test]
+fn a_scan_that_shows_less_is_not_stretched_over_the_rest() {
+    let bench = Bench::new();
+    let spacing = [1.6, 1.8, 2.0];
+    let whole = grid([34, 30, 28], spacing, lps(), [1.0, 2.0, -1.0]);
+    let upper = grid([34, 30, 16], spacing, lps(), [1.0, 2.0, 11.0]);
+    let whole = bench.image("whole.nii.gz", &painted(&whole, scene));
+    let upper = bench.image("upper.nii.gz", &painted(&upper, |p| 7.0 + 3.0 * scene(p)));
+    for (fixed, moving) in [(&whole, &upper), (&upper, &whole)] {
+        let out = bench.path("out");
+        let mut command = hmorph();
+        command
+            .arg("register")
+            .args([fixed, moving])
+            .arg("-o")
+            .arg(&out);
+        command.args(["--linear", "none", "--no-network", "--force"]);
+        command.assert().success();
+        let everywhere = mean_length(&out, |_| true);
+        assert!(everywhere < 0.3, "{fixed:?}: {everywhere} mm");
+    }
+}
+
+#[test]
+fn the_mask_of_one_scan_leaves_its_lesion_alone() {
+    let bench = Bench::new();
+    let space = grid([34, 30, 28], [1.6, 1.8, 2.0], lps(), [1.0, 2.0, -1.0]);
+    let from_lesion = |p: Vector3<f64>| (p - Vector3::new(4.0, -2.0, 2.0)).amax();
+    let hurt = |p| if from_lesion(p) < 8.0 { 0.0 } else { scene(p) };
+    let sound = |p| if from_lesion(p) < 10.0 { 0.0 } else { 1.0 };
+    let fixed = bench.image("fixed.nii.gz", &painted(&space, hurt));
+    let moving = bench.image("moving.nii.gz", &painted(&space, scene));
+    let mask = bench.labels("mask.nii.gz", &painted(&space, sound).map(|&v| v as i32));
+    let lengths = [false, true].map(|masked| {
+        let out = bench.path("out");
+        let mut command = hmorph();
+        command
+            .arg("register")
+            .args([&fixed, &moving])
+            .arg("-o")
+            .arg(&out);
+        command.args(["--linear", "none", "--no-network", "--force"]);
+        if masked {
+            command.arg("--fixed-mask").arg(&mask);
+        }
+        command.assert().success();
+        mean_length(&out, |p| from_lesion(p) < 8.0)
+    });
+    // Nothing has moved; without the mask all around is pulled into the lesion, or away.
+    assert!(lengths[0] > 2.0 && lengths[1] < 0.3, "{lengths:?} mm");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use hmorph::eval::{
 use hmorph::metric::Metric;
 use hmorph::volume::{
     Affine, Dimension, DisplacementField, Geometry, Image, LabelMap, Volume, VoxelPoint,
+    write_table,
 };
 use ndarray::{Array3, Array4};
 

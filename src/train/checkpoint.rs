@@ -19,24 +19,13 @@ const KEPT: usize = 2;
 const UNFINISHED: &str = ".writing-";
 
 const WEIGHTS: &str = "weights.safetensors";
-const AVERAGE: &str = "average.safetensors";
 const MOMENTS: &str = "optimizer.safetensors";
 /// TOML, which gives back every bit of a number.
 const STATE: &str = "state.toml";
 
-/// What a checkpoint holds.
-pub struct Content<'a> {
-    pub weights: &'a WeightsFile,
-    /// Of the weights, where the run makes one.
-    pub average: Option<&'a WeightsFile>,
-    pub adam: &'a Adam,
-    pub state: &'a RunState,
-}
-
 /// A checkpoint read back.
 pub struct Checkpoint {
     pub weights: WeightsFile,
-    pub average: Option<WeightsFile>,
     /// The optimiser's state by name.
     pub moments: BTreeMap<String, Vec<f32>>,
     pub state: RunState,
@@ -61,8 +50,7 @@ impl Checkpoints {
     }
 
     /// Writes `step-N` under a temporary name, renames it, and removes the older ones that are not kept.
-    pub fn save(&mut self, content: &Content) -> Result<()> {
-        let state = content.state;
+    pub fn save(&mut self, weights: &WeightsFile, adam: &Adam, state: &RunState) -> Result<()> {
         let target = self.folder.join(format!("step-{}", state.step));
         if self.saved == Some(state.step) {
             // The same step of the same run: only what was measured since is new.
@@ -73,7 +61,12 @@ impl Checkpoints {
             .prefix(UNFINISHED)
             .tempdir_in(&self.folder)
             .map_err(|e| Error::io(&self.folder, e))?;
-        content.write(temporary.path())?;
+        weights.write(&temporary.path().join(WEIGHTS))?;
+        write_moments(&temporary.path().join(MOMENTS), adam)?;
+        write_state(&temporary.path().join(STATE), state)?;
+        for name in [WEIGHTS, MOMENTS, STATE] {
+            reach_the_disk(&temporary.path().join(name))?;
+        }
         if target.exists() {
             fs::remove_dir_all(&target).map_err(|e| Error::io(&target, e))?;
         }
@@ -92,21 +85,6 @@ impl Checkpoints {
             }
         }
         Ok(())
-    }
-}
-
-impl Content<'_> {
-    fn write(&self, folder: &Path) -> Result<()> {
-        self.weights.write(&folder.join(WEIGHTS))?;
-        if let Some(average) = self.average {
-            average.write(&folder.join(AVERAGE))?;
-            reach_the_disk(&folder.join(AVERAGE))?;
-        }
-        write_moments(&folder.join(MOMENTS), self.adam)?;
-        write_state(&folder.join(STATE), self.state)?;
-        [WEIGHTS, MOMENTS, STATE]
-            .iter()
-            .try_for_each(|name| reach_the_disk(&folder.join(name)))
     }
 }
 
@@ -134,13 +112,8 @@ impl Checkpoint {
         let state_path = path.join(STATE);
         let text = fs::read_to_string(&state_path).map_err(|e| Error::io(&state_path, e))?;
         let state = toml::from_str(&text);
-        let average = path.join(AVERAGE);
         Ok(Self {
             weights: WeightsFile::read(&path.join(WEIGHTS))?,
-            average: average
-                .exists()
-                .then(|| WeightsFile::read(&average))
-                .transpose()?,
             moments: read_moments(&path.join(MOMENTS))?,
             state: state.map_err(|e| Error::file(&state_path, e.message().to_string()))?,
         })

@@ -34,9 +34,6 @@ pub struct TrainConfig {
     pub warmup: usize,
     /// Decoupled weight decay (AdamW, Loshchilov & Hutter, 2019); 0 is plain Adam.
     pub weight_decay: f64,
-    /// Share that each step leaves of the running average of the weights, which is what is measured and written; 0 writes
-    /// the weights of the last step.
-    pub average: f64,
     /// Largest norm of all gradients together; 0 never clips.
     pub clip_norm: f64,
     /// Held-out pairs measured at each validation; 0 skips validation.
@@ -68,7 +65,6 @@ impl Default for TrainConfig {
             lr_end: 0.0,
             warmup: 0,
             weight_decay: 0.0,
-            average: 0.99,
             clip_norm: 0.0,
             validation_pairs: 20,
             validate_every: 5,
@@ -126,12 +122,6 @@ impl TrainConfig {
             return Err(Error::invalid(format!(
                 "[train] lr is {}; expected a number above 0",
                 self.lr
-            )));
-        }
-        if !(0.0..1.0).contains(&self.average) {
-            return Err(Error::invalid(format!(
-                "[train] average is {}; expected 0 or more, below 1",
-                self.average
             )));
         }
         Ok(())

@@ -1,6 +1,5 @@
 //! Training: the loop, its settings, its checkpoints and its logs.
 
-mod average;
 mod checkpoint;
 mod config;
 mod folder;
@@ -16,7 +15,6 @@ mod step;
 mod synthesis;
 mod validate;
 
-pub use average::Average;
 pub use checkpoint::{Checkpoint, load_last};
 pub use config::{Schedule, TrainConfig};
 pub use folder::RunFolder;

@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::checkpoint::{Checkpoint, Checkpoints, Content};
+use burn::module::Module;
+
+use super::checkpoint::{Checkpoint, Checkpoints};
 use super::logs::Logs;
 use super::step::Trainee;
 use super::validate::{Validation, validate};
 use super::{Means, RunState, Session, plots};
 use crate::dataset::Loader;
 use crate::error::{Error, Result};
-use crate::model::{Model, WeightsFile};
+use crate::model::WeightsFile;
 
 /// Told about the progress of a run.
 pub trait Watch {
@@ -90,14 +92,9 @@ impl<'a> Run<'a> {
             None => session.model(&device)?,
         };
         let mut trainee = Trainee::new(model, session)?;
-        if let Some(checkpoint) = &resume {
-            let step = checkpoint.state.step;
-            trainee
-                .adam
-                .restore(step, &checkpoint.moments, &session.device)?;
-            if let (Some(average), Some(weights)) = (&mut trainee.average, &checkpoint.average) {
-                average.restore(weights, &session.device)?;
-            }
+        if let Some(Checkpoint { moments, state, .. }) = &resume {
+            let adam = &mut trainee.adam;
+            adam.restore(state.step, moments, &session.device)?;
         }
         let saved = resume.map(|checkpoint| checkpoint.state);
         let state = saved.clone().unwrap_or_else(|| RunState {
@@ -160,7 +157,7 @@ impl<'a> Run<'a> {
     fn validate(&mut self, stop: &AtomicBool) -> Result<()> {
         let session = self.session;
         let found = validate(
-            &self.trainee.result(),
+            &self.trainee.model.clone().valid(),
             session.held_out(),
             &session.config.loss,
             &session.device,
@@ -173,7 +170,7 @@ impl<'a> Run<'a> {
         // Before the first step there is nothing to keep.
         let best = self.state.step > 0 && self.state.record(found.score());
         if best {
-            self.weights(&self.trainee.result())?
+            self.weights()?
                 .write(&self.folder.join("best.safetensors"))?;
         }
         self.logs.validation(self.state.step, &found)?;
@@ -183,13 +180,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The weights of a model at this step.
+    /// The weights at this step.
     ///
     /// # Errors
     /// Weights that are not finite.
-    fn weights(&self, model: &Model) -> Result<WeightsFile> {
+    fn weights(&self) -> Result<WeightsFile> {
         let step = self.state.step;
-        let weights = WeightsFile::of(model, self.session.card(step));
+        let weights = WeightsFile::of(&self.trainee.model, self.session.card(step));
         match weights.not_finite() {
             None => Ok(weights),
             Some(name) => Err(Error::invalid(format!(
@@ -204,15 +201,10 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.state.seconds = self.logs.seconds();
-        let result = self.weights(&self.trainee.result())?;
-        result.write(&self.folder.join("last.safetensors"))?;
-        let content = Content {
-            weights: &self.weights(&self.trainee.model)?,
-            average: self.trainee.average.is_some().then_some(&result),
-            adam: &self.trainee.adam,
-            state: &self.state,
-        };
-        self.checkpoints.save(&content)?;
+        let weights = self.weights()?;
+        weights.write(&self.folder.join("last.safetensors"))?;
+        self.checkpoints
+            .save(&weights, &self.trainee.adam, &self.state)?;
         self.saved = Some(self.state.clone());
         Ok(())
     }

@@ -2,40 +2,27 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
-
-use super::{Adam, Average, BatchTensors, Means, Objective, Outcome, Session, objective};
+use super::{Adam, BatchTensors, Means, Objective, Outcome, Session, objective};
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
-/// A model in training, its optimiser, and the average of its weights if one is wanted.
+/// A model in training, and its optimiser.
 pub(super) struct Trainee {
     /// On a device with automatic differentiation.
     pub model: Model,
     pub adam: Adam,
-    pub average: Option<Average>,
 }
 
 impl Trainee {
     /// # Errors
     /// Patterns of `train.freeze` that match no parameter, or all.
     pub fn new(model: Model, session: &Session) -> Result<Self> {
-        let config = &session.config.train;
-        let adam = Adam::of_run(&model, config)?;
+        let adam = Adam::of_run(&model, &session.config.train)?;
         Ok(Self {
-            average: (config.average > 0.0).then(|| Average::new(config.average, &model)),
             model: adam.freeze(model),
             adam,
         })
-    }
-
-    /// What the training has come to: the model that is measured and kept.
-    pub fn result(&self) -> Model {
-        match &self.average {
-            Some(average) => average.model().clone(),
-            None => self.model.clone().valid(),
-        }
     }
 
     /// Forward, backward, update; the values of the step go to `means`.
@@ -61,9 +48,6 @@ impl Trainee {
         let (model, norm) = self.adam.step(self.model.clone(), gradients, lr);
         let outcome = judged.read(Some(norm), &place, batch)?;
         self.model = model;
-        if let Some(average) = &mut self.average {
-            average.update(&self.model, batch.number + 1);
-        }
         means.add("lr", lr);
         note(&outcome, batch, means);
         Ok(())
