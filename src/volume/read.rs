@@ -84,8 +84,16 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<LabelMap> {
             "a colour image is not a label map; save the labels as 8 or 16 bit grey values";
         return Err(Error::file(path, problem));
     }
-    let frame = choose_frame(path, &raw, None)?;
-    let data = raw.frame(frame, label).map_err(|o| {
+    check_scalar(path, &raw)?;
+    if raw.intent != Intent::Colour && raw.frames() > 1 {
+        let problem = format!(
+            "{}-D labels ({}); one label map is needed: take a volume out of the file first",
+            raw.shape.len(),
+            raw.shape_text()
+        );
+        return Err(Error::file(path, problem));
+    }
+    let data = raw.frame(0, label).map_err(|o| {
         let problem = format!(
             "{} is not a label; expected whole numbers of 32 bits",
             describe(o)

@@ -124,12 +124,16 @@ fn write_moved_labels(path: &Path, pair: &Registered, method: &Method) -> Result
 /// The page to judge the registration by.
 fn picture(pair: &Registered) -> Result<Picture> {
     let quality = &pair.judged.quality;
-    let (before, after) = (&quality.linear, &quality.after);
+    let states = [&quality.before, &quality.linear, &quality.after];
+    let dice = states.map(|state| state.dice);
     let options = QcOptions {
         fixed_name: stem(&pair.inputs.fixed.path),
         moving_name: stem(&pair.inputs.moving.path),
-        dice: before.dice.zip(after.dice),
-        ncc: Some((before.ncc, after.ncc)),
+        dice: dice
+            .iter()
+            .all(Option::is_some)
+            .then(|| dice.map(Option::unwrap_or_default)),
+        ncc: Some(states.map(|state| state.ncc)),
         ..QcOptions::default()
     };
     qc_page(&qc_input(pair), &options)

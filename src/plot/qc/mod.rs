@@ -51,6 +51,7 @@ pub struct QcLabels<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct QcInput<'a> {
     pub fixed: &'a Image,
+    /// After the linear stage, as are the moving labels.
     pub moving: &'a Image,
     pub moved: &'a Image,
     /// The pull that made `moved`.
@@ -63,10 +64,10 @@ pub struct QcInput<'a> {
 pub struct QcOptions {
     pub fixed_name: String,
     pub moving_name: String,
-    /// Mean Dice before and after.
-    pub dice: Option<(f64, f64)>,
-    /// Correlation of intensities before and after.
-    pub ncc: Option<(f64, f64)>,
+    /// Mean Dice before registration, after its linear stage, and after all.
+    pub dice: Option<[f64; 3]>,
+    /// Correlation of intensities likewise.
+    pub ncc: Option<[f64; 3]>,
     pub convention: Convention,
     /// Voxel through which the slices run; without it the middle of the fixed labels, or of the grid.
     pub slices: Option<[usize; 3]>,

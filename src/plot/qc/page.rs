@@ -111,9 +111,9 @@ fn convention(convention: Convention) -> &'static str {
 fn scores(options: &QcOptions, folds: &Folding) -> String {
     let mut parts = Vec::new();
     for (name, score) in [("Dice", options.dice), ("NCC", options.ncc)] {
-        parts.extend(
-            score.map(|(before, after)| format!("{name} {before:.3} before, {after:.3} after")),
-        );
+        parts.extend(score.map(|[before, linear, after]| {
+            format!("{name} {before:.3} before, {linear:.3} linear, {after:.3} after")
+        }));
     }
     parts.push(format!(
         "folded voxels {} of {}",

@@ -10,9 +10,9 @@ use crate::plot::colour::{FOLD, Rgb, diverging, grey, mix};
 /// Titles of the panels, left to right.
 pub(super) const TITLES: [&str; 7] = [
     "fixed",
-    "moving",
+    "moving, linear",
     "moved",
-    "difference before",
+    "difference, linear",
     "difference after",
     "deformed grid",
     "Jacobian determinant",

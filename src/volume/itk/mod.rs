@@ -81,6 +81,9 @@ pub(super) fn from_matlab(bytes: &[u8]) -> Result<Vec<Step>, String> {
         values: parameters,
     }) = variables.next()
     {
+        if class.starts_with("CompositeTransform") {
+            return Err("the name of a composite without its parts, which ITK does not write to .mat; write .h5 or .tfm".into());
+        }
         let fixed = variables
             .next()
             .filter(|v| v.name == "fixed")
