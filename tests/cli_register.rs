@@ -214,6 +214,18 @@ fn two_dimensional_images_have_two_components() {
         (forward.data[[0, 9, 9, 0]], forward.data[[1, 9, 9, 0]]),
         (2.0, -1.0)
     );
+
+    // `apply` knows the size of pixels that the registration was told.
+    let out = bench.path("fine");
+    let mut command = register([&f, &m], &model, &out);
+    command.args(["--spacing", "0.25,0.5"]).assert().success();
+    let again = bench.path("again.png");
+    let mut command = hmorph();
+    command.arg("apply").arg("-t").arg(&out).arg("-i").arg(&m);
+    command.arg("-r").arg(&f).arg("-o").arg(&again);
+    command.assert().success();
+    let [first, second] = [out.join("moved.png"), again].map(|path| read_image(path).unwrap());
+    assert_eq!(first.data, second.data);
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::dataset::stem;
 use crate::error::{Error, Result};
 
+/// Missing files that a message names at most.
+const NAMED: usize = 5;
+
 /// One row; paths are complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -68,17 +71,19 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
             .chain(transform)
     });
     let missing: Vec<PathBuf> = files.filter(|file| !file.exists()).collect();
-    match &missing[..] {
-        [] => Ok(rows),
-        [first, rest @ ..] => {
-            let others = match rest.len() {
-                0 => String::new(),
-                n => format!(", and {n} others"),
-            };
-            let problem = format!("{} does not exist{others}", first.display());
-            Err(Error::file(path, problem))
-        }
+    if missing.is_empty() {
+        return Ok(rows);
     }
+    let mut named: Vec<String> = missing
+        .iter()
+        .take(NAMED)
+        .map(|f| f.display().to_string())
+        .collect();
+    if missing.len() > NAMED {
+        named.push(format!("{} more", missing.len() - NAMED));
+    }
+    let problem = format!("no such file: {}", named.join(", "));
+    Err(Error::file(path, problem))
 }
 
 fn row(line: Line, folder: &Path) -> Result<Row, String> {

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::str::FromStr;
 
 use nalgebra::{Matrix3, Vector3};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::volume::{Affine, Format, Geometry};
 
 /// Size of a pixel in mm along the first two (or three) axes of PNG and numpy images.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PixelSpacing([f64; 3]);
 
 impl PixelSpacing {

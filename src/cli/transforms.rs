@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 
+use super::spacing::PixelSpacing;
 use crate::error::Error;
 use crate::register::{RECORD, Transform, inverted};
 use crate::volume::{Geometry, read_field, read_transform, read_voxel_field};
@@ -30,6 +31,16 @@ enum Kind {
     File(Vec<Transform>),
     /// A result folder: both ways are known.
     Folder(PathBuf),
+}
+
+/// The pixel size that pictures were given in the registration whose result folder is among `names`.
+pub fn recorded_spacing(names: &[String]) -> Option<PixelSpacing> {
+    names.iter().find_map(|name| {
+        let folder = name.strip_prefix("inv:").unwrap_or(name);
+        let text = std::fs::read(Path::new(folder).join(RECORD)).ok()?;
+        let record: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        serde_json::from_value(record["settings"]["reading"]["spacing"].clone()).ok()
+    })
 }
 
 /// The transforms in the order they were given: the way from the reference to the image.
@@ -130,7 +141,7 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
     };
     let path = Path::new(name);
     if !path.exists() {
-        return Err(Error::io(path, std::io::ErrorKind::NotFound.into()).into());
+        return Err(Error::file(path, "no such transform: neither a file nor a folder").into());
     }
     let kind = match (in_voxels, path.is_dir()) {
         (true, _) => {

@@ -1,5 +1,6 @@
 //! How good a registration is, on the fixed scan's own grid.
 
+use ndarray::Array3;
 use serde::Serialize;
 
 use super::transform::pull_image;
@@ -10,7 +11,7 @@ use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
 use crate::volume::{Image, LabelMap};
 
-/// Similarity of the fixed scan and the other on its grid.
+/// Similarity of the fixed scan and the other on its grid; of intensities where masks say that they count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measures {
     /// Mean over the labels of the fixed scan but 0; absent without labels.
@@ -47,6 +48,8 @@ pub struct Quality {
 pub struct Assessed<'a> {
     pub fixed: &'a Image,
     pub moving: &'a Image,
+    /// Of the fixed and the moving scan, each on its grid: not 0 where a voxel counts; all count where there is none.
+    pub masks: [Option<&'a LabelMap>; 2],
     /// Fixed and moving labels, each on its scan's grid.
     pub labels: Option<(&'a LabelMap, &'a LabelMap)>,
     pub label_interpolation: LabelInterpolation,
@@ -73,55 +76,19 @@ pub fn assess(
     pair: Assessed,
     normaliser: &Normaliser,
 ) -> Result<Assessment> {
-    let (mut fixed, mut original) = (pair.fixed.clone(), pair.moving.clone());
-    normaliser.apply(&mut fixed)?;
-    normaliser.apply(&mut original)?;
-    let grid = &fixed.geometry;
-    let image = |transforms: &[Transform]| {
-        let zero = Outside::Value(0.0);
-        pull_image(&original, grid, transforms, Interpolation::Linear, zero)
-    };
-    let (start, end) = (registration.start(), registration.end()?);
-    let (moving, moved) = (image(&start)?, image(&end)?);
-    let labels = match pair.labels {
-        None => None,
-        Some((_, labels)) => Some([
-            pull_labels(labels, grid, &start, pair.label_interpolation)?,
-            pull_labels(labels, grid, &end, pair.label_interpolation)?,
-        ]),
-    };
-    let target = pair.labels.map(|(fixed, _)| fixed);
-    let structures = match target {
-        None => 0,
-        Some(target) => overlaps(&target.data, &target.data, None)?.len(),
-    };
-    let measures = |image: &Image, labels: Option<&LabelMap>| -> Result<Measures> {
-        let dice = match target.zip(labels).filter(|_| structures > 0) {
-            None => None,
-            Some((fixed, labels)) => Some(mean_dice(fixed, labels)?),
-        };
-        Ok(Measures {
-            dice,
-            ncc: ncc(&fixed.data, &image.data, None)?,
-            mse: mse(&fixed.data, &image.data, None)?,
-        })
+    let judge = Judge::new(pair, normaliser)?;
+    let linear = judge.state(&registration.start())?;
+    let after = judge.state(&registration.end()?)?;
+    let before = match registration.initial == registration.linear {
+        true => linear.measures,
+        false => judge.state(&registration.unregistered())?.measures,
     };
     let folds = folding(&registration.deformation, None)?;
-    let linear = measures(&moving, labels.as_ref().map(|l| &l[0]))?;
-    let before = if registration.initial == registration.linear {
-        linear
-    } else {
-        let initial = registration.unregistered();
-        let labels = pair
-            .labels
-            .map(|(_, labels)| pull_labels(labels, grid, &initial, pair.label_interpolation));
-        measures(&image(&initial)?, labels.transpose()?.as_ref())?
-    };
     let quality = Quality {
         before,
-        linear,
-        after: measures(&moved, labels.as_ref().map(|l| &l[1]))?,
-        structures,
+        linear: linear.measures,
+        after: after.measures,
+        structures: judge.structures,
         folded_voxels: folds.folded,
         folded_percent: folds.percent(),
         voxels: folds.voxels,
@@ -131,11 +98,90 @@ pub fn assess(
     };
     Ok(Assessment {
         quality,
-        fixed,
-        moving,
-        moved,
-        labels,
+        fixed: judge.fixed,
+        moving: linear.image,
+        moved: after.image,
+        labels: linear
+            .labels
+            .zip(after.labels)
+            .map(|(moving, moved)| [moving, moved]),
     })
+}
+
+/// What the states of a registration are measured by.
+struct Judge<'a> {
+    pair: Assessed<'a>,
+    /// Both normalised.
+    fixed: Image,
+    moving: Image,
+    structures: usize,
+}
+
+/// The moving scan on the fixed grid.
+struct State {
+    image: Image,
+    labels: Option<LabelMap>,
+    measures: Measures,
+}
+
+impl<'a> Judge<'a> {
+    fn new(pair: Assessed<'a>, normaliser: &Normaliser) -> Result<Self> {
+        let (mut fixed, mut moving) = (pair.fixed.clone(), pair.moving.clone());
+        normaliser.apply(&mut fixed)?;
+        normaliser.apply(&mut moving)?;
+        let structures = match pair.labels {
+            None => 0,
+            Some((fixed, _)) => overlaps(&fixed.data, &fixed.data, None)?.len(),
+        };
+        Ok(Self {
+            pair,
+            fixed,
+            moving,
+            structures,
+        })
+    }
+
+    fn state(&self, transforms: &[Transform]) -> Result<State> {
+        let (grid, between) = (&self.fixed.geometry, self.pair.label_interpolation);
+        let zero = Outside::Value(0.0);
+        let image = pull_image(&self.moving, grid, transforms, Interpolation::Linear, zero)?;
+        let labels = self
+            .pair
+            .labels
+            .map(|(_, labels)| pull_labels(labels, grid, transforms, between))
+            .transpose()?;
+        let target = self.pair.labels.map(|(fixed, _)| fixed);
+        let dice = match target.zip(labels.as_ref()).filter(|_| self.structures > 0) {
+            None => None,
+            Some((fixed, labels)) => Some(mean_dice(fixed, labels)?),
+        };
+        let counted = self.counted(transforms)?;
+        let measures = Measures {
+            dice,
+            ncc: ncc(&self.fixed.data, &image.data, counted.as_ref())?,
+            mse: mse(&self.fixed.data, &image.data, counted.as_ref())?,
+        };
+        Ok(State {
+            image,
+            labels,
+            measures,
+        })
+    }
+
+    /// The voxels of the fixed grid that both masks let count; `None` for all.
+    fn counted(&self, transforms: &[Transform]) -> Result<Option<Array3<bool>>> {
+        let [fixed, moving] = self.pair.masks;
+        let grid = &self.fixed.geometry;
+        let moved = moving
+            .map(|mask| pull_labels(mask, grid, transforms, LabelInterpolation::Vote))
+            .transpose()?;
+        let masks = [fixed, moved.as_ref()].into_iter().flatten();
+        let each = masks.map(|mask| mask.data.mapv(|label| label != 0));
+        Ok(each.reduce(|mut both, other| {
+            both.zip_mut_with(&other, |a, b| *a &= b);
+            both
+        }))
+    }
 }
 
 fn mean_dice(fixed: &LabelMap, moved: &LabelMap) -> Result<f64> {

@@ -82,7 +82,8 @@ pub struct ApplyArgs {
     /// Only this volume of 4-D images, counted from 0
     #[arg(long, value_name = "N")]
     pub frame: Option<usize>,
-    /// Pixel size in mm of PNG and numpy images, which have none: one number or one per axis [default: 1]
+    /// Pixel size in mm of PNG and numpy images, which have none: one number or one per axis [default:
+    /// that of the registration whose result folder is the transform, else 1]
     #[arg(long, value_name = "MM", visible_alias = "pixel-spacing")]
     pub spacing: Option<PixelSpacing>,
 }

@@ -8,7 +8,8 @@ use super::{ApplyArgs, names};
 use crate::cli::Common;
 use crate::cli::output::as_held;
 use crate::cli::points::PointFile;
-use crate::cli::transforms::Transforms;
+use crate::cli::spacing::PixelSpacing;
+use crate::cli::transforms::{Transforms, recorded_spacing};
 use crate::register::{Transform, check_inverses, map_point, matrix_of, pull_labels, pull_series};
 use crate::volume::{
     Geometry, LabelMap, WorldAffine, WorldPoint, move_header, read_image_frame, read_labels,
@@ -20,6 +21,8 @@ const NOTE: &str = "hmorph apply";
 /// Everything that is read before the first result is written.
 pub(super) struct Plan<'a> {
     args: &'a ApplyArgs,
+    /// Of pixels, where files have none.
+    spacing: Option<PixelSpacing>,
     reference: Option<Geometry>,
     /// From places of the reference to places of the images.
     pull: Vec<Transform>,
@@ -30,15 +33,12 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     pub fn new(args: &'a ApplyArgs) -> anyhow::Result<Self> {
+        let recorded = || recorded_spacing(&args.transforms);
+        let spacing = args.spacing.or_else(recorded);
         let grid = |path: &Option<PathBuf>| -> anyhow::Result<Option<Geometry>> {
-            Ok(match path {
-                Some(path) => Some(placed(
-                    args,
-                    path,
-                    read_image_frame(path, Some(0))?.geometry,
-                )?),
-                None => None,
-            })
+            let Some(path) = path else { return Ok(None) };
+            let grid = read_image_frame(path, Some(0))?.geometry;
+            Ok(Some(placed(spacing, path, grid)?))
         };
         let (reference, points_grid) = (grid(&args.reference)?, grid(&args.points_image)?);
         let transforms = Transforms::read(&args.transforms, reference.as_ref())?;
@@ -58,6 +58,7 @@ impl<'a> Plan<'a> {
         let read = |path: &PathBuf| PointFile::read(path, args.points_space, points_grid.as_ref());
         Ok(Self {
             args,
+            spacing,
             pull: match moves_images {
                 true => transforms.pull(args.inverse)?,
                 false => Vec::new(),
@@ -130,7 +131,7 @@ impl<'a> Plan<'a> {
         };
         let mut series = as_held(series, path, out)?;
         for volume in &mut series.volumes {
-            volume.geometry = placed(args, path, volume.geometry.clone())?;
+            volume.geometry = placed(self.spacing, path, volume.geometry.clone())?;
         }
         let dtype = args.output.dtype(&series.kind, path, out)?;
         let between = args.interpolation.into();
@@ -144,7 +145,7 @@ impl<'a> Plan<'a> {
             return Ok(move_header(path, out, &self.affine()?)?);
         }
         let mut labels: LabelMap = read_labels(path)?;
-        labels.geometry = placed(self.args, path, labels.geometry)?;
+        labels.geometry = placed(self.spacing, path, labels.geometry)?;
         let between = self.args.output.label_interpolation.into();
         let moved = pull_labels(&labels, self.grid()?, &self.pull, between)
             .with_context(|| path.display().to_string())?;
@@ -169,9 +170,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The grid with the pixel size of the command line where the file has none.
-fn placed(args: &ApplyArgs, path: &Path, mut grid: Geometry) -> anyhow::Result<Geometry> {
-    if let Some(spacing) = args.spacing {
+/// The grid with the pixel size that was given, where the file has none.
+fn placed(
+    spacing: Option<PixelSpacing>,
+    path: &Path,
+    mut grid: Geometry,
+) -> anyhow::Result<Geometry> {
+    if let Some(spacing) = spacing {
         spacing.place(path, &mut grid)?;
     }
     Ok(grid)

@@ -100,6 +100,7 @@ impl Inputs {
             label_interpolation,
             fixed: &self.fixed.image,
             moving: &self.moving.image,
+            masks: [self.fixed.mask.as_ref(), self.moving.mask.as_ref()],
             labels: self.fixed_labels.as_ref().zip(self.moving_labels.as_ref()),
         }
     }
