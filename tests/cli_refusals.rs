@@ -125,11 +125,11 @@ fn files_that_are_not_what_is_wanted() {
         ("good.nii.gz series.nii.gz", "--moving-frame"),
         (
             "good.nii.gz good.nii.gz --moving-labels series.nii.gz",
-            "4-D image",
+            "4-D labels",
         ),
         (
             "good.nii.gz good.nii.gz --fixed-mask series.nii.gz",
-            "4-D image",
+            "4-D labels",
         ),
         (
             "good.nii.gz good.nii.gz --fixed-mask other.nii.gz",
@@ -189,7 +189,7 @@ fn transforms_and_points_that_cannot_be_applied() {
         ),
         (
             "-t flat.txt -l series.nii.gz -r good.nii.gz -o o.nii.gz",
-            "4-D image",
+            "4-D labels",
         ),
         (
             "-t flat.txt -i scan.dcm -r good.nii.gz -o o.nii.gz",

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::common::print;
-use crate::eval::peak_memory_bytes;
+use crate::device::peak_memory_bytes;
 use crate::model::Model;
 use crate::train::{Session, time_steps, validate};
 

@@ -138,10 +138,7 @@ mod tests {
         assert!(rows[0].labels.as_ref().unwrap()[1].ends_with("lb.nii"));
         assert_eq!(rows[1].labels, None);
         for (text, part) in [
-            (
-                "fixed,moving\na.nii.gz,c.nii.gz\n",
-                "c.nii.gz does not exist",
-            ),
+            ("fixed,moving\na.nii.gz,c.nii.gz\n", "no such file"),
             (
                 "fixed,moving,fixed_labels\na.nii.gz,b.nii.gz,la.nii\n",
                 "of one image alone",

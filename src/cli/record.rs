@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::Common;
+use crate::device::peak_memory_bytes;
 use crate::error::Result;
-use crate::eval::peak_memory_bytes;
 use crate::volume::{Geometry, axis_codes, write_text};
 
 /// Name and version.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 pub use failure::guard;
 pub use gpu::{Gpu, Kind, gpus};
-pub use resources::{available_memory, available_threads};
+pub use resources::{available_memory, available_threads, peak_memory_bytes};
 
 use gpu::Api;
 

@@ -31,6 +31,24 @@ pub fn available_memory() -> Option<u64> {
     Some(left.map_or(free, |left| free.min(left)))
 }
 
+/// Largest resident memory of this process so far, in bytes; `None` where the system does not tell
+/// (anything but Linux).
+pub fn peak_memory_bytes() -> Option<u64> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    high_water_mark(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The line `VmHWM:   1234 kB` of proc(5).
+fn high_water_mark(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// Where a memory control group says how much it gives and has given, and which line of `memory.stat` counts the file
 /// pages it would drop first.
 struct GroupFiles {
@@ -153,5 +171,22 @@ mod tests {
         group("memory/slurm/job", one);
         assert_eq!(left("7:cpu,memory:/slurm/job\n5:cpuset:/\n"), Some(1500));
         assert_eq!(left("5:cpuset:/\n"), None);
+    }
+
+    #[test]
+    fn reads_the_status_file() {
+        let status = "Name:\thmorph\nVmPeak:\t  999 kB\nVmHWM:\t   5124 kB\n";
+        assert_eq!(high_water_mark(status), Some(5124 * 1024));
+        assert_eq!(high_water_mark("VmHWM: soon"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn grows_with_what_is_touched() {
+        const SIZE: usize = 64 << 20;
+        let block = vec![1_u8; SIZE];
+        let peak = peak_memory_bytes().unwrap();
+        assert!(peak > SIZE as u64, "{peak}");
+        assert!(std::hint::black_box(block)[SIZE - 1] == 1);
     }
 }

@@ -5,7 +5,6 @@
 
 mod evaluate;
 mod landmarks;
-mod memory;
 mod pair;
 mod population;
 mod protocol;
@@ -17,7 +16,6 @@ mod table;
 mod warp;
 
 pub use evaluate::{Evaluation, evaluate_pair};
-pub use memory::peak_memory_bytes;
 pub use pair::{Landmarks, Moved, Options, Pair};
 pub use population::Populations;
 pub use protocol::Protocol;

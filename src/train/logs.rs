@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::metrics::CsvLog;
 use super::{Means, RunState, Validation};
 use crate::dataset::Kind;
+use crate::device::peak_memory_bytes;
 use crate::error::Result;
-use crate::eval::peak_memory_bytes;
 use crate::loss::LossConfig;
 
 /// Name of the log of steps in a run folder.

@@ -12,7 +12,8 @@ use crate::cli::Common;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::config::{self, RunConfig};
 use crate::dataset::Dataset;
-use crate::eval::{Evaluation, Landmarks, Options, Pair, evaluate_pair, peak_memory_bytes};
+use crate::device::peak_memory_bytes;
+use crate::eval::{Evaluation, Landmarks, Options, Pair, evaluate_pair};
 use crate::register::{NetworkFields, NetworkPair};
 use crate::volume::{Geometry, LabelMap, Volume, VoxelPoint};
 
