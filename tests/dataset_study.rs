@@ -101,7 +101,7 @@ fn every_problem_is_in_one_report() {
         "n_train = 9, but the training split has 5 subjects",
         "the test split has one subject",
         "shifted.nii.gz: label map and image have the same shape, but their headers place them 2.0 voxels apart",
-        "wrong_shape.nii.gz: label map of 4x6x1 voxels for an image of 5x6x1",
+        "wrong_shape.nii.gz: 4x6x1 voxels for an image of 5x6x1",
         "gone.nii.gz: no such file (image of d)",
         "gone_too.nii.gz: no such file (label map of d)",
         "broken.nii.gz: ",

@@ -5,7 +5,7 @@ mod common;
 use burn::module::Param;
 use burn::tensor::{Device, Tensor};
 use common::{Golden, assert_close, values};
-use hmorph::loss::{Diffusion, LossConfig, LossInput, Mse, Term};
+use hmorph::loss::{Diffusion, LossConfig, LossInput, Mse};
 use hmorph::model::{Model, ModelConfig, TransformKind};
 use hmorph::nn::Encoder;
 use hmorph::ops::Border;
@@ -106,7 +106,7 @@ fn loss_of(model: &Model, golden: &Golden, device: &Device) -> Tensor<1> {
     };
     loss.terms()
         .into_iter()
-        .map(|(_, term): (_, &dyn Term)| term.evaluate(&input).mean() * term.weight())
+        .map(|used| used.term.evaluate(&input).mean() * used.weight)
         .reduce(|a, b| a + b)
         .unwrap()
 }

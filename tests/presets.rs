@@ -69,7 +69,7 @@ fn network(config: &RunConfig) -> (Encoder, &[usize], &[usize], TransformKind) {
 /// Names and weights of the loss.
 fn terms(config: &RunConfig) -> Vec<(&str, f64)> {
     let terms = config.loss.terms().into_iter();
-    terms.map(|(name, term)| (name, term.weight())).collect()
+    terms.map(|used| (used.name, used.weight)).collect()
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn describe(session: &Session, common: &Common) {
         .loss
         .terms()
         .iter()
-        .map(|(name, term)| format!("{} x {name}", term.weight()))
+        .map(|used| format!("{} x {}", used.weight, used.name))
         .collect();
     let (steps, batch) = (config.train.steps(), config.train.batch);
     common.say(format!("grid       {:?} voxels", session.shape));

@@ -135,7 +135,7 @@ pub fn check_labels(path: &Path, labels: &Geometry, image: &Geometry) -> Result<
         return Err(Error::file(
             path,
             format!(
-                "label map of {} voxels for an image of {}; labels must lie on their image's grid",
+                "{} voxels for an image of {}; labels and masks must lie on their image's grid",
                 by(&labels.shape),
                 by(&image.shape)
             ),

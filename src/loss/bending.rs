@@ -52,12 +52,8 @@ fn shifted(field: &Tensor<5>, offsets: &[(usize, isize)]) -> Tensor<5> {
 }
 
 impl Term for Bending {
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn items(&self) -> Items {
-        self.on
+    fn compares(&self) -> bool {
+        false
     }
 
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {

@@ -45,14 +45,6 @@ pub fn soft_dice(fixed: &Tensor<5>, moved: &Tensor<5>) -> Tensor<2> {
 }
 
 impl Term for Dice {
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn items(&self) -> Items {
-        self.on
-    }
-
     fn needs_labels(&self) -> bool {
         true
     }

@@ -59,12 +59,8 @@ impl Diffusion {
 }
 
 impl Term for Diffusion {
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn items(&self) -> Items {
-        self.on
+    fn compares(&self) -> bool {
+        false
     }
 
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {

@@ -24,14 +24,6 @@ impl Default for FieldMse {
 }
 
 impl Term for FieldMse {
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn items(&self) -> Items {
-        self.on
-    }
-
     fn needs_field(&self) -> bool {
         true
     }

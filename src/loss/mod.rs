@@ -65,12 +65,12 @@ pub struct OneHot {
 
 /// One way to judge a registration in training.
 pub trait Term {
-    /// Factor of this term in the total.
-    fn weight(&self) -> f64;
-    /// Items it applies to.
-    fn items(&self) -> Items;
     /// One value per item, `[n]`; smaller is better.
     fn evaluate(&self, input: &LossInput) -> Tensor<1>;
+    /// Whether it compares the images, and does not only keep the field smooth.
+    fn compares(&self) -> bool {
+        true
+    }
     /// Whether one-hot labels must be given.
     fn needs_labels(&self) -> bool {
         false
@@ -79,6 +79,17 @@ pub trait Term {
     fn needs_field(&self) -> bool {
         false
     }
+}
+
+/// A term that the loss is made of.
+#[derive(Clone, Copy)]
+pub struct Used<'a> {
+    pub name: &'static str,
+    /// Its factor in the total.
+    pub weight: f64,
+    /// The items it applies to.
+    pub items: Items,
+    pub term: &'a dyn Term,
 }
 
 macro_rules! registry {
@@ -91,14 +102,16 @@ macro_rules! registry {
         }
 
         impl LossConfig {
-            /// The terms in use, with their names.
-            pub fn terms(&self) -> Vec<(&'static str, &dyn Term)> {
-                let mut terms: Vec<(&'static str, &dyn Term)> = Vec::new();
-                $(if let Some(term) = &self.$field {
-                    if term.weight() != 0.0 {
-                        terms.push((stringify!($field), term));
-                    }
-                })*
+            /// The terms in use.
+            pub fn terms(&self) -> Vec<Used<'_>> {
+                let mut terms = Vec::new();
+                $(terms.extend(self.$field.as_ref().map(|term| Used {
+                    name: stringify!($field),
+                    weight: term.weight,
+                    items: term.on,
+                    term,
+                }));)*
+                terms.retain(|used| used.weight != 0.0);
                 terms
             }
         }
@@ -126,16 +139,15 @@ impl LossConfig {
     /// Refuses a loss without a similarity, and settings no term understands.
     pub fn validate(&self) -> Result<()> {
         let terms = self.terms();
-        if !terms.iter().any(|(name, _)| compares(name)) {
+        if !terms.iter().any(|used| used.term.compares()) {
             return Err(Error::invalid(
                 "[loss] no term compares the images: add one of mse, ncc, global_ncc, dice, field_mse",
             ));
         }
-        for (name, term) in &terms {
-            if !(term.weight().is_finite() && term.weight() > 0.0) {
+        for Used { name, weight, .. } in terms {
+            if !(weight.is_finite() && weight > 0.0) {
                 return Err(Error::invalid(format!(
-                    "[loss.{name}] weight is {}; expected a number above 0",
-                    term.weight()
+                    "[loss.{name}] weight is {weight}; expected a number above 0"
                 )));
             }
         }
@@ -148,24 +160,21 @@ impl LossConfig {
     /// Whether a term compares the images of these items: all but the smoothness penalties do, where they have
     /// the labels and true fields (`known`) that they need.
     pub fn compares(&self, items: Items, known: bool) -> bool {
-        self.terms().iter().any(|(name, term)| {
-            compares(name)
-                && [Items::All, items].contains(&term.items())
+        self.terms().iter().any(|used| {
+            let term = used.term;
+            term.compares()
+                && [Items::All, items].contains(&used.items)
                 && (known || !(term.needs_labels() || term.needs_field()))
         })
     }
 
     pub fn needs_labels(&self) -> bool {
-        self.terms().iter().any(|(_, t)| t.needs_labels())
+        self.terms().iter().any(|used| used.term.needs_labels())
     }
 
     pub fn needs_field(&self) -> bool {
-        self.terms().iter().any(|(_, t)| t.needs_field())
+        self.terms().iter().any(|used| used.term.needs_field())
     }
-}
-
-fn compares(name: &str) -> bool {
-    !matches!(name, "diffusion" | "bending")
 }
 
 /// Mean over channels and voxels, one value per item.

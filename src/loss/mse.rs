@@ -25,14 +25,6 @@ impl Default for Mse {
 }
 
 impl Term for Mse {
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn items(&self) -> Items {
-        self.on
-    }
-
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {
         both_ways(input, |target, moved| {
             let difference = moved.clone() - target.clone();

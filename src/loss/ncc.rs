@@ -56,14 +56,6 @@ impl Ncc {
 }
 
 impl Term for Ncc {
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn items(&self) -> Items {
-        self.on
-    }
-
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {
         both_ways(input, |target, moved| {
             masked_mean(self.map(target, moved), target, self.mask).neg()
@@ -91,14 +83,6 @@ impl Default for GlobalNcc {
 }
 
 impl Term for GlobalNcc {
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn items(&self) -> Items {
-        self.on
-    }
-
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {
         both_ways(input, |target, moved| {
             let mean = |x: Tensor<5>| masked_mean(x, target, self.mask);

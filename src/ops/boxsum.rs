@@ -46,14 +46,6 @@ impl BoxSum {
 }
 
 impl Operation<1> for BoxSum {
-    fn saves_inputs(&self) -> bool {
-        false
-    }
-
-    fn saves_output(&self) -> bool {
-        false
-    }
-
     fn shape(&self, [x]: [&[usize]; 1]) -> Vec<usize> {
         x.to_vec()
     }

@@ -81,10 +81,6 @@ impl Operation<2> for LocalCorrelation {
         true
     }
 
-    fn saves_output(&self) -> bool {
-        false
-    }
-
     fn shape(&self, [a, _]: [&[usize]; 2]) -> Vec<usize> {
         a.to_vec()
     }

@@ -49,10 +49,6 @@ impl Operation<1> for MaxPool {
         true
     }
 
-    fn saves_output(&self) -> bool {
-        false
-    }
-
     fn shape(&self, [x]: [&[usize]; 1]) -> Vec<usize> {
         let mut shape = x.to_vec();
         for (size, f) in shape[2..].iter_mut().zip(self.factor) {

@@ -76,14 +76,6 @@ struct Resize {
 }
 
 impl Operation<1> for Resize {
-    fn saves_inputs(&self) -> bool {
-        false
-    }
-
-    fn saves_output(&self) -> bool {
-        false
-    }
-
     fn shape(&self, [x]: [&[usize]; 1]) -> Vec<usize> {
         let [d, h, w] = self.to;
         vec![x[0], x[1], d, h, w]

@@ -58,14 +58,6 @@ impl UpsampleConcat {
 }
 
 impl Operation<2> for UpsampleConcat {
-    fn saves_inputs(&self) -> bool {
-        false
-    }
-
-    fn saves_output(&self) -> bool {
-        false
-    }
-
     fn shape(&self, [low, skip]: [&[usize]; 2]) -> Vec<usize> {
         vec![skip[0], low[1] + skip[1], skip[2], skip[3], skip[4]]
     }

@@ -140,10 +140,6 @@ impl Operation<2> for Warp {
         true
     }
 
-    fn saves_output(&self) -> bool {
-        false
-    }
-
     fn shape(&self, [image, flow]: [&[usize]; 2]) -> Vec<usize> {
         vec![image[0], image[1], flow[2], flow[3], flow[4]]
     }

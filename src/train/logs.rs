@@ -88,7 +88,7 @@ fn step_columns(loss: &LossConfig) -> Vec<String> {
         columns.extend(
             loss.terms()
                 .iter()
-                .map(|(name, _)| format!("{kind}/{name}")),
+                .map(|used| format!("{kind}/{}", used.name)),
         );
     }
     columns

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::{Batch, Kind};
 use crate::error::{Error, Result};
-use crate::loss::{Items, LossConfig, LossInput, OneHot};
+use crate::loss::{Items, LossConfig, LossInput, OneHot, Used};
 use crate::model::{Model, Prediction};
 use crate::ops::warp;
 
@@ -167,14 +167,20 @@ pub fn objective(
     };
     let mut total: Option<Tensor<1>> = None;
     let mut terms = Vec::new();
-    for (name, term) in config.terms() {
+    for Used {
+        name,
+        weight,
+        items,
+        term,
+    } in config.terms()
+    {
         let usable = |n: usize| match (term.needs_labels(), term.needs_field()) {
             (true, _) => input.labels.is_some() && batch.has_labels[n],
             (_, true) => batch.has_field[n],
             _ => true,
         };
         let applies: Vec<bool> = (0..batch.len())
-            .map(|n| usable(n) && matches_kind(term.items(), batch.kinds[n]))
+            .map(|n| usable(n) && matches_kind(items, batch.kinds[n]))
             .collect();
         if !applies.contains(&true) {
             continue;
@@ -182,7 +188,7 @@ pub fn objective(
         let values = term.evaluate(&input);
         let weights = item_weights(&applies, &batch.kinds, synthetic_weight);
         let weights: Tensor<1> = Tensor::from_data(weights.as_slice(), &device);
-        let weighted = (values.clone() * weights).sum() * term.weight();
+        let weighted = (values.clone() * weights).sum() * weight;
         terms.push(Evaluated {
             name,
             values,

@@ -64,9 +64,13 @@ use {pack, unpack};
 /// An operation of `N` tensors whose value and gradients are computed by kernels of this crate.
 pub trait Operation<const N: usize>: Debug + Send + Sync + 'static {
     /// Whether the backward pass reads the inputs.
-    fn saves_inputs(&self) -> bool;
+    fn saves_inputs(&self) -> bool {
+        false
+    }
     /// Whether the backward pass reads the output.
-    fn saves_output(&self) -> bool;
+    fn saves_output(&self) -> bool {
+        false
+    }
     /// Shape of the value.
     fn shape(&self, inputs: [&[usize]; N]) -> Vec<usize>;
     /// The value, on the CPU.
