@@ -52,8 +52,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "dataset", "device", "error", "eval", "interop", "linear", "loss", "metric",
-            "model", "ops", "plot", "register", "study", "synth", "train", "volume",
+            "config", "dataset", "device", "error", "eval", "interop", "linear", "metric", "model",
+            "ops", "plot", "register", "study", "synth", "train", "volume",
         ],
     ),
     ("main", &["cli"]),
