@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::spacing::PixelSpacing;
 use crate::error::{Error, Result};
 use crate::volume::Image;
+use crate::volume::intensity::finite_range;
 
 /// How the images of a pair are read.
 #[derive(Debug, Clone, Copy, Default, Serialize, clap::Args)]
@@ -62,10 +63,11 @@ impl Window {
     /// An image that has no contrast within the window.
     pub fn clip(self, name: &str, image: &mut Image) -> Result<()> {
         let Self([low, high]) = self;
-        let [least, most] = range(image);
+        let before = finite_range(&image.data);
         image.data.mapv_inplace(|value| value.clamp(low, high));
-        let [clipped_least, clipped_most] = range(image);
-        if least < most && clipped_least >= clipped_most {
+        let after = finite_range(&image.data);
+        let contrast = |range: Option<(f32, f32)>| range.filter(|(least, most)| least < most);
+        if let (Some((least, most)), None) = (contrast(before), contrast(after)) {
             let problem = format!(
                 "nothing is left between the ends of the window {low},{high}: values go from {least} to {most}; \
                  choose another"
@@ -74,14 +76,6 @@ impl Window {
         }
         Ok(())
     }
-}
-
-/// The smallest and the largest finite value.
-fn range(image: &Image) -> [f32; 2] {
-    let finite = image.data.iter().copied().filter(|v| v.is_finite());
-    finite.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| {
-        [low.min(v), high.max(v)]
-    })
 }
 
 impl FromStr for Window {

@@ -36,6 +36,6 @@ pub use mse::{average_ssd, mse};
 pub use mutual_information::{BINS, mutual_information};
 pub use ncc::ncc;
 pub use ndv::{NonDiffeomorphic, non_diffeomorphic_volume};
-pub use overlap::{Overlap, overlaps};
+pub use overlap::{Overlap, mean_dice, overlaps};
 pub use registry::{Better, Metric};
 pub use surface::{SurfaceDistances, surface_distances};

@@ -45,6 +45,16 @@ impl Overlap {
     }
 }
 
+/// Mean Dice over the labels of `fixed` but 0; `None` where it has none.
+///
+/// # Errors
+/// The two maps differ in shape.
+pub fn mean_dice(fixed: &Array3<i32>, moved: &Array3<i32>) -> Result<Option<f64>> {
+    let found = overlaps(fixed, moved, None)?;
+    let sum = found.iter().map(Overlap::dice).sum::<f64>();
+    Ok((!found.is_empty()).then(|| sum / found.len() as f64))
+}
+
 /// Overlap of each of `labels`, in that order; without a list, of every label of `fixed` but 0,
 /// ascending.
 ///

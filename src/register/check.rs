@@ -4,6 +4,7 @@ use nalgebra::Vector3;
 
 use super::prepare::Scan;
 use crate::error::{Error, Result};
+use crate::volume::intensity::finite_range;
 use crate::volume::resample::{place, voxel_map};
 use crate::volume::{Geometry, VoxelPoint};
 
@@ -28,16 +29,10 @@ fn mask(scan: Scan) -> Result<()> {
 }
 
 fn contrast(scan: Scan) -> Result<()> {
-    let finite = scan.image.data.iter().copied().filter(|v| v.is_finite());
-    let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| {
-        (low.min(v), high.max(v))
-    });
-    let problem = if low > high {
-        "no voxel is a finite number".to_string()
-    } else if low == high {
-        format!("every voxel is {low}")
-    } else {
-        return Ok(());
+    let problem = match finite_range(&scan.image.data) {
+        None => "no voxel is a finite number".to_string(),
+        Some((low, high)) if low == high => format!("every voxel is {low}"),
+        Some(_) => return Ok(()),
     };
     let problem = format!("{problem}; an image without contrast cannot be registered");
     Err(Error::file(scan.name, problem))

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use crate::volume::Image;
+use crate::volume::intensity::finite_range;
 use crate::volume::resample::Outside;
 
 /// The value outside the moving image.
@@ -24,11 +25,7 @@ impl Fill {
         match self {
             Self::Value(value) => Outside::Value(value),
             Self::Edge => Outside::Edge,
-            Self::Minimum => {
-                let finite = image.data.iter().copied().filter(|v| v.is_finite());
-                let low = finite.fold(f32::INFINITY, f32::min);
-                Outside::Value(if low.is_finite() { low } else { 0.0 })
-            }
+            Self::Minimum => Outside::Value(finite_range(&image.data).map_or(0.0, |(low, _)| low)),
         }
     }
 }

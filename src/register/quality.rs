@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::transform::pull_image;
 use super::{Registration, Transform, pull_labels};
 use crate::error::Result;
-use crate::metric::{folding, mse, ncc, overlaps};
+use crate::metric::{folding, mean_dice, mse, ncc, overlaps};
 use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
 use crate::volume::{Image, LabelMap};
@@ -151,9 +151,9 @@ impl<'a> Judge<'a> {
             .map(|(_, labels)| pull_labels(labels, grid, transforms, between))
             .transpose()?;
         let target = self.pair.labels.map(|(fixed, _)| fixed);
-        let dice = match target.zip(labels.as_ref()).filter(|_| self.structures > 0) {
+        let dice = match target.zip(labels.as_ref()) {
             None => None,
-            Some((fixed, labels)) => Some(mean_dice(fixed, labels)?),
+            Some((fixed, labels)) => mean_dice(&fixed.data, &labels.data)?,
         };
         let counted = self.counted(transforms)?;
         let measures = Measures {
@@ -182,9 +182,4 @@ impl<'a> Judge<'a> {
             both
         }))
     }
-}
-
-fn mean_dice(fixed: &LabelMap, moved: &LabelMap) -> Result<f64> {
-    let found = overlaps(&fixed.data, &moved.data, None)?;
-    Ok(found.iter().map(|o| o.dice()).sum::<f64>() / found.len() as f64)
 }

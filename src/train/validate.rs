@@ -10,7 +10,7 @@ use crate::dataset::{Batch, Sample};
 use crate::error::{Error, Result};
 use crate::kernels::warp::{self, Border};
 use crate::loss::LossConfig;
-use crate::metric::{folding, overlaps};
+use crate::metric::{folding, mean_dice};
 use crate::model::Model;
 use crate::volume::{Affine, Dimension, DisplacementField, Geometry};
 
@@ -134,12 +134,6 @@ fn dice_of(sample: &Sample, field: &DisplacementField) -> Result<Option<[f64; 2]
         Border::Zeros,
     );
     let moved = Array3::from_shape_vec(moving.raw_dim(), moved).expect("the grid is the same");
-    let mean = |labels: &Array3<i32>| -> Result<f64> {
-        let found = overlaps(fixed, labels, None)?;
-        Ok(found.iter().map(|o| o.dice()).sum::<f64>() / found.len() as f64)
-    };
-    if fixed.iter().all(|&label| label == 0) {
-        return Ok(None);
-    }
-    Ok(Some([mean(moving)?, mean(&moved)?]))
+    let both = mean_dice(fixed, moving)?.zip(mean_dice(fixed, &moved)?);
+    Ok(both.map(|(before, after)| [before, after]))
 }

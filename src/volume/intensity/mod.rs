@@ -6,7 +6,7 @@
 mod histogram;
 mod statistics;
 
-pub use statistics::percentiles;
+pub use statistics::{finite_range, percentiles};
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Image, read_image};
 use crate::error::{Error, Result};
-use statistics::{affine_map, finite_range, mean_and_deviation, replace_non_finite};
+use statistics::{affine_map, mean_and_deviation, replace_non_finite};
 
 /// How intensities are brought to a common scale; in TOML e.g. `{ kind = "percentile", low = 1.0 }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

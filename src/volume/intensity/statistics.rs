@@ -3,8 +3,8 @@
 use ndarray::Array3;
 use rayon::prelude::*;
 
-/// Smallest and largest finite value.
-pub(super) fn finite_range(data: &Array3<f32>) -> Option<(f32, f32)> {
+/// Smallest and largest finite value; `None` where there is none.
+pub fn finite_range(data: &Array3<f32>) -> Option<(f32, f32)> {
     let finite = data.iter().filter(|v| v.is_finite());
     finite.fold(None, |range, &v| {
         Some(range.map_or((v, v), |(low, high): (f32, f32)| (low.min(v), high.max(v))))
