@@ -34,7 +34,7 @@ fn preset(name: &str) -> RunConfig {
 
 #[test]
 fn every_preset_is_valid_and_survives_a_round_trip() {
-    assert_eq!(PRESETS.len(), 8);
+    assert_eq!(PRESETS.len(), 9);
     for (name, _) in PRESETS {
         let config = preset(name);
         let again: RunConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
@@ -165,6 +165,21 @@ fn hybridmorph_has_the_published_numbers() {
         );
     }
     assert_eq!(alpha("hybridmorph-fewshot", 0), 1.0);
+}
+
+#[test]
+fn the_best_preset_is_the_recipe_that_was_measured() {
+    let config = preset("hybridmorph-best");
+    let model = &config.model;
+    assert_eq!(
+        (model.encoder, model.transform),
+        (Encoder::MaxPool, TransformKind::Velocity)
+    );
+    assert_eq!(terms(&config), [("ncc", 1.0), ("diffusion", 1.0)]);
+    // Synthetic for half of the steps, then nine in ten real.
+    let half = config.train.steps() / 2;
+    let alpha = |step| config.mixture.alpha.at(step);
+    assert_eq!([0, half - 1, half].map(alpha), [0.0, 0.0, 0.9]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ presets!(
     "hybridmorph-fewshot",
     "hybridmorph-transfer",
     "hybridmorph-weighted",
+    "hybridmorph-best",
 );
 
 presets!(
