@@ -40,13 +40,8 @@ pub fn peak_memory_bytes() -> Option<u64> {
     high_water_mark(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// The line `VmHWM:   1234 kB` of proc(5).
 fn high_water_mark(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
+    bytes_after("VmHWM:", status)
 }
 
 /// Where a memory control group says how much it gives and has given, and which line of `memory.stat` counts the file
@@ -107,11 +102,13 @@ impl GroupFiles {
     }
 }
 
-/// The line `MemAvailable:   1234 kB` of proc(5).
 fn memory_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    bytes_after("MemAvailable:", meminfo)
+}
+
+/// What a line such as `VmHWM:   1234 kB` of proc(5) says.
+fn bytes_after(key: &str, text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

@@ -57,7 +57,7 @@ impl Term for Dice {
         // Zero where the fixed image lacks the label, so that the sum is over those it has.
         let dice = soft_dice(&labels.fixed, &labels.moved);
         let [n, count] = dice.dims();
-        let voxels = labels.fixed.clone().reshape([n, count, -1i32 as usize]);
+        let voxels: Tensor<3> = labels.fixed.clone().reshape([n as i32, count as i32, -1]);
         let present: Tensor<2> = voxels.max_dim(2).reshape([n, count]);
         let mean = dice.sum_dim(1) / present.sum_dim(1).clamp_min(1.0);
         mean.reshape([n]).neg() + self.offset
