@@ -237,7 +237,7 @@ fn what_cannot_be_aligned_is_said_in_one_line_and_nothing_is_written() {
     let before = bench.names();
     let text = |path: &Path| path.to_str().unwrap().to_string();
     let flat = text(&bench.path("flat.txt"));
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--fixed-mask", &text(&empty)], "excludes the whole image"),
         (&["--fixed-mask", &text(&other)], "5x6x7"),
         (&["--init", &flat], "singular"),
@@ -247,6 +247,7 @@ fn what_cannot_be_aligned_is_said_in_one_line_and_nothing_is_written() {
             "do not overlap",
         ),
         (&["--allow-flip"], "2-D"),
+        (&["--init", "none", "--linear", "rigid"], "--init header"),
     ];
     for (arguments, part) in cases {
         let error = one_line_error(scans.command(&bench.path("out")).args(arguments));

@@ -51,6 +51,11 @@ fn files() -> Bench {
     text("flat.txt", "1 0 0 0\n0 0 0 0\n0 0 1 0\n0 0 0 1\n");
     text("points.csv", "x,y,z,name\n1,2,3,a\n");
     text("none.csv", "x,y,z,name\n");
+    text("taken.raw", "voxels");
+    text(
+        "pairs.csv",
+        "fixed,moving,transform\ngood.nii.gz,good.nii.gz,flat.txt\n",
+    );
     let markups =
         r#"{"markups": [{"type": "Fiducial", "controlPoints": [{"position": [1, 2, 3]}]}]}"#;
     text("spaceless.mrk.json", markups);
@@ -141,6 +146,8 @@ fn files_that_are_not_what_is_wanted() {
         ),
         ("good.nii.gz good.nii.gz --init flat.txt", "singular"),
         ("good.nii.gz missing.nii.gz", "missing.nii.gz"),
+        // Where nothing can be written, nothing is read either.
+        ("good.nii.gz missing.nii.gz -o /proc/out", "/proc/out"),
         ("good.nii.gz points.csv", "not an image format"),
         (
             "good.nii.gz good.nii.gz --moving-points none.csv",
@@ -195,7 +202,17 @@ fn transforms_and_points_that_cannot_be_applied() {
             "-t flat.txt -i scan.dcm -r good.nii.gz -o o.nii.gz",
             "dcm2niix",
         ),
+        (
+            "-t flat.txt -i good.nii.gz -r good.nii.gz -o taken.mhd",
+            "taken.raw",
+        ),
+        (
+            "-t flat.txt -i good.nii.gz -r good.nii.gz -o nowhere/o.nii.gz",
+            "does not exist",
+        ),
     ] {
         refused(&bench, "apply", arguments, part);
     }
+    let both = "--pairs pairs.csv --model m.safetensors -o out";
+    refused(&bench, "eval", both, "--model would do nothing");
 }

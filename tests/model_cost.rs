@@ -23,6 +23,7 @@ fn weights(encoder: Encoder) -> WeightsFile {
         orientation: None,
         align: Align::Header,
         normalize: Normalisation::MinMax {},
+        reference_quantiles: Vec::new(),
         licence: String::new(),
         provenance: String::new(),
     };

@@ -6,6 +6,8 @@ mod training;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use hmorph::model::{ModelCard, WeightsFile};
+use hmorph::register::preprocessing;
 use hmorph::synth::{LabelSource, SynthConfig, make_pair};
 use hmorph::volume::{Affine, DType, Dimension, Geometry, Volume, write_image, write_labels};
 use training::{Bench, failure, rows};
@@ -57,6 +59,51 @@ fn kind_sum(row: &BTreeMap<String, f64>, kind: &str) -> f64 {
 
 /// Values are logged with seven digits; a step's total is made in float32.
 const TOLERANCE: f64 = 1e-5;
+
+/// The card of the weights that a short run on the images of [`study`] ends with.
+fn card(bench: &Bench, out: &str, more: &[&str]) -> ModelCard {
+    let mut overrides = with(&["mixture.alpha=1.0", "train.epochs=1"]);
+    overrides.extend(more);
+    bench.train(out, &overrides).assert().success();
+    let weights = WeightsFile::read(&bench.path(out).join("last.safetensors"));
+    weights.unwrap().card
+}
+
+#[test]
+fn weights_say_how_their_images_were_prepared() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let stated = card(&bench, "headers", &[]);
+    assert_eq!(stated.spacing, Some([1.0; 3]));
+    assert_eq!(stated.orientation.as_deref(), Some("RAS"));
+    // Headers that mean nothing are not asked of other scans, but what the settings did to every image is.
+    let centred = card(&bench, "centred", &["data.align='centre'"]);
+    assert_eq!((centred.spacing, centred.orientation), (None, None));
+    let stored = card(&bench, "stored", &["data.orientation='stored'"]);
+    assert_eq!(stored.orientation, None);
+    let turned = [
+        "data.align='centre'",
+        "data.orientation='LAS'",
+        "data.spacing=[2.0, 2.0]",
+    ];
+    let turned = card(&bench, "turned", &turned);
+    assert_eq!(turned.spacing, Some([2.0, 2.0, 1.0]));
+    assert_eq!(turned.orientation.as_deref(), Some("LAS"));
+}
+
+#[test]
+fn histogram_matching_goes_with_the_weights() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let matched = ["data.normalize={ kind = 'histogram-match', reference = 'images/0.nii' }"];
+    let card = card(&bench, "out", &matched);
+    let quantiles = card.reference_quantiles.clone();
+    assert!(quantiles.len() > 1);
+    // The reference is not there when others use the weights.
+    std::fs::remove_file(bench.path("images/0.nii")).unwrap();
+    let normaliser = preprocessing(&card, None).unwrap().normaliser;
+    assert_eq!(normaliser.reference_quantiles, quantiles);
+}
 
 #[test]
 fn sampled_mixtures_log_both_kinds_by_their_share() {

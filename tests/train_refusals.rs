@@ -109,6 +109,17 @@ fn a_folder_of_something_else_is_never_touched() {
 }
 
 #[test]
+fn another_programs_folder_is_not_replaced() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("other/checkpoints")).unwrap();
+    fs::write(bench.path("other/config.toml"), "theme = 'dark'\n").unwrap();
+    fs::write(bench.path("other/checkpoints/1.pt"), "weights").unwrap();
+    let line = failure(bench.train("other", &[]).arg("--force"), 1);
+    assert!(line.contains("--force does not replace"), "{line}");
+    assert_eq!(training::names(&bench.path("other/checkpoints")), ["1.pt"]);
+}
+
+#[test]
 fn a_dry_run_plans_and_writes_nothing() {
     let bench = Bench::new();
     let before = bench.names();

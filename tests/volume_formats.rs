@@ -195,6 +195,21 @@ fn nrrd_spaces_are_turned_to_ras() {
     assert_eq!((slice.shape, slice.dimension), ([6, 4, 1], Dimension::Two));
     assert_eq!(slice.affine.linear().column(1), Vector3::new(0.0, 0.0, 3.0));
     assert_eq!(slice.affine.linear().column(2).norm(), 1.0);
+    // Without directions each size belongs to its own axis, whatever the axes of no space say.
+    for (spacings, kinds, expected) in [
+        ("NaN 2 3 4", "vector domain domain domain", [2.0, 3.0, 4.0]),
+        ("9 2 3 4", "vector domain domain domain", [2.0, 3.0, 4.0]),
+        ("2 NaN 4 9", "domain domain domain list", [2.0, 1.0, 4.0]),
+    ] {
+        let sizes = match kinds.starts_with("vector") {
+            true => "1 2 3 4",
+            false => "2 3 4 1",
+        };
+        let found = place(&format!(
+            "dimension: 4\nsizes: {sizes}\nkinds: {kinds}\nspacings: {spacings}\n"
+        ));
+        assert_eq!(found.spacing(), expected, "{spacings}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 use super::Common;
+use super::output::check_file;
 use crate::interop::{self, ImportOptions, SUPPORTED};
 use crate::model::{ModelConfig, TransformKind};
 
@@ -115,12 +116,7 @@ fn check_target(path: &Path, suffixes: &[&str], common: &Common) -> anyhow::Resu
         path.display(),
         suffixes.join(", .")
     );
-    ensure!(
-        common.force || !path.exists(),
-        "{}: exists; choose another name, or replace it with --force",
-        path.display()
-    );
-    Ok(())
+    Ok(check_file(path, common.force)?)
 }
 
 fn describe(config: &ModelConfig) -> String {

@@ -99,6 +99,11 @@ impl LinearArgs {
             "--allow-flip is for 2-D images; these are 3-D, and no volume is mirrored in its scanner"
         );
         let init = self.init.clone().unwrap_or(Init::Auto);
+        ensure!(
+            init != Init::None || matches!(self.linear, None | Some(Freedom::None)),
+            "--init none does without the linear registration, but --linear asks for one; leave one of them out, or \
+             start from the headers with --init header"
+        );
         let freedom = match (self.linear, stages, align) {
             (Some(freedom), ..) => freedom,
             (None, Stages::All, _) | (None, _, Align::Affine) => Freedom::Affine,

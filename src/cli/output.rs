@@ -5,10 +5,25 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::register::Fill;
 use crate::volume::resample::LabelInterpolation;
-use crate::volume::{DType, Format, Series, SeriesKind, probe};
+use crate::volume::{DType, Format, Series, SeriesKind, check_writable, probe, voxel_file};
+
+/// Whether a result may and can be written to the file `path`; call it before the work.
+///
+/// # Errors
+/// A file that is there, or voxels that would go beside it, without `force`; a folder that may not be written to.
+pub fn check_file(path: &Path, force: bool) -> Result<()> {
+    let beside = voxel_file(path);
+    for file in [Some(path), beside.as_deref()].into_iter().flatten() {
+        if file.exists() && !force {
+            let problem = "exists; choose another name, or replace it with --force";
+            return Err(Error::file(file, problem));
+        }
+    }
+    check_writable(path)
+}
 
 /// What lies beyond an image that is moved, what between its voxels, and their type.
 #[derive(Debug, Clone, Copy, clap::Args)]

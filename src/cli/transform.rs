@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use super::Common;
+use super::output::check_file;
 use super::transforms::{TRANSFORMS_HELP, Transforms};
 use crate::metric::folding;
 use crate::metric::jacobian;
@@ -78,11 +79,7 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
         args.log_jacobian.as_ref(),
     ];
     for path in files.into_iter().flatten() {
-        ensure!(
-            common.force || !path.exists(),
-            "{}: exists; choose another name, or replace it with --force",
-            path.display()
-        );
+        check_file(path, common.force)?;
     }
     let reference = args.reference.as_deref().map(grid).transpose()?;
     let mut chain = Transforms::read(&args.transforms, reference.as_ref())?.pull(false)?;

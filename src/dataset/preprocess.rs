@@ -23,8 +23,8 @@ pub struct Prepared {
     pub labels: Option<LabelMap>,
 }
 
-/// What is done to an image before it is padded or cropped to the network grid: the same for
-/// training and, stored with a model, for the scans it registers.
+/// What is done to an image before it is padded or cropped to the network grid, in training and, by what the model's
+/// card says of it, for the scans that it registers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
@@ -34,7 +34,7 @@ pub struct Preprocessing {
     pub orientation: Option<String>,
     /// Voxel size in mm along each axis of the network's images; as stored where there is none.
     pub spacing: Option<Vec<f64>>,
-    /// Crop to the foreground with this margin in voxels.
+    /// Crop to the foreground with this margin in voxels; in training alone, since a scan is registered whole.
     pub crop_foreground: Option<usize>,
     pub normaliser: Normaliser,
 }

@@ -246,6 +246,7 @@ impl ForeignNetwork {
             align: Align::Header,
             // VoxelMorph's networks expect intensities in [0, 1].
             normalize: Normalisation::MinMax {},
+            reference_quantiles: Vec::new(),
             licence: "not stated in the file; ask who published it".into(),
             provenance: format!("imported from {}", self.source),
         }

@@ -6,8 +6,8 @@
 //!
 //! Both images are smoothed and sampled at a few resolutions ([`pyramid`]). On the coarsest, many starts are compared
 //! and the best refined ([`search`]); finer levels refine what is left. A refinement ([`bfgs`]) moves the parameters of a
-//! [`pose`] up the gradient of a similarity over samples of the fixed image ([`objective`]). All sums are float64 and made
-//! in tasks of fixed size, so the result is the same for any number of threads.
+//! [`pose`] up the gradient of a similarity over samples of the fixed image ([`objective`]). Sums are float64 (box sums
+//! of the local correlation float32) and made in tasks of fixed size, so the result is the same for any number of threads.
 
 mod bfgs;
 mod lncc;
@@ -39,7 +39,7 @@ use crate::volume::{Image, LabelMap};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Freedom {
-    /// Nothing: of the starts the best is taken as it is.
+    /// Nothing: the plain start is taken as it is.
     None,
     /// Rotation and translation.
     Rigid,
@@ -104,6 +104,4 @@ pub struct Found {
     pub matrix: Matrix4<f64>,
     /// What it started from: the plain start that the settings name, the headers or centres where they leave it open.
     pub initial: Matrix4<f64>,
-    /// The similarity reached on the finest level, in its own unit; higher is better.
-    pub value: f64,
 }

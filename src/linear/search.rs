@@ -83,7 +83,6 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
         return Ok(Found {
             matrix: starts[0],
             initial: starts[0],
-            value: afar.energy(&plain[0]).map_or(f64::NAN, |energy| -energy),
         });
     }
     let mut found = search(0).coarse(&afar, &plain, settings);
@@ -97,7 +96,7 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
             search(level).refined(&objective, &found, settings.freedom)
         };
     }
-    let (matrix, energy) = found.first().ok_or_else(|| {
+    let (matrix, _) = found.first().ok_or_else(|| {
         Error::invalid(
             "too little in common to be registered linearly; give a start by --init, or use --linear none",
         )
@@ -105,7 +104,6 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
     Ok(Found {
         matrix: matrix * Translation3::from(-pyramids.centre).to_homogeneous(),
         initial: starts[0],
-        value: -energy,
     })
 }
 

@@ -21,7 +21,7 @@ pub enum Start {
     Centre,
     /// Centre of mass on centre of mass.
     Mass,
-    /// Centres of mass and principal axes; of the four ways that these can meet the best is taken.
+    /// Centres of mass and principal axes, in the four ways that these can meet, the smallest rotation first.
     Moments,
     /// From the fixed world to the moving world.
     Given(Matrix4<f64>),
@@ -87,6 +87,11 @@ impl Sides<'_> {
         let [fixed, moving] = self.both_moments()?;
         let mut turns: Vec<Matrix3<f64>> = between(&fixed, &moving).to_vec();
         turns.retain(|turn| self.frame.keeps_plane(turn));
+        if turns.is_empty() {
+            return Err(Error::invalid(
+                "the principal axes of an image determine no rotation in its plane; choose another start with --init",
+            ));
+        }
         turns.sort_by(|a, b| b.trace().total_cmp(&a.trace()));
         let meet =
             |turn: Matrix3<f64>| self.meeting(&turn.to_homogeneous(), fixed.centre, moving.centre);

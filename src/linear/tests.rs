@@ -4,7 +4,7 @@ use nalgebra::Matrix4;
 use ndarray::Array3;
 
 use super::phantom::{distance, grid, map, painted};
-use super::{Freedom, Masked, Settings, Similarity, Start, register};
+use super::{Found, Freedom, Masked, Settings, Similarity, Start, register};
 use crate::volume::{Dimension, Image, LabelMap};
 
 fn plain(image: &Image) -> Masked<'_> {
@@ -229,16 +229,17 @@ fn tiny_and_flat_images_end_in_a_result_or_an_error() {
             Similarity::Lncc,
             Similarity::Mind,
         ] {
-            if let Ok(found) = register(
+            let found = register(
                 plain(&image),
                 plain(&image),
                 &settings(Freedom::Affine, similarity),
-            ) {
-                assert!(
-                    found.matrix.iter().all(|v| v.is_finite()),
-                    "{shape:?} {similarity:?}"
-                );
-            }
+            );
+            let is_finite = |found: &Found| found.matrix.iter().all(|v| v.is_finite());
+            // One voxel is too little to be registered by, a dozen along each axis are not.
+            assert!(
+                found.as_ref().is_ok_and(is_finite) || (found.is_err() && shape[0] < 12),
+                "{shape:?} {similarity:?}"
+            );
         }
     }
 }

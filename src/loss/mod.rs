@@ -115,6 +115,12 @@ macro_rules! registry {
                 terms
             }
         }
+
+        /// The terms that compare the images.
+        fn comparing() -> Vec<&'static str> {
+            let all = [$((stringify!($field), $term::default().compares()),)*];
+            all.into_iter().filter_map(|(name, compares)| compares.then_some(name)).collect()
+        }
     };
 }
 
@@ -140,9 +146,10 @@ impl LossConfig {
     pub fn validate(&self) -> Result<()> {
         let terms = self.terms();
         if !terms.iter().any(|used| used.term.compares()) {
-            return Err(Error::invalid(
-                "[loss] no term compares the images: add one of mse, ncc, global_ncc, dice, field_mse",
-            ));
+            return Err(Error::invalid(format!(
+                "[loss] no term compares the images: add one of {}",
+                comparing().join(", ")
+            )));
         }
         for Used { name, weight, .. } in terms {
             if !(weight.is_finite() && weight > 0.0) {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Model, ModelConfig};
 use crate::dataset::Align;
 use crate::error::{Error, Result};
-use crate::volume::intensity::Normalisation;
+use crate::volume::intensity::{Normalisation, Normaliser};
 use crate::volume::io::write_atomically;
 
 /// Marks our files and their version in the metadata.
@@ -31,6 +31,9 @@ pub struct ModelCard {
     /// How two images were brought together in training.
     pub align: Align,
     pub normalize: Normalisation,
+    /// What `normalize` took from a reference image (see [`Normaliser`]); empty for kinds that have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reference_quantiles: Vec<f32>,
     /// What the training images allow.
     pub licence: String,
     /// What the weights were trained on, by which version, for how many steps.
@@ -205,6 +208,20 @@ impl WeightsFile {
 }
 
 impl ModelCard {
+    /// How intensities were brought to a common scale in training, without need of a reference image.
+    ///
+    /// # Errors
+    /// Settings out of order; a reference image that the card names but holds nothing of, and that cannot be read.
+    pub fn normaliser(&self) -> Result<Normaliser> {
+        match self.reference_quantiles.is_empty() {
+            true => self.normalize.prepare(),
+            false => Ok(Normaliser {
+                normalisation: self.normalize.clone(),
+                reference_quantiles: self.reference_quantiles.clone(),
+            }),
+        }
+    }
+
     fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a card has no map with keys other than text")
     }

@@ -84,7 +84,10 @@ pub fn preprocessing(card: &ModelCard, normalize: Option<&Normalisation>) -> Res
         orientation: card.orientation.clone(),
         spacing: card.spacing.map(|spacing| spacing[..axes].to_vec()),
         crop_foreground: None,
-        normaliser: normalize.unwrap_or(&card.normalize).prepare()?,
+        normaliser: match normalize {
+            Some(other) => other.prepare()?,
+            None => card.normaliser()?,
+        },
     })
 }
 

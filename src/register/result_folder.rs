@@ -21,25 +21,18 @@ pub struct ResultFolder {
 }
 
 impl ResultFolder {
-    /// Whether results may go to `target`; call it before the work.
+    /// Whether results may and can go to `target`; call it before the work.
     ///
     /// # Errors
-    /// Something is there and `force` is not set, or it is not a folder with a result of hmorph.
+    /// Something is there and `force` is not set, or it is not a folder with a result of hmorph; a folder that may not
+    /// be written to.
     pub fn check(target: &Path, force: bool) -> Result<()> {
-        if !target.try_exists().map_err(|e| Error::io(target, e))? {
-            return Ok(());
-        }
-        let problem = if !target.is_dir() {
-            "is a file; name a folder for the results"
-        } else if is_empty(target) || (force && target.join(RECORD).is_file()) {
-            return Ok(());
-        } else if force {
-            "holds something else than results of hmorph (no run.json), which --force does not replace; choose \
-             another folder with -o"
-        } else {
-            "exists; choose another folder with -o, or replace the results with --force"
-        };
-        Err(Error::file(target, problem))
+        check_free(target, force)?;
+        let (home, _) = home(target);
+        let mut above = home.ancestors().map(or_here);
+        let there = above.find(|folder| folder.exists()).unwrap_or(home);
+        let probe = builder().tempdir_in(there);
+        probe.map(drop).map_err(|e| Error::io(target, e))
     }
 
     /// Makes the temporary folder, and the folders above `target` where they are missing.
@@ -47,9 +40,8 @@ impl ResultFolder {
     /// # Errors
     /// Those of [`ResultFolder::check`], and refusals of the operating system.
     pub fn new(target: &Path, force: bool) -> Result<Self> {
-        Self::check(target, force)?;
-        let inside = target.is_dir() && is_empty(target);
-        let home = if inside { target } else { parent(target) };
+        check_free(target, force)?;
+        let (home, inside) = home(target);
         std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
         let temporary = builder().tempdir_in(home).map_err(|e| Error::io(home, e))?;
         Ok(Self {
@@ -74,19 +66,16 @@ impl ResultFolder {
         if self.inside {
             return self.move_up().map_err(at);
         }
-        let old = match target.is_dir() {
-            false => None,
-            true => {
-                let aside = builder().tempdir_in(parent(target)).map_err(at)?;
-                std::fs::rename(target, aside.path().join("old")).map_err(at)?;
-                Some(aside)
-            }
-        };
+        let old = target.is_dir().then(|| set_aside(target)).transpose();
+        let old = old.map_err(at)?;
         if let Err(error) = std::fs::rename(self.temporary.path(), target) {
-            if let Some(aside) = &old {
-                std::fs::rename(aside.path().join("old"), target).map_err(at)?;
-            }
-            return Err(at(error));
+            return Err(match old.map(|old| put_back(old, target)) {
+                Some(Err(left)) => {
+                    let problem = format!("{error}; the results before are in {}", left.display());
+                    Error::file(target, problem)
+                }
+                _ => at(error),
+            });
         }
         // The folder has gone to its place: there is nothing left to remove.
         let _ = self.temporary.keep();
@@ -106,14 +95,64 @@ impl ResultFolder {
     }
 }
 
+/// The name, in a temporary folder, of what was moved away from `target`.
+const OLD: &str = "old";
+
+fn set_aside(target: &Path) -> std::io::Result<TempDir> {
+    let aside = builder().tempdir_in(parent(target))?;
+    std::fs::rename(target, aside.path().join(OLD))?;
+    Ok(aside)
+}
+
+/// Undoes [`set_aside`]; where that fails, says where the folder stays.
+fn put_back(aside: TempDir, target: &Path) -> std::result::Result<(), PathBuf> {
+    let kept = aside.keep();
+    let old = kept.join(OLD);
+    std::fs::rename(&old, target).map_err(|_| old)?;
+    // Empty by now; a hidden folder that stays does no harm.
+    let _ = std::fs::remove_dir(kept);
+    Ok(())
+}
+
+/// Whether `target` is free, or may be replaced.
+fn check_free(target: &Path, force: bool) -> Result<()> {
+    if !target.try_exists().map_err(|e| Error::io(target, e))? {
+        return Ok(());
+    }
+    let problem = if !target.is_dir() {
+        "is a file; name a folder for the results"
+    } else if is_empty(target) || (force && target.join(RECORD).is_file()) {
+        return Ok(());
+    } else if force {
+        "holds something else than results of hmorph (no run.json), which --force does not replace; choose another \
+         folder with -o"
+    } else {
+        "exists; choose another folder with -o, or replace the results with --force"
+    };
+    Err(Error::file(target, problem))
+}
+
+/// The folder that takes the temporary one, and whether that is `target` itself.
+fn home(target: &Path) -> (&Path, bool) {
+    match target.is_dir() && is_empty(target) {
+        true => (target, true),
+        false => (parent(target), false),
+    }
+}
+
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none())
 }
 
 fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+    or_here(path.parent().unwrap_or(path))
+}
+
+/// The empty path as the current folder.
+fn or_here(path: &Path) -> &Path {
+    match path.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => path,
     }
 }
 

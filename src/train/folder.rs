@@ -63,10 +63,20 @@ impl RunFolder {
                 )),
             };
         }
+        let before = config::load(&stored.display().to_string(), &[]);
         if force {
-            return Ok(None);
+            // Another program's folder may hold a config.toml and a folder of checkpoints too.
+            let ours = before.is_ok() || path.join(LOCK).is_file();
+            return match ours {
+                true => Ok(None),
+                false => Err(Error::file(
+                    path,
+                    "holds something else than a run of hmorph, which --force does not replace; choose another folder \
+                     with -o",
+                )),
+            };
         }
-        let before = config::load(&stored.display().to_string(), &[])?;
+        let before = before?;
         let changes = differences(&table(&before)?, &table(settings)?);
         if !changes.is_empty() {
             return Err(Error::file(

@@ -128,8 +128,8 @@ impl Session {
     /// What weights made in this run say about themselves after `step` steps.
     pub fn card(&self, step: u64) -> ModelCard {
         let data = self.config.data.as_ref();
-        let item = self.dataset.as_ref().and_then(|d| d.items().first());
-        let located = item.filter(|_| data.is_some_and(|d| d.align != Align::Centre));
+        let (spacing, orientation) = self.placement();
+        let prepared = self.dataset.as_deref().map(Dataset::preprocessing);
         let kinds = match (data, &self.config.synth) {
             (Some(_), Some(_)) => "real and synthetic images",
             (Some(_), None) => "real images",
@@ -142,10 +142,13 @@ impl Session {
         ModelCard {
             config: self.config.model.clone(),
             shape: Some(self.shape),
-            spacing: located.map(|i| i.geometry.spacing()),
-            orientation: located.map(|i| axis_codes(&i.geometry.affine)),
+            spacing,
+            orientation,
             align: data.map_or(Align::Header, |d| d.align),
             normalize: data.map_or_else(Normalisation::default, |d| d.normalize.clone()),
+            reference_quantiles: prepared
+                .map(|p| p.normaliser.reference_quantiles.clone())
+                .unwrap_or_default(),
             licence: if data.is_some() {
                 "that of the training images".into()
             } else {
@@ -157,6 +160,27 @@ impl Session {
                 self.config.seed
             ),
         }
+    }
+
+    /// Voxel size and axis directions that every training image was brought to, where they mean anything.
+    fn placement(&self) -> (Option<[f64; 3]>, Option<String>) {
+        let (Some(data), Some(dataset)) = (&self.config.data, &self.dataset) else {
+            return (None, None);
+        };
+        let (Some(first), prepared) = (dataset.items().first(), dataset.preprocessing()) else {
+            return (None, None);
+        };
+        // Directions out of headers that mean nothing are not asked of other scans.
+        let directed = data.align != Align::Centre || data.orientation.is_some();
+        let geometry = &first.geometry;
+        (
+            prepared.spacing.as_ref().map(|_| geometry.spacing()),
+            prepared
+                .orientation
+                .as_ref()
+                .filter(|_| directed)
+                .map(|_| axis_codes(&geometry.affine)),
+        )
     }
 }
 

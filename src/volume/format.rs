@@ -111,6 +111,15 @@ pub(crate) fn file_name(path: &Path) -> String {
     name.to_string_lossy().to_ascii_lowercase()
 }
 
+/// The file that takes the voxels beside the header at `path`, for formats written as two files.
+pub fn voxel_file(path: &Path) -> Option<PathBuf> {
+    match file_name(path).rsplit_once('.')?.1 {
+        "mhd" => Some(path.with_extension("raw")),
+        "nhdr" => Some(path.with_extension("raw.gz")),
+        _ => None,
+    }
+}
+
 /// The `.hdr` and `.img` files that belong to either of them; `.gz` may be on one, both or none.
 pub(crate) fn header_and_image(path: &Path) -> Result<(PathBuf, PathBuf)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

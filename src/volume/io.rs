@@ -37,6 +37,14 @@ pub fn write_atomically(
     Ok(())
 }
 
+/// Whether [`write_atomically`] could begin; leaves nothing behind. For callers with long work before the write.
+///
+/// # Errors
+/// A folder that does not exist or that may not be written to.
+pub fn check_writable(path: &Path) -> Result<()> {
+    temporary_beside(path).map(drop)
+}
+
 /// Writes a text through a temporary file that is renamed when it is complete.
 ///
 /// # Errors

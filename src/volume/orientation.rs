@@ -102,13 +102,12 @@ struct Turn {
 impl Turn {
     fn new(geometry: &Geometry, codes: &str) -> Result<Self> {
         let mut wanted = parse(codes)?.to_vec();
-        let mut present = headings(&geometry.affine).to_vec();
+        let present = headings(&geometry.affine).to_vec();
         if geometry.dimension == Dimension::Two {
             // The slice axis stays last and as it is, whatever its direction.
             let slice = present[2];
             wanted.retain(|heading| heading.world != slice.world);
             wanted.push(slice);
-            present[2] = slice;
         }
         let mut turn = Self {
             from: [0; 3],

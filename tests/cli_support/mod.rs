@@ -183,6 +183,7 @@ pub fn constant_model(path: &Path, card: &Card, shift: &[f32]) {
         orientation: card.orientation.map(String::from),
         align: card.align,
         normalize: Normalisation::MinMax {},
+        reference_quantiles: Vec::new(),
         licence: "MIT".into(),
         provenance: "test".into(),
     };

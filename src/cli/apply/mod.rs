@@ -5,12 +5,11 @@ mod plan;
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
 use clap::ValueEnum;
 use serde_json::json;
 
 use super::Common;
-use super::output::OutputArgs;
+use super::output::{OutputArgs, check_file};
 use super::points::PointSpace;
 use super::record;
 use super::spacing::PixelSpacing;
@@ -115,11 +114,7 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
     let names = names::outputs(args)?;
     let single = names.len() == 1 && names::is_file(&args.out);
     if single {
-        ensure!(
-            common.force || !args.out.exists(),
-            "{}: exists; choose another name, or replace it with --force",
-            args.out.display()
-        );
+        check_file(&args.out, common.force)?;
     } else {
         ResultFolder::check(&args.out, common.force)?;
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use nalgebra::Matrix4;
 use serde_json::json;
 
@@ -30,6 +30,11 @@ pub fn evaluate(
 ) -> anyhow::Result<Outcome> {
     let rows = pairs::read(path)?;
     let by_files = args.transforms.is_some() || rows.iter().any(|row| row.transform.is_some());
+    ensure!(
+        !by_files || args.model.model.is_none(),
+        "{}: has a column transform, so --model would do nothing; leave one of them out",
+        path.display()
+    );
     let mut method = if by_files {
         Method::files(args, &rows)?
     } else {

@@ -1,6 +1,7 @@
 //! What an acquisition does to an ideal image: the closed list of artefacts, in order.
 //!
-//! A new artefact is one file with its settings and `apply`, and one line in each table here.
+//! A new artefact is one file with its settings and `apply`, a field of `SynthConfig`, a `Step` of the seeds, and one line
+//! in each table here.
 
 mod bias;
 mod blur;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::write::ZlibEncoder;
 
-use super::super::format::file_name;
+use super::super::format::voxel_file;
 use super::super::io::{COMPRESSION, write_atomically, write_parts};
 use super::super::placement::Placement;
 use super::super::write::Content;
@@ -16,14 +16,13 @@ use crate::error::{Error, Result};
 /// `voxels` come with the first axis fastest.
 pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
     let at = |problem: String| Error::file(path, problem);
-    if !file_name(path).ends_with(".mhd") {
+    let Some(data) = voxel_file(path) else {
         let mut encoder = ZlibEncoder::new(Vec::new(), COMPRESSION);
         let packed = encoder.write_all(voxels).and_then(|()| encoder.finish());
         let packed = packed.map_err(|e| Error::io(path, e))?;
         let header = header(content, Some(packed.len()), "LOCAL").map_err(at)?;
         return write_parts(path, &[header.as_bytes(), &packed]);
-    }
-    let data = path.with_extension("raw");
+    };
     let name = data.file_name().unwrap_or_default().to_string_lossy();
     let header = header(content, None, &name).map_err(at)?;
     // The header last: where it stands, its voxels stand too.

@@ -1,5 +1,7 @@
 //! Which axes span space, and where they lie.
 
+use std::ops::Range;
+
 use nalgebra::{DMatrix, DVector, Matrix3, Vector3};
 
 use super::super::Affine;
@@ -22,7 +24,7 @@ impl Axes {
         let sizes = header.sizes()?;
         let directions = directions(header, sizes.len())?;
         let spatial = spatial(header, &directions, sizes.len())?;
-        let affine = affine(header, &directions[spatial.clone()])?;
+        let affine = affine(header, &directions, spatial.clone())?;
         let mut shape = sizes[spatial.clone()].to_vec();
         let values: usize = sizes[..spatial.start].iter().product();
         if spatial.start == 0 {
@@ -109,7 +111,7 @@ fn spatial(
     header: &Header,
     directions: &[Option<Vec<f64>>],
     axes: usize,
-) -> Result<std::ops::Range<usize>, String> {
+) -> Result<Range<usize>, String> {
     let is_spatial: Vec<bool> = match header.get("kinds") {
         _ if directions.iter().any(Option::is_some) => {
             directions.iter().map(Option::is_some).collect()
@@ -136,10 +138,14 @@ fn spatial(
 }
 
 /// The place of the axes of space in RAS mm.
-fn affine(header: &Header, directions: &[Option<Vec<f64>>]) -> Result<Affine, String> {
-    let given: Option<Vec<&Vec<f64>>> = directions.iter().map(Option::as_ref).collect();
-    let Some(given) = given else {
-        return spaced(header, directions.len());
+fn affine(
+    header: &Header,
+    directions: &[Option<Vec<f64>>],
+    spatial: Range<usize>,
+) -> Result<Affine, String> {
+    let given = directions[spatial.clone()].iter().map(Option::as_ref);
+    let Some(given) = given.collect::<Option<Vec<&Vec<f64>>>>() else {
+        return spaced(header, directions.len(), spatial);
     };
     let dimension = given[0].len().min(3);
     if given.iter().any(|v| v.len() != given[0].len()) {
@@ -193,15 +199,16 @@ fn to_ras(header: &Header) -> Result<Matrix3<f64>, String> {
     Ok(Matrix3::from_diagonal(&Vector3::from(signs)))
 }
 
-/// An image without directions: axes along LPS, the first voxel at the origin.
-fn spaced(header: &Header, axes: usize) -> Result<Affine, String> {
-    let mut spacing = vec![1.0; axes];
-    if let Some(text) = header.get("spacings") {
-        let known = numbers(text)?.into_iter().filter(|s| !s.is_nan());
-        for (size, stored) in spacing.iter_mut().zip(known) {
-            *size = stored;
-        }
+/// An image without directions: axes along LPS, the first voxel at the origin; a size that is not known (NaN) is 1.
+fn spaced(header: &Header, axes: usize, spatial: Range<usize>) -> Result<Affine, String> {
+    let stored = header.get("spacings").map(numbers).transpose()?;
+    let stored = stored.unwrap_or_else(|| vec![1.0; axes]);
+    if stored.len() != axes {
+        return Err(format!("{} spacings for {axes} axes", stored.len()));
     }
+    let known = |size: &f64| if size.is_nan() { 1.0 } else { *size };
+    let spacing: Vec<f64> = stored[spatial].iter().map(known).collect();
+    let axes = spacing.len();
     let placement = Placement {
         directions: DMatrix::identity(axes, axes),
         spacing,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::GzBuilder;
 
-use super::super::format::file_name;
+use super::super::format::voxel_file;
 use super::super::io::{COMPRESSION, write_parts};
 use super::super::placement::Placement;
 use super::super::write::Content;
@@ -16,8 +16,7 @@ use crate::error::{Error, Result};
 /// `voxels` come with the first axis fastest.
 pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
     let at = |problem: String| Error::file(path, problem);
-    if file_name(path).ends_with(".nhdr") {
-        let data = path.with_extension("raw.gz");
+    if let Some(data) = voxel_file(path) {
         let name = data.file_name().unwrap_or_default().to_string_lossy();
         let header = header(content).map_err(at)? + &format!("data file: {name}\n");
         // The header last: where it stands, its voxels stand too.

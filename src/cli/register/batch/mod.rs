@@ -8,6 +8,7 @@ mod shard;
 mod table;
 mod work;
 
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -188,7 +189,10 @@ fn dimension(tasks: &[Task], reading: &ReadArgs) -> Result<Dimension> {
 fn say(task: &Task, finished: &Finished, [ended, total]: [usize; 2], common: &Common) {
     let id = &task.id;
     match &finished.outcome {
-        Outcome::Failed(error) => eprintln!("hmorph: pair {id}: {error}"),
+        Outcome::Failed(error) => {
+            // Nobody may be listening any more; the table has the error too.
+            let _ = writeln!(std::io::stderr(), "hmorph: pair {id}: {error}");
+        }
         Outcome::Done(record) | Outcome::Skipped(record) => {
             let measures = &record["measures"];
             let change = |name: &str, key: &str, unit: &str| {
