@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use cli_support::{Bench, hmorph, one_line_error, register};
 use common::{Golden, assert_close};
 use hdf5_pure::FileBuilder;
+use hmorph::model::WeightsFile;
 use hmorph::volume::{Affine, DType, Dimension, Geometry, Image, read_field, write_image};
 use ndarray::Array3;
 
@@ -47,6 +48,41 @@ fn import_error(file: &Path) -> String {
     let text = one_line_error(hmorph().arg("import").arg(file).arg("-o").arg(&out));
     assert!(!out.exists());
     text
+}
+
+#[test]
+fn half_precision_halves_the_file_and_keeps_eleven_bits() {
+    let bench = Bench::new();
+    let import = |more: &[&str], name: &str| {
+        let mut import = hmorph();
+        import.arg("import").arg(golden("keras_2d_velocity.h5"));
+        import.arg("-o").arg(bench.path(name)).args(more);
+        import.assert().success();
+        let size = std::fs::metadata(bench.path(name)).unwrap().len();
+        (WeightsFile::read(&bench.path(name)).unwrap(), size)
+    };
+    let (single, large) = import(&[], "single.safetensors");
+    let (half, small) = import(&["--half"], "half.safetensors");
+    assert!(small < large, "{small} {large}");
+    assert_eq!(half.card, single.card);
+    for (name, (shape, values)) in &single.tensors {
+        assert_eq!(half.tensors[name].0, *shape, "{name}");
+        for (&rounded, &value) in half.tensors[name].1.iter().zip(values) {
+            // Half of the last of 11 bits; below 2^-14 the spacing no longer shrinks.
+            let allowed = value.abs().max(2.0_f32.powi(-14)) * 2.0_f32.powi(-11);
+            assert!(
+                (rounded - value).abs() <= allowed,
+                "{name}: {value} {rounded}"
+            );
+        }
+    }
+    // What hmorph wrote is read as well.
+    let mut again = hmorph();
+    again.arg("import").arg(bench.path("single.safetensors"));
+    again.arg("-o").arg(bench.path("again.safetensors"));
+    again.arg("--half").assert().success();
+    let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
+    assert!(bytes("again.safetensors") == bytes("half.safetensors"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ Examples:
   hmorph import vxm_dense_brain_T1_3D_mse.h5 -o brain.safetensors
   hmorph import 0200.pt -o mine.safetensors --int-steps 7 --int-downsize 2
   hmorph register a.nii.gz b.nii.gz --model 0200.pt        the same without a file between
+  hmorph import runs/mine/best.safetensors -o small.safetensors --half
 
 Networks that are read:
 {SUPPORTED}
@@ -25,7 +26,7 @@ configuration, where there is one. Intensities are scaled to [0, 1] (min-max), a
 --normalize none --init none runs the bare network. Weights of Keras take the nearest voxel outside an image, those of
 PyTorch zeros, as these programs do."))]
 pub struct ImportArgs {
-    /// Weights: .h5 of Keras, .pt of PyTorch
+    /// Weights: .h5 of Keras, .pt of PyTorch, .safetensors of hmorph
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Weights file to write
@@ -37,6 +38,9 @@ pub struct ImportArgs {
     /// How many times coarser than the image the integrated velocity is, where the file does not say
     #[arg(long, value_name = "N")]
     pub int_downsize: Option<usize>,
+    /// Store the weights in half precision: half the size
+    #[arg(long)]
+    pub half: bool,
 }
 
 /// Write a model for VoxelMorph's PyTorch code
@@ -77,7 +81,10 @@ pub fn run(args: &ImportArgs, common: &Common) -> anyhow::Result<()> {
         common.say(format!("note: {note}"));
     }
     let config = &imported.weights.card.config;
-    imported.weights.write(&args.out)?;
+    match args.half {
+        true => imported.weights.write_half(&args.out)?,
+        false => imported.weights.write(&args.out)?,
+    }
     common.say(format!("network  {}", describe(config)));
     common.say(format!("written  {}", args.out.display()));
     Ok(())

@@ -131,17 +131,29 @@ impl WeightsFile {
 
     /// Writes the file under a temporary name and renames it.
     pub fn write(&self, path: &Path) -> Result<()> {
+        self.store(path, Dtype::F32, |values| {
+            values.iter().flat_map(|v| v.to_le_bytes()).collect()
+        })
+    }
+
+    /// The same at half the size: values are rounded to the 11 bits of a half-precision number.
+    pub fn write_half(&self, path: &Path) -> Result<()> {
+        self.store(path, Dtype::F16, |values| {
+            let halves = values.iter().map(|&v| half::f16::from_f32(v));
+            halves.flat_map(half::f16::to_le_bytes).collect()
+        })
+    }
+
+    fn store(&self, path: &Path, dtype: Dtype, encode: impl Fn(&[f32]) -> Vec<u8>) -> Result<()> {
         let bytes: Vec<(&String, Vec<u8>)> = self
             .tensors
             .iter()
-            .map(|(name, (_, values))| {
-                (name, values.iter().flat_map(|v| v.to_le_bytes()).collect())
-            })
+            .map(|(name, (_, values))| (name, encode(values)))
             .collect();
         let views = bytes.iter().map(|(name, data)| {
             let shape = self.tensors[*name].0.clone();
             let view =
-                TensorView::new(Dtype::F32, shape, data).expect("as many bytes as the shape says");
+                TensorView::new(dtype, shape, data).expect("as many bytes as the shape says");
             (name.as_str(), view)
         });
         let content = serialize(views, None).map_err(|e| Error::file(path, e.to_string()))?;
