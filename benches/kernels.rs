@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use hmorph::kernels::oracle::random::uniform;
-use hmorph::kernels::warp::{self, Border};
+use hmorph::kernels::warp::{self, Border, Shape};
 use hmorph::kernels::{Extent, boxsum, field, jacobian, pool, resize, upsample};
 
 #[global_allocator]
@@ -45,20 +45,16 @@ fn smooth(channels: usize, extent: Extent, amplitude: f32) -> Vec<f32> {
 
 fn warps(channels: usize, image: &[f32], flow: &[f32]) {
     let name = |what: &str| format!("warp {channels} channel(s), {what}");
-    let forward = || warp::linear(image, FULL, flow, FULL, 1, channels, 3, Border::Zeros);
-    time(&name("forward"), forward);
-    let grads = |of_image, of_flow| {
-        let (c, nf) = (channels, 3);
-        let border = Border::Zeros;
-        warp::linear_grad(
-            image, FULL, flow, FULL, 1, c, nf, border, image, of_image, of_flow,
-        )
+    let shape = Shape {
+        channels,
+        ..Shape::one(FULL, 3, Border::Zeros)
     };
-    time(&name("gradient of the field"), || grads(false, true));
-    time(&name("gradient of the image"), || grads(true, false));
-    time(&name("nearest"), || {
-        warp::nearest(image, FULL, flow, FULL, 1, channels, 3, Border::Zeros)
-    });
+    let forward = || warp::linear(image, flow, &shape);
+    time(&name("forward"), forward);
+    let grads = |wanted| warp::linear_grad(image, flow, &shape, image, wanted);
+    time(&name("gradient of the field"), || grads([false, true]));
+    time(&name("gradient of the image"), || grads([true, false]));
+    time(&name("nearest"), || warp::nearest(image, flow, &shape));
 }
 
 fn main() {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::CommandCargoExt;
-use hmorph::kernels::warp::{Border, linear};
+use hmorph::kernels::warp::{Border, Shape, linear};
 use hmorph::synth::{LabelSource, SynthConfig, make_pair};
 use hmorph::volume::{Dimension, read_field, read_image, read_labels};
 use ndarray::{Array3, s};
@@ -50,18 +50,8 @@ fn pairs_are_those_of_their_seed_and_the_field_joins_them() {
     );
     let field = read_field(pair("true_field.nii.gz")).unwrap();
     let flat = |values: &Array3<f32>| values.iter().copied().collect::<Vec<_>>();
-    let flow: Vec<f32> = field.data.iter().copied().collect();
-    let extent = [1, 96, 96];
-    let moved = linear(
-        &flat(&moving.data),
-        extent,
-        &flow,
-        extent,
-        1,
-        1,
-        2,
-        Border::Edge,
-    );
+    let shape = Shape::one([1, 96, 96], 2, Border::Edge);
+    let moved = linear(&flat(&moving.data), &field.to_vec(), &shape);
     let moved = Array3::from_shape_vec([96, 96, 1], moved).unwrap();
     // Mean squared difference to the fixed image, where nothing comes in from outside.
     let distance = |image: &Array3<f32>| {

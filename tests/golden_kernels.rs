@@ -4,7 +4,7 @@
 
 use hmorph::kernels::oracle::check::assert_close;
 use hmorph::kernels::oracle::widen;
-use hmorph::kernels::warp::{self, Border};
+use hmorph::kernels::warp::{self, Border, Shape};
 use hmorph::kernels::{Extent, field, resize};
 
 /// Relative to the largest magnitude of a tensor. VoxelMorph computes sampling positions through
@@ -53,16 +53,19 @@ fn check_warp(name: &str, border: Border) {
     let golden = Golden::open(name);
     let (image, flow) = (golden.values("image"), golden.values("flow"));
     let ((n, c, extent), (_, nf, _)) = (golden.shape("image"), golden.shape("flow"));
-    let warped = warp::linear(&image, extent, &flow, extent, n, c, nf, border);
+    let shape = Shape {
+        items: n,
+        channels: c,
+        ..Shape::one(extent, nf, border)
+    };
+    let warped = warp::linear(&image, &flow, &shape);
     assert_close(&warped, &golden.wide("warped_linear"), VALUES);
     if border == Border::Zeros {
-        let nearest = warp::nearest(&image, extent, &flow, extent, n, c, nf, border);
+        let nearest = warp::nearest(&image, &flow, &shape);
         assert_close(&nearest, &golden.wide("warped_nearest"), 0.0);
     }
     let grad = golden.values("upstream_grad");
-    let (of_image, of_flow) = warp::linear_grad(
-        &image, extent, &flow, extent, n, c, nf, border, &grad, true, true,
-    );
+    let [of_image, of_flow] = warp::linear_grad(&image, &flow, &shape, &grad, [true; 2]);
     assert_close(&of_image.unwrap(), &golden.wide("grad_image"), GRADIENTS);
     assert_close(&of_flow.unwrap(), &golden.wide("grad_flow"), GRADIENTS);
 }
@@ -129,19 +132,8 @@ fn gradient_of_scaling_and_squaring() {
         }
         let mut grad = golden.values("upstream_grad");
         for u in stages.iter().rev() {
-            let (of_image, of_flow) = warp::linear_grad(
-                u,
-                extent,
-                u,
-                extent,
-                n,
-                nf,
-                nf,
-                Border::Zeros,
-                &grad,
-                true,
-                true,
-            );
+            let shape = Shape::fields(extent, n, nf, Border::Zeros);
+            let [of_image, of_flow] = warp::linear_grad(u, u, &shape, &grad, [true; 2]);
             let parts = of_image.unwrap().into_iter().zip(of_flow.unwrap());
             grad.iter_mut()
                 .zip(parts)

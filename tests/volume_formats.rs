@@ -378,6 +378,7 @@ fn wrong_headers_are_refused_in_one_line() {
         ("a.mha", "LOCAL", "LIST 2D", &voxels[..], "series of files"),
         ("a.mha", "LOCAL", "gone.raw", &[][..], "gone.raw"),
         ("a.mha", "LOCAL", "gone\0.raw", &[][..], "no file name"),
+        ("a.mha", "LOCAL", ".", &[][..], "a folder"),
         (
             "a.mha",
             "NDims = 3",

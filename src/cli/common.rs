@@ -1,7 +1,7 @@
 //! Options that every subcommand shares.
 
 use std::io::{Write, stdout};
-use std::sync::Once;
+use std::sync::OnceLock;
 
 use burn::tensor::Device;
 
@@ -31,6 +31,9 @@ pub struct Common {
     pub force: bool,
 }
 
+/// What `--device` came to in this process.
+static TAKEN: OnceLock<String> = OnceLock::new();
+
 impl Common {
     /// Starts the thread pool; call once, before any work.
     pub fn start_threads(&self) -> anyhow::Result<()> {
@@ -45,12 +48,17 @@ impl Common {
 
     /// The device that `--device` names; says once why it is not a GPU where that was left to the program.
     pub fn device(&self) -> anyhow::Result<Device> {
-        static SAID: Once = Once::new();
         let choice = device::choose(&self.device)?;
-        if let Some(reason) = &choice.fallback {
-            SAID.call_once(|| self.say(format!("note: networks run on the CPU: {reason}")));
+        let first = TAKEN.set(choice.name).is_ok();
+        if let (true, Some(reason)) = (first, &choice.fallback) {
+            self.say(format!("note: networks run on the CPU: {reason}"));
         }
         Ok(choice.device)
+    }
+
+    /// The device that was taken, as `--device` takes it; what `--device` says where none was needed.
+    pub fn device_name(&self) -> &str {
+        TAKEN.get().unwrap_or(&self.device)
     }
 
     /// Prints a line about the progress of the work, unless `--quiet`.

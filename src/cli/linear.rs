@@ -76,7 +76,7 @@ fn parse_degrees(text: &str) -> Result<f64, String> {
 
 /// How images meet before the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Meeting {
+pub enum AlignmentPlan {
     Header,
     Centre,
     /// By the linear stage.
@@ -88,12 +88,12 @@ impl LinearArgs {
     ///
     /// # Errors
     /// A file that cannot be read or holds a singular matrix; mirrored volumes.
-    pub fn meeting(
+    pub fn plan(
         &self,
         align: Align,
         dimension: Dimension,
         stages: Stages,
-    ) -> anyhow::Result<Meeting> {
+    ) -> anyhow::Result<AlignmentPlan> {
         ensure!(
             !self.allow_flip || dimension == Dimension::Two,
             "--allow-flip is for 2-D images; these are 3-D, and no volume is mirrored in its scanner"
@@ -110,10 +110,12 @@ impl LinearArgs {
             (None, Stages::Network, Align::Header | Align::Centre) => Freedom::None,
         };
         let start = match (init, freedom, align) {
-            (Init::None, ..) | (Init::Header, Freedom::None, _) => return Ok(Meeting::Header),
-            (Init::Centre, Freedom::None, _) => return Ok(Meeting::Centre),
-            (Init::Auto, Freedom::None, Align::Centre) => return Ok(Meeting::Centre),
-            (Init::Auto, Freedom::None, _) => return Ok(Meeting::Header),
+            (Init::None, ..) | (Init::Header, Freedom::None, _) => {
+                return Ok(AlignmentPlan::Header);
+            }
+            (Init::Centre, Freedom::None, _) => return Ok(AlignmentPlan::Centre),
+            (Init::Auto, Freedom::None, Align::Centre) => return Ok(AlignmentPlan::Centre),
+            (Init::Auto, Freedom::None, _) => return Ok(AlignmentPlan::Header),
             (Init::Auto, _, align) => Start::Auto {
                 headers: align != Align::Centre,
             },
@@ -123,7 +125,7 @@ impl LinearArgs {
             (Init::Moments, ..) => Start::Moments,
             (Init::File(path), ..) => Start::Given(matrix(&path)?),
         };
-        Ok(Meeting::Linear(Settings {
+        Ok(AlignmentPlan::Linear(Settings {
             freedom,
             similarity: self.metric.unwrap_or(Settings::default().similarity),
             start,

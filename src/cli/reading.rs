@@ -124,7 +124,7 @@ mod tests {
             .unwrap_err();
         assert!(blank.to_string().contains("-1000 to 400"), "{blank}");
         Window([-150.0, 250.0]).clip("ct.nii", &mut image).unwrap();
-        let found: Vec<f32> = image.data.iter().copied().collect();
+        let found = image.to_vec();
         assert_eq!(found[..3], [-150.0, 3.5, 250.0]);
         assert!(found[3].is_nan());
     }

@@ -30,7 +30,7 @@ pub fn write(path: &Path, common: &Common, facts: Value) -> Result<Value> {
         "program": PROGRAM,
         "command": command(),
         "finished_unix_seconds": now.map_or(0, |time| time.as_secs()),
-        "device": common.device,
+        "device": common.device_name(),
         "threads": rayon::current_num_threads(),
         "seed": common.seed,
         "peak_memory_bytes": peak_memory_bytes(),

@@ -1,7 +1,7 @@
 //! Moving labels and images by a field.
 
 use crate::eval::Protocol;
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 use crate::volume::{DisplacementField, Image, LabelMap, Volume};
 use ndarray::Array3;
 
@@ -12,9 +12,7 @@ pub fn moved_labels(labels: &LabelMap, field: &DisplacementField, protocol: Prot
     let data = if protocol.challenge() {
         nearest_as_scipy(&labels.data, field)
     } else {
-        warped(&labels.data, field, |image, extent, flow, nf| {
-            warp::nearest(image, extent, flow, extent, 1, 1, nf, Border::Zeros)
-        })
+        warped(&labels.data, field, warp::nearest)
     };
     on_grid(data, field)
 }
@@ -23,10 +21,7 @@ pub fn moved_labels(labels: &LabelMap, field: &DisplacementField, protocol: Prot
 ///
 /// The image must have the field's shape.
 pub fn moved_image(image: &Image, field: &DisplacementField) -> Image {
-    let data = warped(&image.data, field, |image, extent, flow, nf| {
-        warp::linear(image, extent, flow, extent, 1, 1, nf, Border::Zeros)
-    });
-    on_grid(data, field)
+    on_grid(warped(&image.data, field, warp::linear), field)
 }
 
 fn on_grid<T>(data: Array3<T>, field: &DisplacementField) -> Volume<T> {
@@ -40,17 +35,17 @@ fn on_grid<T>(data: Array3<T>, field: &DisplacementField) -> Volume<T> {
 fn warped<T: Copy>(
     image: &Array3<T>,
     field: &DisplacementField,
-    kernel: impl FnOnce(&[T], [usize; 3], &[f32], usize) -> Vec<T>,
+    kernel: impl FnOnce(&[T], &[f32], &Shape) -> Vec<T>,
 ) -> Array3<T> {
     let (image, flow) = (image.as_standard_layout(), field.data.as_standard_layout());
+    let grid = &field.geometry;
     let contiguous = "standard layout is contiguous";
     let moved = kernel(
         image.as_slice().expect(contiguous),
-        field.geometry.tensor_shape(),
         flow.as_slice().expect(contiguous),
-        field.geometry.dimension.axes(),
+        &Shape::one(grid.tensor_shape(), grid.dimension.axes(), Border::Zeros),
     );
-    Array3::from_shape_vec(field.geometry.shape, moved).expect("a warp keeps the field's shape")
+    Array3::from_shape_vec(grid.shape, moved).expect("a warp keeps the field's shape")
 }
 
 /// `scipy.ndimage.map_coordinates(labels, identity + u, order=0)`: the voxel at `floor(x + 0.5)`, 0 for

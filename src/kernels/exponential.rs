@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::Extent;
-use super::warp::{self, Border};
+use super::warp::{self, Border, Shape};
 
 /// The displacements on the way from a velocity to the end of its flow, kept for the gradient.
 pub struct Exponential {
@@ -28,9 +28,10 @@ impl Exponential {
         );
         let scale = sign * 0.5_f32.powi(squarings as i32);
         let mut steps = vec![velocity.par_iter().map(|v| v * scale).collect::<Vec<f32>>()];
+        let shape = Shape::fields(extent, 1, nf, Border::Edge);
         for step in 0..squarings {
             let u = &steps[step];
-            steps.push(warp::compose(u, u, extent, 1, nf, Border::Edge));
+            steps.push(warp::compose(u, u, &shape));
         }
         Self { steps, nf, extent }
     }
@@ -53,22 +54,11 @@ impl Exponential {
     pub fn grad(&self, grad_displacement: Vec<f32>, sign: f32) -> Vec<f32> {
         let squarings = self.steps.len() - 1;
         let mut grad = grad_displacement;
+        let shape = Shape::fields(self.extent, 1, self.nf, Border::Edge);
         for u in self.steps[..squarings].iter().rev() {
             // u + u o (id + u): the sum, the warped field, and the field that warps it.
-            let (warped, warping) = warp::linear_grad(
-                u,
-                self.extent,
-                u,
-                self.extent,
-                1,
-                self.nf,
-                self.nf,
-                Border::Edge,
-                &grad,
-                true,
-                true,
-            );
-            let (warped, warping) = (warped.expect("wanted"), warping.expect("wanted"));
+            let grads = warp::linear_grad(u, u, &shape, &grad, [true; 2]);
+            let [warped, warping] = grads.map(|grad| grad.expect("wanted"));
             grad.par_iter_mut()
                 .zip(warped.par_iter().zip(&warping))
                 .for_each(|(grad, (a, b))| *grad += a + b);
@@ -140,7 +130,7 @@ mod tests {
         let v: Vec<f32> = smooth(4, nf, extent).iter().map(|v| v / 4.0).collect();
         let [there, back] =
             [1.0, -1.0].map(|sign| Exponential::new(&v, nf, extent, 7, sign).into_displacement());
-        let left = warp::compose(&there, &back, extent, 1, nf, Border::Edge);
+        let left = warp::compose(&there, &back, &Shape::fields(extent, 1, nf, Border::Edge));
         let length = |u: &[f32]| u.iter().map(|u| u * u).sum::<f32>().sqrt();
         assert!(
             length(&left) < 0.05 * length(&there),

@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::warp::{self, Border};
+use super::warp::{self, Border, Shape};
 use super::{Extent, vector};
 
 /// Displacement reached by flowing along a stationary `velocity` for unit time.
@@ -25,7 +25,7 @@ pub fn integrate(velocity: &[f32], nf: usize, extent: Extent, steps: usize) -> V
 /// Both are `[n, nf, extent]`; `border` says what `a` is outside its grid.
 pub fn compose(a: &[f32], b: &[f32], nf: usize, extent: Extent, border: Border) -> Vec<f32> {
     let n = items(b, nf, extent);
-    warp::compose(a, b, extent, n, nf, border)
+    warp::compose(a, b, &Shape::fields(extent, n, nf, border))
 }
 
 /// Inverse of `u`, `[n, nf, extent]`, and how far `phi o phi_inverse` is from the identity: the
@@ -44,8 +44,9 @@ pub fn invert(
     let n = items(u, nf, extent);
     let opposite: Vec<f32> = u.par_iter().map(|u| -u).collect();
     let mut inverse = vec![0.0; u.len()];
+    let shape = Shape::fields(extent, n, nf, Border::Edge);
     for update in 0.. {
-        let next = warp::linear(&opposite, extent, &inverse, extent, n, nf, nf, Border::Edge);
+        let next = warp::linear(&opposite, &inverse, &shape);
         let residual = greatest_distance(&inverse, &next, nf, extent.iter().product());
         if residual <= tolerance || update == iterations {
             return (inverse, residual);
@@ -66,8 +67,9 @@ pub fn polish_inverse(
     updates: usize,
 ) -> Vec<f32> {
     let voxels = extent.iter().product::<usize>();
+    let shape = Shape::fields(extent, 1, nf, Border::Edge);
     let residual = |v: &[f32]| {
-        let mut residual = warp::linear(u, extent, v, extent, 1, nf, nf, Border::Edge);
+        let mut residual = warp::linear(u, v, &shape);
         residual.par_iter_mut().zip(v).for_each(|(r, v)| *r += v);
         residual
     };
@@ -224,7 +226,7 @@ mod tests {
             let off = uniform(4, u.len(), 0.2);
             let rough: Vec<f32> = exact.iter().zip(&off).map(|(v, off)| v + off).collect();
             let residual = |v: &[f32]| -> Vec<f32> {
-                let there = warp::linear(u, extent, v, extent, 1, nf, nf, Border::Edge);
+                let there = warp::linear(u, v, &Shape::fields(extent, 1, nf, Border::Edge));
                 let voxels: usize = extent.iter().product();
                 let length = |at: usize| {
                     (0..nf)

@@ -110,17 +110,12 @@ impl Level {
             to_voxel.row_mut(2).fill(0.0);
         }
         Ok(Self {
-            data: values(image),
-            weights: weights.map(values),
+            data: image.to_vec(),
+            weights: weights.map(Image::to_vec),
             geometry: image.geometry.clone(),
             to_voxel,
         })
     }
-}
-
-/// Row-major.
-fn values(image: &Image) -> Vec<f32> {
-    image.data.iter().copied().collect()
 }
 
 /// Smoothed with a standard deviation in mm; where there are weights, over the voxels that have some (normalised
@@ -134,11 +129,11 @@ fn smoothed(image: &Image, weights: Option<&Image>, sigma: f64) -> Image {
     };
     let smooth = |values: &[f32]| gaussian::smooth(values, 1, grid.tensor_shape(), along);
     let values = match weights {
-        None => smooth(&values(image)),
+        None => smooth(&image.to_vec()),
         Some(weights) => {
             let weighted: Vec<f32> = (&image.data * &weights.data).into_iter().collect();
             let weighted = smooth(&weighted);
-            let total = smooth(&values(weights));
+            let total = smooth(&weights.to_vec());
             let mean = |(sum, total): (&f32, &f32)| if *total > 1e-3 { sum / total } else { 0.0 };
             weighted.iter().zip(&total).map(mean).collect()
         }

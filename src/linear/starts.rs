@@ -47,7 +47,7 @@ impl Start {
         Ok(match self {
             Self::Auto { headers: true } => vec![
                 header,
-                sides.meeting(&header, middle(fixed), middle(moving))?,
+                sides.matched(&header, middle(fixed), middle(moving))?,
                 sides.masses(&header)?,
             ],
             Self::Auto { headers: false } => {
@@ -79,7 +79,7 @@ impl Sides<'_> {
     /// `matrix`, moved so that the centres of mass meet.
     fn masses(&self, matrix: &Matrix4<f64>) -> Result<Matrix4<f64>> {
         let [fixed, moving] = self.both_moments()?;
-        self.meeting(matrix, fixed.centre, moving.centre)
+        self.matched(matrix, fixed.centre, moving.centre)
     }
 
     /// Principal axes on principal axes, the smallest rotation first.
@@ -94,7 +94,7 @@ impl Sides<'_> {
         }
         turns.sort_by(|a, b| b.trace().total_cmp(&a.trace()));
         let meet =
-            |turn: Matrix3<f64>| self.meeting(&turn.to_homogeneous(), fixed.centre, moving.centre);
+            |turn: Matrix3<f64>| self.matched(&turn.to_homogeneous(), fixed.centre, moving.centre);
         turns.into_iter().map(meet).collect()
     }
 
@@ -109,7 +109,7 @@ impl Sides<'_> {
     ///
     /// # Errors
     /// A matrix without inverse.
-    fn meeting(
+    fn matched(
         &self,
         matrix: &Matrix4<f64>,
         from: Vector3<f64>,

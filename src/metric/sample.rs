@@ -1,6 +1,9 @@
 //! Values of a scalar grid between its voxels, in float64.
 
+use nalgebra::Vector3;
 use ndarray::ArrayView3;
+
+use crate::volume::resample::corners;
 
 /// Whether a position (in voxels) lies within the outermost voxel centres.
 pub fn inside(position: [f64; 3], shape: &[usize]) -> bool {
@@ -13,26 +16,11 @@ pub fn linear(grid: ArrayView3<f32>, position: [f64; 3]) -> f64 {
     if position.iter().any(|x| x.is_nan()) {
         return f64::NAN;
     }
-    let along = |axis: usize| {
-        let last = grid.shape()[axis] - 1;
-        let x = position[axis].clamp(0.0, last as f64);
-        let low = (x as usize).min(last);
-        [(low, 1.0 - x.fract()), ((low + 1).min(last), x.fract())]
-    };
-    let (ii, jj, kk) = (along(0), along(1), along(2));
-    let mut sum = 0.0;
-    for (i, wi) in ii {
-        for (j, wj) in jj {
-            for (k, wk) in kk {
-                let weight = wi * wj * wk;
-                // A weight of zero must not let an infinite neighbour in.
-                if weight > 0.0 {
-                    sum += weight * f64::from(grid[[i, j, k]]);
-                }
-            }
-        }
-    }
-    sum
+    let last = |axis: usize| grid.shape()[axis] as f64 - 1.0;
+    let clamped = Vector3::from_fn(|axis, _| position[axis].clamp(0.0, last(axis)));
+    // A neighbour without weight, which may be infinite, is not among the corners.
+    let shares = corners(clamped).map(|(voxel, weight)| weight * f64::from(grid[voxel]));
+    shares.sum()
 }
 
 #[cfg(test)]

@@ -131,8 +131,18 @@ struct Warp {
     border: Border,
 }
 
-fn extent(view: &View) -> [usize; 3] {
-    [view.shape[2], view.shape[3], view.shape[4]]
+impl Warp {
+    fn sizes(&self, image: &View, flow: &View) -> kernel::Shape {
+        let extent = |view: &View| [view.shape[2], view.shape[3], view.shape[4]];
+        kernel::Shape {
+            image: extent(image),
+            grid: extent(flow),
+            items: image.shape[0],
+            channels: image.shape[1],
+            components: flow.shape[1],
+            border: self.border,
+        }
+    }
 }
 
 impl Operation<2> for Warp {
@@ -145,37 +155,18 @@ impl Operation<2> for Warp {
     }
 
     fn forward(&self, [image, flow]: [View; 2]) -> Vec<f32> {
-        let [n, c] = [image.shape[0], image.shape[1]];
-        let to = extent(&flow);
-        kernel::linear(
-            image.data,
-            extent(&image),
-            flow.data,
-            to,
-            n,
-            c,
-            flow.shape[1],
-            self.border,
-        )
+        kernel::linear(image.data, flow.data, &self.sizes(&image, &flow))
     }
 
     fn backward(&self, saved: Saved<2>) -> [Option<Vec<f32>>; 2] {
         let [image, flow] = &saved.inputs;
-        let [want_image, want_flow] = saved.wanted;
-        let (grad_image, grad_flow) = kernel::linear_grad(
+        kernel::linear_grad(
             image.data,
-            extent(image),
             flow.data,
-            extent(flow),
-            image.shape[0],
-            image.shape[1],
-            flow.shape[1],
-            self.border,
+            &self.sizes(image, flow),
             saved.grad.data,
-            want_image,
-            want_flow,
-        );
-        [grad_image, grad_flow]
+            saved.wanted,
+        )
     }
 
     #[cfg(feature = "gpu")]

@@ -5,7 +5,7 @@ use super::chart::{
 };
 use super::colour::{DISTINCT, Rgb};
 use super::picture::Picture;
-use super::text::{Align, Text};
+use super::text::{Anchor, Text};
 use crate::error::{Error, Result};
 use crate::eval::quantile;
 use plotters::element::{Circle, Polygon};
@@ -105,13 +105,13 @@ impl Frame {
         for &mark in &marks {
             let text = tick_label(mark, step_of(&marks));
             let label = Label::new(text, 15.0, self.x(mark), bottom + 18.0);
-            labels.push(label.align(Align::Centre));
+            labels.push(label.align(Anchor::Centre));
         }
         let middle = (self.left + WIDTH as f64 - RIGHT) / 2.0;
-        labels.push(Label::new(axis, 16.0, middle, bottom + 44.0).align(Align::Centre));
+        labels.push(Label::new(axis, 16.0, middle, bottom + 44.0).align(Anchor::Centre));
         for (row, group) in groups.iter().enumerate() {
             let label = Label::new(&group.label, 16.0, self.left - 18.0, self.middle(row));
-            labels.push(label.align(Align::Right));
+            labels.push(label.align(Anchor::Right));
         }
         labels
     }

@@ -2,7 +2,7 @@
 
 use super::colour::Rgb;
 use super::picture::Picture;
-use super::text::{Align, Text};
+use super::text::{Anchor, Text};
 use crate::error::{Error, Result};
 use plotters::backend::BitMapBackend;
 use plotters::coord::Shift;
@@ -36,7 +36,7 @@ impl Label {
         }
     }
 
-    pub fn align(mut self, align: Align) -> Self {
+    pub fn align(mut self, align: Anchor) -> Self {
         self.look = self.look.align(align);
         self
     }

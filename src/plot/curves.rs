@@ -5,7 +5,7 @@ use super::chart::{
 };
 use super::colour::{DISTINCT, Rgb};
 use super::picture::Picture;
-use super::text::{Align, Text};
+use super::text::{Anchor, Text};
 use crate::error::{Error, Result};
 use plotters::element::Circle;
 use plotters::style::{Color, ShapeStyle};
@@ -148,18 +148,18 @@ impl Axes {
         let mut labels = vec![Label::new(&look.title, 22.0, 24.0, 30.0)];
         for (mark, text) in self.marks() {
             let y = f64::from(self.at(self.x.0, mark).1) / SCALE as f64;
-            labels.push(Label::new(text, 15.0, LEFT - 10.0, y).align(Align::Right));
+            labels.push(Label::new(text, 15.0, LEFT - 10.0, y).align(Anchor::Right));
         }
         let marks = self.steps();
         for &mark in &marks {
             let x = f64::from(self.at(mark, self.y.0).0) / SCALE as f64;
             let text = tick_label(mark, step_of(&marks));
-            labels.push(Label::new(text, 15.0, x, floor + 18.0).align(Align::Centre));
+            labels.push(Label::new(text, 15.0, x, floor + 18.0).align(Anchor::Centre));
         }
         let (across, down) = ((LEFT + WIDTH as f64 - RIGHT) / 2.0, (TOP + floor) / 2.0);
-        labels.push(Label::new(&look.x_label, 16.0, across, floor + 48.0).align(Align::Centre));
+        labels.push(Label::new(&look.x_label, 16.0, across, floor + 48.0).align(Anchor::Centre));
         let upright = Label::new(&look.y_label, 16.0, 22.0, down);
-        labels.push(upright.align(Align::Centre).upright());
+        labels.push(upright.align(Anchor::Centre).upright());
         labels
     }
 

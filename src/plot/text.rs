@@ -15,7 +15,7 @@ const OVERSAMPLING: usize = 4;
 
 /// Which point of a text its position names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
+pub(super) enum Anchor {
     Left,
     Centre,
     Right,
@@ -26,7 +26,7 @@ pub(super) enum Align {
 pub(super) struct Text {
     pub size: f64,
     pub colour: Rgb,
-    pub align: Align,
+    pub align: Anchor,
     /// Runs upwards instead of to the right.
     pub upright: bool,
 }
@@ -36,12 +36,12 @@ impl Text {
         Self {
             size,
             colour,
-            align: Align::Left,
+            align: Anchor::Left,
             upright: false,
         }
     }
 
-    pub fn align(self, align: Align) -> Self {
+    pub fn align(self, align: Anchor) -> Self {
         Self { align, ..self }
     }
 
@@ -68,9 +68,9 @@ impl Text {
         let (w, h) = (width + 4, (2.0 * self.size) as usize);
         let coverage = self.coverage(text, w, h)?;
         let shift = match self.align {
-            Align::Left => 0.0,
-            Align::Centre => width as f64 / 2.0,
-            Align::Right => width as f64,
+            Anchor::Left => 0.0,
+            Anchor::Centre => width as f64 / 2.0,
+            Anchor::Right => width as f64,
         };
         for (at, &alpha) in coverage.iter().enumerate() {
             let along = (at % w) as f64 - shift;
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn capitals_are_centred_on_the_position() {
-        let text = Text::new(20.0, [255; 3]).align(Align::Centre);
+        let text = Text::new(20.0, [255; 3]).align(Anchor::Centre);
         let mut picture = Picture::new(120, 60, [0; 3]);
         text.draw(&mut picture, "HHHH", 60.0, 30.0).unwrap();
         let [left, top, right, bottom] = inked(&picture);
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn drawing_outside_does_no_harm() {
         let mut picture = Picture::new(10, 10, [0; 3]);
-        let text = Text::new(16.0, [255; 3]).align(Align::Right);
+        let text = Text::new(16.0, [255; 3]).align(Anchor::Right);
         text.draw_rimmed(&mut picture, "far", -50.0, 500.0).unwrap();
         assert_eq!(inked(&picture)[0], usize::MAX);
     }

@@ -4,7 +4,7 @@ use nalgebra::{Matrix4, Vector3};
 use ndarray::{Array4, ArrayView4, s};
 use rayon::prelude::*;
 
-use crate::volume::resample::{place, snapped};
+use crate::volume::resample::{corners, place, snapped};
 use crate::volume::{DisplacementField, Geometry};
 
 /// A field at positions between voxels: linear inside its grid, the edge's vector outside.
@@ -25,23 +25,8 @@ impl<'a> Sampler<'a> {
     pub fn at(&self, position: Vector3<f64>) -> Vector3<f64> {
         let position = position.map(snapped);
         let position = position.zip_map(&self.highest, |p, high| p.clamp(0.0, high));
-        let low = position.map(f64::floor);
-        let part = position - low;
-        let low: [usize; 3] = low.map(|p| p as usize).into();
         let mut sum = Vector3::zeros();
-        for corner in 0..8_usize {
-            let upper = [corner & 1, corner >> 1 & 1, corner >> 2 & 1];
-            let weight: f64 = (0..3)
-                .map(|axis| match upper[axis] {
-                    0 => 1.0 - part[axis],
-                    _ => part[axis],
-                })
-                .product();
-            // Also keeps the upper neighbour of the last voxel from being read.
-            if weight == 0.0 {
-                continue;
-            }
-            let [i, j, k] = [0, 1, 2].map(|axis| low[axis] + upper[axis]);
+        for ([i, j, k], weight) in corners(position) {
             for component in 0..self.data.dim().0 {
                 sum[component] += weight * f64::from(self.data[[component, i, j, k]]);
             }

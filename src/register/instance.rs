@@ -1,11 +1,11 @@
 //! The stage of instance optimisation: a pair of scans on the fixed scan's own grid.
 
 use nalgebra::Matrix4;
-use ndarray::{Array3, Array4};
+use ndarray::Array3;
 
 use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, prepare};
 use super::refine::{Channel, RefinePair, RefineSettings, refine};
-use super::{NetworkFields, Start};
+use super::{InitialField, NetworkFields};
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
 use crate::volume::intensity::{Normalisation, Normaliser};
@@ -30,7 +30,7 @@ pub fn optimise(
     scans: [Scan; 2],
     others: &[OtherScans],
     alignment: Alignment,
-    start: Option<&Start>,
+    start: Option<&InitialField>,
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<(NetworkPair, NetworkFields)> {
@@ -90,11 +90,7 @@ fn normaliser() -> Result<Normaliser> {
 /// Those of [`prepare`].
 pub fn unmoved(scans: [Scan; 2], alignment: Alignment) -> Result<(NetworkPair, NetworkFields)> {
     let pair = on_fixed_grid(scans, alignment)?;
-    let [i, j, k] = pair.grid().shape;
-    let zero = DisplacementField {
-        data: Array4::zeros((pair.grid().dimension.axes(), i, j, k)),
-        geometry: pair.grid().clone(),
-    };
+    let zero = DisplacementField::zeros(pair.grid().clone());
     let fields = NetworkFields {
         forward: zero.clone(),
         inverse: zero,

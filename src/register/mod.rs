@@ -33,7 +33,7 @@ pub use memory::network_bytes;
 pub use network::{NetworkFields, Predicted, predict};
 pub use prepare::{Alignment, NetworkPair, Scan, prepare};
 pub use quality::{Assessed, Assessment, Measures, Quality, assess};
-pub use refine::{RefineSettings, Start};
+pub use refine::{InitialField, RefineSettings};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{
     Transform, check_inverses, compose, inverted, map_point, matrix_of, pull_image, pull_labels,
@@ -43,7 +43,6 @@ pub use transform::{
 use std::sync::Arc;
 
 use nalgebra::Matrix4;
-use ndarray::Array4;
 
 use crate::dataset::Preprocessing;
 use crate::error::Result;
@@ -129,16 +128,11 @@ const POLISH: usize = 8;
 
 /// The inverse field, after the rounding of its own integration and resampling is taken out.
 fn polished(fields: &NetworkFields) -> DisplacementField {
-    let [forward, inverse] = [&fields.forward, &fields.inverse]
-        .map(|field| field.data.iter().copied().collect::<Vec<f32>>());
+    let [forward, inverse] = [&fields.forward, &fields.inverse].map(DisplacementField::to_vec);
     let geometry = &fields.inverse.geometry;
     let (axes, extent) = (geometry.dimension.axes(), geometry.tensor_shape());
     let polished = kernels::field::polish_inverse(&forward, inverse, axes, extent, POLISH);
-    DisplacementField {
-        data: Array4::from_shape_vec(fields.inverse.data.raw_dim(), polished)
-            .expect("a vector per voxel of the grid"),
-        geometry: geometry.clone(),
-    }
+    DisplacementField::from_values(polished, geometry.clone())
 }
 
 impl Registration {
@@ -149,7 +143,13 @@ impl Registration {
     pub fn moved(&self, moving: &Image, fill: Fill) -> Result<Image> {
         let outside = fill.outside(moving);
         let grid = &self.forward.geometry;
-        pull_image(moving, grid, &self.end()?, Interpolation::Linear, outside)
+        pull_image(
+            moving,
+            grid,
+            &self.transform()?,
+            Interpolation::Linear,
+            outside,
+        )
     }
 
     /// Labels of the moving scan on the fixed grid.
@@ -157,16 +157,16 @@ impl Registration {
     /// # Errors
     /// Those of [`pull_labels`].
     pub fn moved_labels(&self, labels: &LabelMap, between: LabelInterpolation) -> Result<LabelMap> {
-        pull_labels(labels, &self.forward.geometry, &self.end()?, between)
+        pull_labels(labels, &self.forward.geometry, &self.transform()?, between)
     }
 
     /// Where the scans were before they were registered.
-    pub fn unregistered(&self) -> [Transform; 1] {
+    pub fn initial_transform(&self) -> [Transform; 1] {
         [Transform::Affine(self.initial)]
     }
 
     /// The transform without the network's part.
-    pub fn start(&self) -> [Transform; 1] {
+    pub fn linear_transform(&self) -> [Transform; 1] {
         [Transform::Affine(self.linear)]
     }
 
@@ -174,7 +174,7 @@ impl Registration {
     ///
     /// # Errors
     /// A grid whose affine has no inverse.
-    pub fn end(&self) -> Result<[Transform; 1]> {
+    pub fn transform(&self) -> Result<[Transform; 1]> {
         Ok([Transform::field(self.forward.clone())?])
     }
 }

@@ -1,18 +1,17 @@
 //! What the model says about a prepared pair.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::Array4;
 
-use super::Start;
+use super::InitialField;
 use super::prepare::NetworkPair;
 use crate::error::{Error, Result};
 use crate::kernels::field;
 use crate::model::{Model, TransformKind};
 use crate::spatial::refine;
-use crate::volume::{DisplacementField, Geometry, Image};
+use crate::volume::{DisplacementField, Image};
 
 /// Updates of the fixed-point inversion at most, and the residual in voxels that ends it.
-const INVERSION: (usize, f32) = (100, 0.01);
+pub(super) const INVERSION: (usize, f32) = (100, 0.01);
 
 /// The transform on the network's grid, in its voxels.
 #[derive(Debug, Clone)]
@@ -28,7 +27,7 @@ pub struct NetworkFields {
 pub struct Predicted {
     pub fields: NetworkFields,
     /// The field that made them, on the network's grid, for an optimisation to go on from.
-    pub start: Start,
+    pub start: InitialField,
 }
 
 /// Runs the model on `device`.
@@ -55,22 +54,22 @@ pub fn predict(model: &Model, pair: &NetworkPair, device: &Device) -> Result<Pre
             (inverse, forward.clone())
         }
     };
+    let on_grid = |values| DisplacementField::from_values(values, grid.clone());
     Ok(Predicted {
         fields: NetworkFields {
-            forward: on_grid(forward, grid),
-            inverse: on_grid(inverse, grid),
+            forward: on_grid(forward),
+            inverse: on_grid(inverse),
         },
-        start: Start {
+        start: InitialField {
             kind,
-            field: on_grid(start, grid),
+            field: on_grid(start),
         },
     })
 }
 
 fn tensor(image: &Image, device: &Device) -> Tensor<5> {
     let [d, h, w] = image.geometry.tensor_shape();
-    let voxels: Vec<f32> = image.data.iter().copied().collect();
-    Tensor::from_data(TensorData::new(voxels, [1, 1, d, h, w]), device)
+    Tensor::from_data(TensorData::new(image.to_vec(), [1, 1, d, h, w]), device)
 }
 
 fn values(field: Tensor<5>) -> Result<Vec<f32>> {
@@ -84,13 +83,4 @@ fn values(field: Tensor<5>) -> Result<Vec<f32>> {
     Err(Error::invalid(
         "the model predicts displacements that are not finite; its weights, or the normalisation, do not fit these images",
     ))
-}
-
-fn on_grid(values: Vec<f32>, grid: &Geometry) -> DisplacementField {
-    let [i, j, k] = grid.shape;
-    let shape = (grid.dimension.axes(), i, j, k);
-    DisplacementField {
-        data: Array4::from_shape_vec(shape, values).expect("a vector per voxel of the grid"),
-        geometry: grid.clone(),
-    }
 }

@@ -77,11 +77,11 @@ pub fn assess(
     normaliser: &Normaliser,
 ) -> Result<Assessment> {
     let judge = Judge::new(pair, normaliser)?;
-    let linear = judge.state(&registration.start())?;
-    let after = judge.state(&registration.end()?)?;
+    let linear = judge.state(&registration.linear_transform())?;
+    let after = judge.state(&registration.transform()?)?;
     let before = match registration.initial == registration.linear {
         true => linear.measures,
-        false => judge.state(&registration.unregistered())?.measures,
+        false => judge.state(&registration.initial_transform())?.measures,
     };
     let folds = folding(&registration.deformation, None)?;
     let quality = Quality {

@@ -12,7 +12,7 @@ use super::grid::Grid;
 use super::range::{Range, check_probability};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 use crate::volume::Dimension;
 
 /// Augmentation of real pairs. Lengths are in voxels.
@@ -136,16 +136,12 @@ impl AugmentImage {
         let phi = Deformation::draw(config, grid, seeds, own);
         let forward = phi.forward();
         let u = phi.with_affine(&forward);
-        let (extent, axes, shape) = (grid.extent, grid.axes(), grid.array_shape());
-        let image = in_order(&self.image);
-        let image = warp::linear(&image, extent, &u, extent, 1, 1, axes, Border::Zeros);
-        let labels = self.labels.map(|labels| {
-            let labels = in_order(&labels);
-            shaped(
-                shape,
-                warp::nearest(&labels, extent, &u, extent, 1, 1, axes, Border::Zeros),
-            )
-        });
+        let shape = grid.array_shape();
+        let warp = Shape::one(grid.extent, grid.axes(), Border::Zeros);
+        let image = warp::linear(&in_order(&self.image), &u, &warp);
+        let labels = self
+            .labels
+            .map(|labels| shaped(shape, warp::nearest(&in_order(&labels), &u, &warp)));
         Self {
             image: shaped(shape, image),
             labels,

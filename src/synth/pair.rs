@@ -10,7 +10,7 @@ use super::labels::LabelSource;
 use super::paint::Painter;
 use super::seeds::{Seeds, Side};
 use crate::error::{Error, Result};
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 use crate::volume::Dimension;
 
 /// Two images of one object in two shapes, with what is true about them.
@@ -81,6 +81,6 @@ fn array<T>(shape: [usize; 3], values: Vec<T>) -> Result<Array3<T>> {
 
 /// `labels` pulled through the displacement `u`; background comes in from outside.
 fn pull_labels(labels: &[u16], u: &[f32], grid: &Grid) -> Vec<u16> {
-    let (extent, axes) = (grid.extent, grid.axes());
-    warp::nearest(labels, extent, u, extent, 1, 1, axes, Border::Zeros)
+    let shape = Shape::one(grid.extent, grid.axes(), Border::Zeros);
+    warp::nearest(labels, u, &shape)
 }

@@ -14,7 +14,7 @@ use super::range::{NOT_NEGATIVE, Range, check_lengths};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
 use crate::kernels::resize;
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 
 /// Random shapes. Defaults: the SynthMorph shapes demo (256 x 256, 16 labels).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ fn channel(
     let (extent, axes) = (grid.coarser(DOWNSIZE).extent, grid.axes());
     let image = noise::smooth(height, 1, extent, &mut rng);
     let flow = noise::smooth(bend, axes, extent, &mut rng);
-    let bent = warp::linear(&image, extent, &flow, extent, 1, 1, axes, Border::Edge);
+    let bent = warp::linear(&image, &flow, &Shape::one(extent, axes, Border::Edge));
     resize::linear(&bent, 1, extent, grid.extent, 1.0)
 }
 

@@ -5,7 +5,7 @@ use rayon::ThreadPoolBuilder;
 
 use super::*;
 use crate::kernels::jacobian;
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 use crate::volume::{Affine, Dimension, Geometry, LabelMap};
 
 const FLAT: [usize; 3] = [96, 112, 1];
@@ -112,7 +112,7 @@ fn moved_labels(pair: &SynthPair, shape: [usize; 3]) -> (Vec<i32>, Vec<bool>) {
     let axes = dimension(shape).axes();
     let field = pair.field.as_slice().unwrap();
     let labels = pair.moving_labels.as_slice().unwrap();
-    let moved = warp::nearest(labels, extent, field, extent, 1, 1, axes, Border::Zeros);
+    let moved = warp::nearest(labels, field, &Shape::one(extent, axes, Border::Zeros));
     let n = moved.len();
     let [_, h, w] = extent;
     let inside = (0..n)
@@ -189,7 +189,7 @@ fn the_true_field_brings_the_moving_image_onto_the_fixed_one() {
         let (extent, axes) = (extent(shape), dimension(shape).axes());
         let [fixed, moving] = [&pair.fixed, &pair.moving].map(|v| v.as_slice().unwrap());
         let field = pair.field.as_slice().unwrap();
-        let moved = warp::linear(moving, extent, field, extent, 1, 1, axes, Border::Zeros);
+        let moved = warp::linear(moving, field, &Shape::one(extent, axes, Border::Zeros));
         let (_, inside) = moved_labels(&pair, shape);
         let error = |image: &[f32]| -> f64 {
             let square = |((a, b), i): ((&f32, &f32), &bool)| {

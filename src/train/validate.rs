@@ -8,7 +8,7 @@ use ndarray::{Array3, Array4};
 use super::{BatchTensors, objective};
 use crate::dataset::{Batch, Sample};
 use crate::error::{Error, Result};
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 use crate::loss::LossConfig;
 use crate::metric::{folding, mean_dice};
 use crate::model::Model;
@@ -122,17 +122,10 @@ fn dice_of(sample: &Sample, field: &DisplacementField) -> Result<Option<[f64; 2]
     let (Some(fixed), Some(moving)) = (&sample.fixed_labels, &sample.moving_labels) else {
         return Ok(None);
     };
-    let extent = field.geometry.tensor_shape();
-    let moved = warp::nearest(
-        &moving.iter().copied().collect::<Vec<_>>(),
-        extent,
-        &field.data.iter().copied().collect::<Vec<_>>(),
-        extent,
-        1,
-        1,
-        field.geometry.dimension.axes(),
-        Border::Zeros,
-    );
+    let grid = &field.geometry;
+    let shape = Shape::one(grid.tensor_shape(), grid.dimension.axes(), Border::Zeros);
+    let labels: Vec<i32> = moving.iter().copied().collect();
+    let moved = warp::nearest(&labels, &field.to_vec(), &shape);
     let moved = Array3::from_shape_vec(moving.raw_dim(), moved).expect("the grid is the same");
     let both = mean_dice(fixed, moving)?.zip(mean_dice(fixed, &moved)?);
     Ok(both.map(|(before, after)| [before, after]))

@@ -152,20 +152,6 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", start.escape_debug())
 }
 
-/// The file with the voxels that a header names, beside it.
-pub(crate) fn named_by_header(header: &Path, name: &str) -> Result<PathBuf> {
-    match name.contains(char::is_control) {
-        true => Err(Error::file(
-            header,
-            format!(
-                "the header names {} for its voxels, which is no file name",
-                quoted(name)
-            ),
-        )),
-        false => Ok(header.with_file_name(name)),
-    }
-}
-
 /// Sizes of 2 to 7 axes, at least 1 each and as many as `axes` says; `None` where the texts do not say that.
 pub(crate) fn axis_sizes(axes: &str, sizes: &str) -> Option<Vec<usize>> {
     let axes: usize = axes.parse().ok()?;

@@ -65,6 +65,13 @@ impl<T> Volume<T> {
     }
 }
 
+impl<T: Copy> Volume<T> {
+    /// The voxels with the last axis fastest, however they lie in memory.
+    pub fn to_vec(&self) -> Vec<T> {
+        self.data.iter().copied().collect()
+    }
+}
+
 /// Intensities, in the units of the file after scl_slope and scl_inter.
 pub type Image = Volume<f32>;
 
@@ -78,4 +85,33 @@ pub type LabelMap = Volume<i32>;
 pub struct DisplacementField {
     pub data: Array4<f32>,
     pub geometry: Geometry,
+}
+
+impl DisplacementField {
+    /// A field whose values lie with the last axis fastest.
+    ///
+    /// # Panics
+    /// Another number of values than the grid has, times its axes.
+    pub fn from_values(values: Vec<f32>, geometry: Geometry) -> Self {
+        let [i, j, k] = geometry.shape;
+        let shape = (geometry.dimension.axes(), i, j, k);
+        Self {
+            data: Array4::from_shape_vec(shape, values).expect("a vector per voxel of the grid"),
+            geometry,
+        }
+    }
+
+    /// The field that moves nothing.
+    pub fn zeros(geometry: Geometry) -> Self {
+        let [i, j, k] = geometry.shape;
+        Self {
+            data: Array4::zeros((geometry.dimension.axes(), i, j, k)),
+            geometry,
+        }
+    }
+
+    /// The values with the last axis fastest, however they lie in memory.
+    pub fn to_vec(&self) -> Vec<f32> {
+        self.data.iter().copied().collect()
+    }
 }

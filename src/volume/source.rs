@@ -3,6 +3,7 @@
 //! Nothing is allocated before the claim has been compared with what the file can hold, and a gzip stream
 //! is followed no further than the claim, so that a small hostile file cannot take the memory.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::GzDecoder;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
-use super::format::is_gzip_name;
+use super::format::{is_gzip_name, quoted};
 use crate::error::{Error, Result};
 
 /// Deflate cannot expand by more than this.
@@ -122,12 +123,27 @@ impl Source {
         })
     }
 
-    /// Opens a file whose header says elsewhere how it is stored, such as the `.raw` of a `.mhd`.
-    pub fn open_raw(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    /// Opens the file of voxels that the header at `header` names, such as the `.raw` of a `.mhd`.
+    ///
+    /// # Errors
+    /// A name that no file has, a file that cannot be read.
+    pub fn named_by(header: &Path, name: &str) -> Result<Self> {
+        let refused = |problem: &dyn Display| {
+            let name = quoted(name);
+            Error::file(header, format!("its file of voxels, {name}: {problem}"))
+        };
+        if name.contains(char::is_control) {
+            return Err(refused(&"no file name"));
+        }
+        let path = header.with_file_name(name);
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+        let (metadata, file) = opened.map_err(|error| refused(&error))?;
+        if metadata.is_dir() {
+            return Err(refused(&"a folder"));
+        }
+        let length = metadata.len();
         Ok(Self {
-            path: path.to_path_buf(),
+            path,
             reader: Stream::Plain(BufReader::with_capacity(1 << 18, file)),
             capacity: length,
             consumed: 0,

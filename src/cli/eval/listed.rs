@@ -132,7 +132,7 @@ fn solve(
                 )?)),
             };
             let (registration, seconds) = registrar.register(fixed, moving, &[], common)?;
-            let [complete] = registration.end()?;
+            let [complete] = registration.transform()?;
             Ok(Solution {
                 linear: registration.linear,
                 deformation: registration.deformation,

@@ -84,8 +84,8 @@ impl Landmarks {
         };
         Ok(Some(LandmarkErrors {
             names: self.moving.iter().map(|l| l.name.clone()).collect(),
-            before: distances(&registration.unregistered()),
-            after: distances(&registration.end()?),
+            before: distances(&registration.initial_transform()),
+            after: distances(&registration.transform()?),
         }))
     }
 }

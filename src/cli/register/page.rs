@@ -131,7 +131,7 @@ fn structures(pair: &Registered, method: &Method) -> Result<Vec<Change>> {
     let start = pull_labels(
         moving,
         &fixed.geometry,
-        &pair.registration.unregistered(),
+        &pair.registration.initial_transform(),
         method.output.label_interpolation.into(),
     )?;
     let before = overlaps(&fixed.data, &start.data, None)?;

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 
 use super::Common;
-use super::linear::{LinearArgs, Meeting};
+use super::linear::{AlignmentPlan, LinearArgs};
 use super::progress::Progress;
 use super::scan::ScanFile;
 use crate::dataset::Preprocessing;
@@ -17,7 +17,7 @@ use crate::device;
 use crate::error::Error;
 use crate::interop;
 use crate::linear::Start;
-use crate::model::{Model, ModelCard, builtin};
+use crate::model::{Model, ModelCard, WeightsFile, builtin};
 use crate::ops;
 use crate::register::{
     Alignment, NetworkPair, OtherScans, Predicted, RefineSettings, Registration, Scan, align,
@@ -45,7 +45,7 @@ pub struct Registrar {
     model: Model,
     card: ModelCard,
     preprocessing: Preprocessing,
-    meeting: Meeting,
+    plan: AlignmentPlan,
     linear: LinearArgs,
     /// Whether nothing moves across the slices of the fixed scan.
     in_plane: bool,
@@ -71,21 +71,8 @@ impl Registrar {
             true => Stages::All,
             false => stages,
         };
-        let axes = dimension.axes();
-        let (weights, source) = match &args.model {
-            Some(path) => (interop::read_weights(path)?, path.display().to_string()),
-            None => {
-                let weights = builtin(dimension)
-                    .with_context(|| format!("no built-in {axes}-D model; give one by --model"))?;
-                (weights, format!("built-in {axes}-D"))
-            }
-        };
+        let (weights, source) = weights(args, dimension)?;
         let card = weights.card.clone();
-        let found = card.config.dimension.axes();
-        anyhow::ensure!(
-            found == axes,
-            "{source}: a model for {found}-D images, but these are {axes}-D; choose another by --model, or leave it out"
-        );
         let device = common.device()?;
         let steps = match stages {
             Stages::All => STEPS,
@@ -93,25 +80,16 @@ impl Registrar {
         };
         let mut preprocessing = preprocessing(&card, args.normalize.as_ref())?;
         if let Some(spacing) = &args.network_spacing {
-            let sizes = match spacing[..] {
-                [size] => vec![size; axes],
-                _ => spacing.clone(),
-            };
-            anyhow::ensure!(
-                sizes.len() == axes,
-                "--network-spacing: {} numbers for {axes}-D images; give one, or one per axis",
-                sizes.len()
-            );
-            preprocessing.spacing = Some(sizes);
+            preprocessing.spacing = Some(network_spacing(spacing, dimension)?);
         }
-        let mut meeting = args.linear.meeting(card.align, dimension, stages)?;
+        let mut plan = args.linear.plan(card.align, dimension, stages)?;
         if args.in_plane {
-            keep_in_plane(&mut meeting, dimension)?;
+            keep_in_plane(&mut plan, dimension)?;
         }
         Ok(Self {
             model: weights.model(&device).with_context(|| source.clone())?,
             preprocessing,
-            meeting,
+            plan,
             linear: args.linear.clone(),
             in_plane: args.in_plane,
             network: !args.refine.no_network && !args.in_plane,
@@ -135,10 +113,10 @@ impl Registrar {
     ) -> crate::error::Result<(Registration, f64)> {
         let started = Instant::now();
         let scans = [fixed.scan(), moving.scan()];
-        let alignment = match &self.meeting {
-            Meeting::Header => Alignment::Header,
-            Meeting::Centre => Alignment::Centre,
-            Meeting::Linear(settings) => align(scans[0], scans[1], settings)?,
+        let alignment = match &self.plan {
+            AlignmentPlan::Header => Alignment::Header,
+            AlignmentPlan::Centre => Alignment::Centre,
+            AlignmentPlan::Linear(settings) => align(scans[0], scans[1], settings)?,
         };
         let predicted = match self.network {
             true => Some(self.network_stage(scans, alignment)?),
@@ -187,9 +165,9 @@ impl Registrar {
     /// A network that does not fit would be killed by the system without a word.
     fn check_memory(&self, scans: [&Geometry; 2]) -> crate::error::Result<()> {
         let voxels = scans.map(|grid| self.network_voxels(grid));
-        let voxels = match self.meeting {
-            Meeting::Centre => voxels[0].max(voxels[1]),
-            Meeting::Header | Meeting::Linear(_) => voxels[0],
+        let voxels = match self.plan {
+            AlignmentPlan::Centre => voxels[0].max(voxels[1]),
+            AlignmentPlan::Header | AlignmentPlan::Linear(_) => voxels[0],
         };
         let needed = network_bytes(self.model.config(), voxels);
         let on_gpu = ops::device_memory(&self.device);
@@ -259,16 +237,46 @@ impl Registrar {
     }
 }
 
+/// The weights that the options name, or the built-in ones, and what to call them.
+fn weights(args: &ModelArgs, dimension: Dimension) -> anyhow::Result<(WeightsFile, String)> {
+    let axes = dimension.axes();
+    let Some(path) = &args.model else {
+        let weights = builtin(dimension)
+            .with_context(|| format!("no built-in {axes}-D model; give one by --model"))?;
+        return Ok((weights, format!("built-in {axes}-D")));
+    };
+    let (weights, source) = (interop::read_weights(path)?, path.display().to_string());
+    let found = weights.card.config.dimension.axes();
+    anyhow::ensure!(
+        found == axes,
+        "{source}: a model for {found}-D images, but these are {axes}-D; choose another by --model, or leave it out"
+    );
+    Ok((weights, source))
+}
+
+/// A voxel size for each axis, from one for all or one for each.
+fn network_spacing(given: &[f64], dimension: Dimension) -> anyhow::Result<Vec<f64>> {
+    let axes = dimension.axes();
+    match *given {
+        [size] => Ok(vec![size; axes]),
+        _ if given.len() == axes => Ok(given.to_vec()),
+        _ => anyhow::bail!(
+            "--network-spacing: {} numbers for {axes}-D images; give one, or one per axis",
+            given.len()
+        ),
+    }
+}
+
 /// Has the linear stage move volumes within their slices.
 ///
 /// # Errors
 /// Images without slices, principal axes, which tilt them.
-fn keep_in_plane(meeting: &mut Meeting, dimension: Dimension) -> anyhow::Result<()> {
+fn keep_in_plane(plan: &mut AlignmentPlan, dimension: Dimension) -> anyhow::Result<()> {
     anyhow::ensure!(
         dimension == Dimension::Three,
         "--in-plane is for volumes; 2-D images move within their plane anyhow"
     );
-    if let Meeting::Linear(settings) = meeting {
+    if let AlignmentPlan::Linear(settings) = plan {
         anyhow::ensure!(
             settings.start != Start::Moments,
             "--in-plane with --init moments: principal axes tilt the slices; choose another start"

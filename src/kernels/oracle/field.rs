@@ -1,8 +1,8 @@
 //! Integration and composition of fields from their definitions.
 
-use super::warp::{Problem, linear};
+use super::warp::linear;
 use crate::kernels::Extent;
-use crate::kernels::warp::Border;
+use crate::kernels::warp::{Border, Shape};
 
 /// Scaling and squaring, zeros outside.
 pub fn integrate(velocity: &[f64], nf: usize, extent: Extent, steps: usize) -> Vec<f64> {
@@ -18,16 +18,8 @@ pub fn integrate(velocity: &[f64], nf: usize, extent: Extent, steps: usize) -> V
 
 /// `u(x) = b(x) + a(x + b(x))`.
 pub fn compose(a: &[f64], b: &[f64], nf: usize, extent: Extent, border: Border) -> Vec<f64> {
-    let batch = b.len() / nf / extent.iter().product::<usize>();
-    let problem = Problem {
-        image: extent,
-        output: extent,
-        batch,
-        channels: nf,
-        components: nf,
-        border,
-    };
-    linear(&problem, a, b)
+    let items = b.len() / nf / extent.iter().product::<usize>();
+    linear(&Shape::fields(extent, items, nf, border), a, b)
         .iter()
         .zip(b)
         .map(|(a, b)| a + b)

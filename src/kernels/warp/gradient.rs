@@ -2,70 +2,33 @@
 
 use rayon::prelude::*;
 
-use super::Border;
+use super::Shape;
 use super::corners::Corners;
-use super::linear::check;
 use super::sampler::{LANES, Sampler, Taps};
 use crate::kernels::blocks::{Block, blocks, rows_step, unwritten};
-use crate::kernels::{Extent, vector};
+use crate::kernels::vector;
 
-/// Gradients of [`super::linear`] for its image, `[n, c, image_extent]`, and its flow,
-/// `[n, nf, extent]`, each only if wanted; `grad_out` is `[n, c, extent]`.
+/// Gradients of [`super::linear`] for its image and its flow, each only if `wanted`; `grad` is that of the result.
 ///
-/// At whole positions the derivative from the right is taken; where [`Border::Edge`] holds a sample
-/// back, and on the edge itself, the flow has no gradient (both as PyTorch). The same bits for any
-/// number of threads.
-#[expect(clippy::too_many_arguments)]
+/// At whole positions the derivative from the right is taken; where [`Border::Edge`](super::Border::Edge) holds a
+/// sample back, and on the edge itself, the flow has no gradient (both as PyTorch). The same bits for any number of
+/// threads.
 pub fn linear_grad(
     image: &[f32],
-    image_extent: Extent,
     flow: &[f32],
-    extent: Extent,
-    n: usize,
-    c: usize,
-    nf: usize,
-    border: Border,
-    grad_out: &[f32],
-    want_image: bool,
-    want_flow: bool,
-) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
-    check(image.len(), image_extent, flow.len(), extent, [n, c, nf]);
-    let expected = n * c * extent.iter().product::<usize>();
+    shape: &Shape,
+    grad: &[f32],
+    wanted: [bool; 2],
+) -> [Option<Vec<f32>>; 2] {
+    shape.check(image.len(), flow.len());
     assert_eq!(
-        grad_out.len(),
-        expected,
-        "warp: gradient does not fill [{n}, {c}, {extent:?}]"
+        grad.len(),
+        shape.output_len(),
+        "warp: gradient does not fill {shape:?}"
     );
-    if nf == 3 {
-        let sampler = Sampler::<true>::new(image_extent, extent, border);
-        let job = Job {
-            sampler,
-            image,
-            image_extent,
-            flow,
-            grad_out,
-            n,
-            c,
-        };
-        (
-            want_image.then(|| job.grad_image()),
-            want_flow.then(|| job.grad_flow()),
-        )
-    } else {
-        let sampler = Sampler::<false>::new(image_extent, extent, border);
-        let job = Job {
-            sampler,
-            image,
-            image_extent,
-            flow,
-            grad_out,
-            n,
-            c,
-        };
-        (
-            want_image.then(|| job.grad_image()),
-            want_flow.then(|| job.grad_flow()),
-        )
+    match shape.components {
+        3 => Job::<true>::new(image, flow, shape, grad).grads(wanted),
+        _ => Job::<false>::new(image, flow, shape, grad).grads(wanted),
     }
 }
 
@@ -73,18 +36,33 @@ pub fn linear_grad(
 struct Job<'a, const VOLUME: bool> {
     sampler: Sampler<VOLUME>,
     image: &'a [f32],
-    image_extent: Extent,
     flow: &'a [f32],
+    shape: &'a Shape,
     grad_out: &'a [f32],
-    n: usize,
-    c: usize,
 }
 
 impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
+    fn new(image: &'a [f32], flow: &'a [f32], shape: &'a Shape, grad_out: &'a [f32]) -> Self {
+        Self {
+            sampler: Sampler::new(shape),
+            image,
+            flow,
+            shape,
+            grad_out,
+        }
+    }
+
+    fn grads(&self, [image, flow]: [bool; 2]) -> [Option<Vec<f32>>; 2] {
+        [
+            image.then(|| self.grad_image()),
+            flow.then(|| self.grad_flow()),
+        ]
+    }
+
     /// Flow and output gradient of one item.
     fn item(&self, item: usize) -> (&'a [f32], &'a [f32]) {
         let fields = Sampler::<VOLUME>::COMPONENTS * self.sampler.voxels();
-        let outputs = self.c * self.sampler.voxels();
+        let outputs = self.shape.channels * self.sampler.voxels();
         (
             &self.flow[item * fields..][..fields],
             &self.grad_out[item * outputs..][..outputs],
@@ -94,14 +72,15 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
     fn grad_flow(&self) -> Vec<f32> {
         let components = Sampler::<VOLUME>::COMPONENTS;
         let voxels = self.sampler.voxels();
-        let volume: usize = self.image_extent.iter().product();
+        let volume: usize = self.shape.image.iter().product();
         // SAFETY: the blocks cover it and write every voxel.
-        let mut out = unsafe { unwritten(self.n * components * voxels) };
+        let mut out = unsafe { unwritten(self.shape.flow_len()) };
         let step = rows_step(self.sampler.width());
         blocks(&mut out, components, voxels, step)
             .into_par_iter()
             .for_each(|block| {
-                let image = &self.image[block.item * self.c * volume..][..self.c * volume];
+                let image = &self.image[block.item * self.shape.channels * volume..]
+                    [..self.shape.channels * volume];
                 let (flow, grad_out) = self.item(block.item);
                 let sampler = self.sampler;
                 vector::run(FlowBlock {
@@ -119,15 +98,17 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
     /// Every task owns some planes of the image and adds to them, in the order of the output voxels,
     /// all that falls there: no two tasks write to one place, and the sums do not depend on the cut.
     fn grad_image(&self) -> Vec<f32> {
-        let split = if self.image_extent[0] > 1 { 0 } else { 1 };
-        let volume: usize = self.image_extent.iter().product();
-        let plane: usize = self.image_extent[split + 1..].iter().product();
-        let planes = self.image_extent[split]
+        let split = if self.shape.image[0] > 1 { 0 } else { 1 };
+        let volume: usize = self.shape.image.iter().product();
+        let plane: usize = self.shape.image[split + 1..].iter().product();
+        let planes = self.shape.image[split]
             .div_ceil(2 * rayon::current_num_threads())
             .max(4);
-        let reach: Vec<_> = (0..self.n).map(|item| self.reach(item, split)).collect();
-        let mut out = vec![0.0; self.n * self.c * volume];
-        blocks(&mut out, self.c, volume, planes * plane)
+        let reach: Vec<_> = (0..self.shape.items)
+            .map(|item| self.reach(item, split))
+            .collect();
+        let mut out = vec![0.0; self.shape.image_len()];
+        blocks(&mut out, self.shape.channels, volume, planes * plane)
             .into_par_iter()
             .for_each(|block| {
                 let (start, len) = (block.start / plane, block.channels[0].len() / plane);

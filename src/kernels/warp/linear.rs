@@ -2,119 +2,59 @@
 
 use rayon::prelude::*;
 
-use super::Border;
+use super::Shape;
 use super::corners::Corners;
 use super::sampler::{Sampler, Taps};
 use crate::kernels::blocks::{Block, blocks, rows_step, unwritten};
-use crate::kernels::{Extent, vector};
+use crate::kernels::vector;
 
-/// Samples `image` at `x + flow(x)` with linear interpolation.
+/// Samples `image`, `[items, channels, image]`, at `x + flow(x)` with linear interpolation.
 ///
-/// `image` is `[n, c, image_extent]`, `flow` `[n, nf, extent]` in voxels, `nf` 2 (displaces h and w;
-/// `d` must be 1) or 3 (d, h, w). Returns `[n, c, extent]`.
-#[expect(clippy::too_many_arguments)]
-pub fn linear(
-    image: &[f32],
-    image_extent: Extent,
-    flow: &[f32],
-    extent: Extent,
-    n: usize,
-    c: usize,
-    nf: usize,
-    border: Border,
-) -> Vec<f32> {
-    check(image.len(), image_extent, flow.len(), extent, [n, c, nf]);
-    let job = Job {
+/// `flow` is `[items, components, grid]` in voxels; returns `[items, channels, grid]`.
+pub fn linear(image: &[f32], flow: &[f32], shape: &Shape) -> Vec<f32> {
+    Job {
         image,
-        image_extent,
         flow,
-        n,
-        c,
+        shape,
         plus_flow: false,
-    };
-    match nf {
-        3 => job.run(Sampler::<true>::new(image_extent, extent, border)),
-        _ => job.run(Sampler::<false>::new(image_extent, extent, border)),
     }
+    .run()
 }
 
-/// `flow(x) + field(x + flow(x))`, all `[n, nf, extent]`: [`linear`] in one pass with the sum.
-pub(in crate::kernels) fn compose(
-    field: &[f32],
-    flow: &[f32],
-    extent: Extent,
-    n: usize,
-    nf: usize,
-    border: Border,
-) -> Vec<f32> {
-    check(field.len(), extent, flow.len(), extent, [n, nf, nf]);
-    let job = Job {
+/// `flow(x) + field(x + flow(x))`, of [`Shape::fields`]: [`linear`] in one pass with the sum.
+pub(in crate::kernels) fn compose(field: &[f32], flow: &[f32], shape: &Shape) -> Vec<f32> {
+    Job {
         image: field,
-        image_extent: extent,
         flow,
-        n,
-        c: nf,
+        shape,
         plus_flow: true,
-    };
-    match nf {
-        3 => job.run(Sampler::<true>::new(extent, extent, border)),
-        _ => job.run(Sampler::<false>::new(extent, extent, border)),
     }
-}
-
-/// Panics unless the slices have the sizes that the extents say: a caller's mistake, not a user's.
-pub(super) fn check(
-    image: usize,
-    image_extent: Extent,
-    flow: usize,
-    extent: Extent,
-    [n, c, nf]: [usize; 3],
-) {
-    let (from, to) = (
-        image_extent.iter().product::<usize>(),
-        extent.iter().product::<usize>(),
-    );
-    assert!(
-        from < 1 << 31,
-        "warp: image {image_extent:?} has too many voxels"
-    );
-    assert_eq!(
-        image,
-        n * c * from,
-        "warp: image does not fill [{n}, {c}, {image_extent:?}]"
-    );
-    assert_eq!(
-        flow,
-        n * nf * to,
-        "warp: flow does not fill [{n}, {nf}, {extent:?}]"
-    );
-    assert!(
-        nf == 3 || (nf == 2 && image_extent[0] == 1 && extent[0] == 1),
-        "warp: {nf} components do not fit {image_extent:?} to {extent:?}"
-    );
-    assert!(
-        from > 0 || image == 0 && to == 0,
-        "warp: image {image_extent:?} is empty"
-    );
+    .run()
 }
 
 /// One call of [`linear`] or [`compose`].
 struct Job<'a> {
     image: &'a [f32],
-    image_extent: Extent,
     flow: &'a [f32],
-    n: usize,
-    c: usize,
+    shape: &'a Shape,
     plus_flow: bool,
 }
 
 impl Job<'_> {
-    fn run<const VOLUME: bool>(self, sampler: Sampler<VOLUME>) -> Vec<f32> {
-        let (c, voxels) = (self.c, sampler.voxels());
-        let volume: usize = self.image_extent.iter().product();
+    fn run(&self) -> Vec<f32> {
+        self.shape.check(self.image.len(), self.flow.len());
+        match self.shape.components {
+            3 => self.sample(Sampler::<true>::new(self.shape)),
+            _ => self.sample(Sampler::<false>::new(self.shape)),
+        }
+    }
+
+    fn sample<const VOLUME: bool>(&self, sampler: Sampler<VOLUME>) -> Vec<f32> {
+        let (c, voxels) = (self.shape.channels, sampler.voxels());
+        let volume: usize = self.shape.image.iter().product();
         let fields = Sampler::<VOLUME>::COMPONENTS * voxels;
         // SAFETY: the blocks cover it and write every voxel.
-        let mut out = unsafe { unwritten(self.n * c * voxels) };
+        let mut out = unsafe { unwritten(self.shape.output_len()) };
         let step = rows_step(sampler.width());
         blocks(&mut out, c, voxels, step)
             .into_par_iter()

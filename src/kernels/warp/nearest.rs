@@ -2,8 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Border;
-use super::linear::check;
+use super::Shape;
 use super::sampler::Sampler;
 use crate::kernels::blocks::{blocks, rows_step, unwritten};
 use crate::kernels::{Extent, vector};
@@ -11,47 +10,30 @@ use crate::kernels::{Extent, vector};
 /// Samples `image` at the voxel nearest to `x + flow(x)`, half-way positions going to the even voxel.
 ///
 /// Shapes and units as [`super::linear`]; any element type, zero being `T::default()`.
-#[expect(clippy::too_many_arguments)]
 pub fn nearest<T: Copy + Default + Send + Sync>(
     image: &[T],
-    image_extent: Extent,
     flow: &[f32],
-    extent: Extent,
-    n: usize,
-    c: usize,
-    nf: usize,
-    border: Border,
+    shape: &Shape,
 ) -> Vec<T> {
-    check(image.len(), image_extent, flow.len(), extent, [n, c, nf]);
-    let sources = (image, image_extent, flow);
-    if nf == 3 {
-        warp(
-            Sampler::<true>::new(image_extent, extent, border),
-            sources,
-            n,
-            c,
-        )
-    } else {
-        warp(
-            Sampler::<false>::new(image_extent, extent, border),
-            sources,
-            n,
-            c,
-        )
+    shape.check(image.len(), flow.len());
+    match shape.components {
+        3 => sample(Sampler::<true>::new(shape), image, flow, shape),
+        _ => sample(Sampler::<false>::new(shape), image, flow, shape),
     }
 }
 
-fn warp<T: Copy + Default + Send + Sync, const VOLUME: bool>(
+fn sample<T: Copy + Default + Send + Sync, const VOLUME: bool>(
     sampler: Sampler<VOLUME>,
-    (image, image_extent, flow): (&[T], Extent, &[f32]),
-    n: usize,
-    c: usize,
+    image: &[T],
+    flow: &[f32],
+    shape: &Shape,
 ) -> Vec<T> {
+    let c = shape.channels;
     let voxels = sampler.voxels();
-    let volume: usize = image_extent.iter().product();
+    let volume: usize = shape.image.iter().product();
     let fields = Sampler::<VOLUME>::COMPONENTS * voxels;
     // SAFETY: the blocks cover it and write every voxel.
-    let mut out = unsafe { unwritten(n * c * voxels) };
+    let mut out = unsafe { unwritten(shape.output_len()) };
     let step = rows_step(sampler.width());
     blocks(&mut out, c, voxels, step)
         .into_par_iter()
@@ -60,7 +42,7 @@ fn warp<T: Copy + Default + Send + Sync, const VOLUME: bool>(
             let (start, len) = (block.start, block.channels[0].len());
             let sources = vector::run(Sources {
                 sampler,
-                image_extent,
+                image_extent: shape.image,
                 flow,
                 start,
                 len,

@@ -4,8 +4,8 @@
 //! `max(0, 1 - |p - b|)`. With `b` clamped into the image, the weights of neighbours outside vanish
 //! by themselves: no masks, and no position, NaN included, can leave the image.
 
-use super::Border;
 use super::corners::{Corners, pack};
+use super::{Border, Shape};
 use crate::kernels::Extent;
 
 /// Voxels of one run: enough to fill vectors, small enough for the first-level cache.
@@ -165,13 +165,14 @@ pub(super) struct Sampler<const VOLUME: bool> {
 }
 
 impl<const VOLUME: bool> Sampler<VOLUME> {
-    pub fn new(image: Extent, output: Extent, border: Border) -> Self {
+    pub fn new(shape: &Shape) -> Self {
+        let Shape { image, border, .. } = *shape;
         let [_, h, w] = image;
         let strides = [h * w, w, 1];
         Self {
             axes: image.map(|size| Axis::new(size, border)),
             steps: [0, 1, 2].map(|a| if image[a] > 1 { strides[a] } else { 0 }),
-            output,
+            output: shape.grid,
         }
     }
 

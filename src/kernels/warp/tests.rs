@@ -1,17 +1,16 @@
 use super::*;
 use crate::kernels::oracle::check::{assert_close, dot, finite_differences};
 use crate::kernels::oracle::random::uniform;
-use crate::kernels::oracle::warp::Problem;
 use crate::kernels::oracle::{self, widen};
 
 /// Float32 positions of up to 80 voxels are rounded by 4e-6; values span 2.
 const TOLERANCE: f64 = 1e-5;
 
-fn problem(image: [usize; 3], output: [usize; 3], components: usize, border: Border) -> Problem {
-    Problem {
+fn problem(image: [usize; 3], output: [usize; 3], components: usize, border: Border) -> Shape {
+    Shape {
         image,
-        output,
-        batch: 2,
+        grid: output,
+        items: 2,
         channels: 3,
         components,
         border,
@@ -19,7 +18,7 @@ fn problem(image: [usize; 3], output: [usize; 3], components: usize, border: Bor
 }
 
 /// Grids of both dimensions: odd, of one voxel along every axis, wider than a run, changing size.
-fn problems() -> Vec<Problem> {
+fn problems() -> Vec<Shape> {
     let mut list = Vec::new();
     for border in [Border::Zeros, Border::Edge] {
         for image in [
@@ -42,7 +41,7 @@ fn problems() -> Vec<Problem> {
 }
 
 /// Random displacements that reach outside and stay away from whole numbers, where slopes jump.
-fn displacements(p: &Problem, seed: u64) -> Vec<f32> {
+fn displacements(p: &Shape, seed: u64) -> Vec<f32> {
     // A single voxel would hardly be met otherwise.
     let amplitude = if p.image == [1, 1, 1] { 0.9 } else { 2.5 };
     let mut flow = uniform(seed, p.flow_len(), amplitude);
@@ -51,25 +50,13 @@ fn displacements(p: &Problem, seed: u64) -> Vec<f32> {
     flow
 }
 
-fn run_linear(p: &Problem, image: &[f32], flow: &[f32]) -> Vec<f32> {
-    linear(
-        image,
-        p.image,
-        flow,
-        p.output,
-        p.batch,
-        p.channels,
-        p.components,
-        p.border,
-    )
+fn run_linear(p: &Shape, image: &[f32], flow: &[f32]) -> Vec<f32> {
+    linear(image, flow, p)
 }
 
-fn run_grad(p: &Problem, image: &[f32], flow: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let (n, c, nf) = (p.batch, p.channels, p.components);
-    let grads = linear_grad(
-        image, p.image, flow, p.output, n, c, nf, p.border, grad, true, true,
-    );
-    (grads.0.unwrap(), grads.1.unwrap())
+fn run_grad(p: &Shape, image: &[f32], flow: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let grads = linear_grad(image, flow, p, grad, [true; 2]);
+    grads.map(Option::unwrap).into()
 }
 
 #[test]
@@ -90,8 +77,7 @@ fn nearest_matches_the_definition_also_for_labels() {
         flow.iter_mut()
             .step_by(2)
             .for_each(|u| *u = u.round() + 0.5);
-        let (n, c, nf) = (p.batch, p.channels, p.components);
-        let found = nearest(&labels, p.image, &flow, p.output, n, c, nf, p.border);
+        let found = nearest(&labels, &flow, &p);
         let wide: Vec<f64> = labels.iter().map(|&l| l.into()).collect();
         let expected = oracle::warp::nearest(&p, &wide, &widen(&flow));
         assert_eq!(
@@ -104,7 +90,7 @@ fn nearest_matches_the_definition_also_for_labels() {
 
 #[test]
 fn gradients_match_finite_differences() {
-    for p in problems().into_iter().filter(|p| p.output[2] <= 7) {
+    for p in problems().into_iter().filter(|p| p.grid[2] <= 7) {
         let (image, flow) = (uniform(4, p.image_len(), 1.0), displacements(&p, 5));
         let grad = uniform(6, p.output_len(), 1.0);
         let (grad_image, grad_flow) = run_grad(&p, &image, &flow, &grad);
@@ -134,14 +120,9 @@ fn only_wanted_gradients_are_made() {
     let p = problem([3, 4, 5], [3, 4, 5], 3, Border::Zeros);
     let (image, flow) = (uniform(4, p.image_len(), 1.0), displacements(&p, 5));
     let grad = uniform(6, p.output_len(), 1.0);
-    for (want_image, want_flow) in [(true, false), (false, true), (false, false)] {
-        let (of_image, of_flow) = linear_grad(
-            &image, p.image, &flow, p.output, 2, 3, 3, p.border, &grad, want_image, want_flow,
-        );
-        assert_eq!(
-            (of_image.is_some(), of_flow.is_some()),
-            (want_image, want_flow)
-        );
+    for wanted in [[true, false], [false, true], [false, false]] {
+        let found = linear_grad(&image, &flow, &p, &grad, wanted);
+        assert_eq!(found.map(|grad| grad.is_some()), wanted);
     }
 }
 
@@ -177,7 +158,7 @@ fn results_do_not_depend_on_the_threads() {
 #[test]
 fn poisoned_displacements_sample_zero_and_touch_nothing() {
     for p in problems() {
-        let voxels: usize = p.output.iter().product();
+        let voxels: usize = p.grid.iter().product();
         let image = uniform(10, p.image_len(), 1.0);
         let poison = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -3e38];
         let mut flow = displacements(&p, 11);
@@ -190,16 +171,7 @@ fn poisoned_displacements_sample_zero_and_touch_nothing() {
         for values in [&out, &grad_image, &grad_flow] {
             assert!(values.iter().all(|v| v.is_finite()), "{p:?}");
         }
-        let nearest = nearest(
-            &image,
-            p.image,
-            &flow,
-            p.output,
-            p.batch,
-            p.channels,
-            p.components,
-            p.border,
-        );
+        let nearest = nearest(&image, &flow, &p);
         let (mut zeros, c) = (0, p.components);
         for (at, value) in out.iter().enumerate() {
             let (item, voxel) = (at / voxels / p.channels, at % voxels);
@@ -218,18 +190,7 @@ fn poisoned_displacements_sample_zero_and_touch_nothing() {
 fn half_a_voxel_shift_averages_neighbours() {
     // By hand: [1, 2, 4] read at 0.5, 1.5, 2.5.
     let flow = [0.0, 0.0, 0.0, 0.5, 0.5, 0.5];
-    let run = |border| {
-        linear(
-            &[1.0, 2.0, 4.0],
-            [1, 1, 3],
-            &flow,
-            [1, 1, 3],
-            1,
-            1,
-            2,
-            border,
-        )
-    };
+    let run = |border| linear(&[1.0, 2.0, 4.0], &flow, &Shape::one([1, 1, 3], 2, border));
     assert_eq!(run(Border::Zeros), [1.5, 3.0, 2.0]);
     assert_eq!(run(Border::Edge), [1.5, 3.0, 4.0]);
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::metric::Folding;
 use crate::plot::Picture;
 use crate::plot::colour::{FOLD, diverging};
-use crate::plot::text::{Align, Text};
+use crate::plot::text::{Anchor, Text};
 
 const HEIGHT: usize = 10;
 const SIZE: f64 = 15.0;
@@ -30,7 +30,7 @@ pub(super) fn draw(
     ];
     bar(page, [layout.column(3), top], both, &ticks)?;
     let scale = "moving or moved − fixed, each image scaled to 0..1";
-    let centred = Text::new(SIZE, FAINT).align(Align::Centre);
+    let centred = Text::new(SIZE, FAINT).align(Anchor::Centre);
     let middle = layout.column(3) as f64 + both as f64 / 2.0;
     centred.draw(page, scale, middle, top as f64 + 50.0)?;
 
@@ -55,7 +55,7 @@ pub(super) fn caption(
     text: &str,
 ) -> Result<()> {
     let middle = layout.column(column) as f64 + layout.column_width as f64 / 2.0;
-    let centred = Text::new(SIZE, FAINT).align(Align::Centre);
+    let centred = Text::new(SIZE, FAINT).align(Anchor::Centre);
     centred.draw(page, text, middle, layout.bars() as f64 + 5.0)
 }
 
@@ -80,9 +80,9 @@ fn bar(
     for (value, label) in ticks {
         let share = (value + 1.0) / 2.0;
         let align = match share {
-            0.0 => Align::Left,
-            1.0 => Align::Right,
-            _ => Align::Centre,
+            0.0 => Anchor::Left,
+            1.0 => Anchor::Right,
+            _ => Anchor::Centre,
         };
         let place = x as f64 + share * width as f64;
         let text = Text::new(SIZE, INK).align(align);

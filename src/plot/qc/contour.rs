@@ -3,6 +3,8 @@
 use super::view::View;
 use crate::plot::Picture;
 use crate::plot::colour::{Rgb, structure};
+use crate::volume::resample::vote;
+use nalgebra::Vector3;
 use ndarray::Array3;
 use std::collections::BTreeMap;
 
@@ -63,7 +65,7 @@ pub(in crate::plot) fn trace(
     let at: Vec<i32> = (0..w * h)
         .map(|pixel| {
             let (x, y) = ((pixel % w) as f64 + 0.5, (pixel / w) as f64 + 0.5);
-            label_at(labels, view, view.place(x / w as f64, y / h as f64))
+            label_at(labels, view.place(x / w as f64, y / h as f64))
         })
         .collect();
     for y in 0..h {
@@ -98,31 +100,9 @@ pub(in crate::plot) fn trace(
     }
 }
 
-/// The label with the largest share of the four voxels around a place in the slice.
-fn label_at(labels: &Array3<i32>, view: &View, place: [f64; 3]) -> i32 {
-    let around = |axis: usize| {
-        let last = labels.shape()[axis] - 1;
-        let x = place[axis].clamp(0.0, last as f64);
-        let low = x as usize;
-        [(low, 1.0 - x.fract()), ((low + 1).min(last), x.fract())]
-    };
-    let mut shares: [(i32, f64); 4] = [(0, 0.0); 4];
-    let mut used = 0;
-    let mut voxel = [view.slice; 3];
-    for (a, wa) in around(view.right.axis) {
-        for (b, wb) in around(view.down.axis) {
-            voxel[view.right.axis] = a;
-            voxel[view.down.axis] = b;
-            let label = labels[voxel];
-            let slot = shares[..used].iter().position(|share| share.0 == label);
-            let slot = slot.unwrap_or(used);
-            shares[slot] = (label, shares[slot].1 + wa * wb);
-            used = used.max(slot + 1);
-        }
-    }
-    let best = shares[..used]
-        .iter()
-        .copied()
-        .reduce(|a, b| if b.1 > a.1 { b } else { a });
-    best.map_or(0, |share| share.0)
+/// The label with the largest share of the voxels around a place of the slice.
+fn label_at(labels: &Array3<i32>, place: [f64; 3]) -> i32 {
+    let last = Vector3::from_fn(|axis, _| labels.shape()[axis] as f64 - 1.0);
+    let clamped = Vector3::from(place).zip_map(&last, |x, last| x.clamp(0.0, last));
+    vote(&labels.view(), clamped)
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::metric::{Folding, folding};
 use crate::plot::Picture;
 use crate::plot::colour::Rgb;
-use crate::plot::text::{Align, Text};
+use crate::plot::text::{Anchor, Text};
 
 /// Near black, so that the images, their differences and the folds stand out.
 const GROUND: Rgb = [16, 17, 20];
@@ -91,9 +91,9 @@ fn header(page: &mut Picture, layout: &Layout, options: &QcOptions, folds: &Fold
         x += loud.width(name)? as f64 + 36.0;
     }
     Text::new(17.0, INK).draw(page, &scores(options, folds), left, 64.0)?;
-    let note = Text::new(16.0, FAINT).align(Align::Right);
+    let note = Text::new(16.0, FAINT).align(Anchor::Right);
     note.draw(page, convention(options.convention), right, 34.0)?;
-    let title = Text::new(17.0, INK).align(Align::Centre);
+    let title = Text::new(17.0, INK).align(Anchor::Centre);
     for (column, name) in TITLES.iter().enumerate() {
         let middle = layout.column(column) as f64 + layout.column_width as f64 / 2.0;
         title.draw(page, name, middle, layout.titles())?;
@@ -147,9 +147,9 @@ fn letters(page: &mut Picture, layout: &Layout, row: usize, view: &View) -> Resu
     } else {
         format!("{} {axis} = {}", view.name, view.slice)
     };
-    let margin = Text::new(16.0, FAINT).align(Align::Centre).upright();
+    let margin = Text::new(16.0, FAINT).align(Anchor::Centre).upright();
     margin.draw(page, &name, layout.column(0) as f64 - 16.0, y + h / 2.0)?;
-    let letter = Text::new(16.0, INK).align(Align::Centre);
+    let letter = Text::new(16.0, INK).align(Anchor::Centre);
     let sides = [
         (view.right.letters[0], x + 11.0, y + h / 2.0),
         (view.right.letters[1], x + w - 11.0, y + h / 2.0),

@@ -1,5 +1,6 @@
 //! The field that is optimised: a velocity or a displacement on a grid of its own.
 
+use super::super::network::INVERSION;
 use super::grid::Grid;
 use crate::kernels::exponential::Exponential;
 use crate::kernels::warp::Border;
@@ -29,8 +30,6 @@ impl Steps {
         (largest / longest).log2().ceil().clamp(1.0, 10.0) as usize
     }
 }
-/// Updates of the fixed-point inversion at most, and the residual in voxels that ends it.
-const INVERSION: (usize, f32) = (100, 0.01);
 
 /// Rounds of the logarithm.
 const LOGARITHM: usize = 8;

@@ -10,8 +10,6 @@ mod grid;
 mod objective;
 mod optimise;
 
-use ndarray::Array4;
-
 use self::field::Field;
 use self::grid::{Grid, pyramid};
 use self::optimise::{Level, descend, objective};
@@ -24,7 +22,7 @@ use crate::volume::{DisplacementField, Geometry, Image};
 
 /// Where an optimisation starts, such as a network's prediction.
 #[derive(Debug, Clone)]
-pub struct Start {
+pub struct InitialField {
     pub kind: TransformKind,
     /// A velocity or a displacement, in voxels of a grid of the fixed world.
     pub field: DisplacementField,
@@ -96,7 +94,7 @@ pub struct Channel<'a> {
 /// Images whose optimisation ends in numbers that are not finite.
 pub fn refine(
     pair: &RefinePair,
-    start: Option<&Start>,
+    start: Option<&InitialField>,
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<NetworkFields> {
@@ -137,19 +135,18 @@ pub fn refine(
         ));
     }
     field.unfold(&finest);
-    let [forward, inverse] = field.both_ways(&finest).map(|values| {
-        let [i, j, k] = geometry.shape;
-        DisplacementField {
-            data: Array4::from_shape_vec((finest.axes, i, j, k), values)
-                .expect("a vector per voxel of the grid"),
-            geometry: geometry.clone(),
-        }
-    });
+    let [forward, inverse] = field
+        .both_ways(&finest)
+        .map(|values| DisplacementField::from_values(values, geometry.clone()));
     Ok(NetworkFields { forward, inverse })
 }
 
 /// No deformation, and the given start, on the grid of an image.
-fn starts(start: Option<&Start>, onto: &Geometry, kind: TransformKind) -> Result<Vec<Field>> {
+fn starts(
+    start: Option<&InitialField>,
+    onto: &Geometry,
+    kind: TransformKind,
+) -> Result<Vec<Field>> {
     let grid = Grid::of(onto);
     let mut starts = vec![Field::zero(kind, grid)];
     if let Some(start) = start {

@@ -6,7 +6,7 @@ use super::grid::Grid;
 use crate::kernels::affine::Sample;
 use crate::kernels::correlation::{self, Form, Kept, Pair};
 use crate::kernels::parzen::mutual_information;
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 use crate::linear::Similarity;
 
 /// Voxels of the window of the local correlation along each axis.
@@ -81,38 +81,26 @@ impl Direction<'_> {
     pub fn gradient(&self, displacement: &[f32]) -> Vec<f32> {
         let moved = self.moved(displacement);
         let by_moved = self.gradient_by_moved(moved);
-        let (extent, axes) = (self.grid.extent, self.grid.axes);
-        let (source, c) = (self.source, self.components);
-        let border = Border::Edge;
-        let (_, grad) = warp::linear_grad(
-            source,
-            extent,
+        let [_, grad] = warp::linear_grad(
+            self.source,
             displacement,
-            extent,
-            1,
-            c,
-            axes,
-            border,
+            &self.shape(),
             &by_moved,
-            false,
-            true,
+            [false, true],
         );
         grad.expect("the gradient of the flow was wanted")
     }
 
     fn moved(&self, displacement: &[f32]) -> Vec<f32> {
-        let (extent, axes) = (self.grid.extent, self.grid.axes);
-        let border = Border::Edge;
-        warp::linear(
-            self.source,
-            extent,
-            displacement,
-            extent,
-            1,
-            self.components,
-            axes,
-            border,
-        )
+        warp::linear(self.source, displacement, &self.shape())
+    }
+
+    /// That of `source` warped by a displacement.
+    fn shape(&self) -> Shape {
+        Shape {
+            channels: self.components,
+            ..Shape::one(self.grid.extent, self.grid.axes, Border::Edge)
+        }
     }
 
     /// `moved` where the mask shows it, 0 elsewhere.

@@ -6,7 +6,7 @@ use super::objective::{Direction, by_contrast, window};
 use super::{Channel, RefinePair, RefineSettings};
 use crate::kernels::adam::Moments;
 use crate::kernels::correlation::Kept;
-use crate::kernels::warp::{self, Border};
+use crate::kernels::warp::{self, Border, Shape};
 use crate::kernels::{diffusion, mind};
 use crate::linear::Similarity;
 use crate::model::TransformKind;
@@ -50,13 +50,13 @@ impl Level {
         field: &Field,
     ) -> Self {
         let total: f64 = pair.channels.iter().map(|channel| channel.weight).sum();
-        let finest = pair.masks.map(rows);
+        let finest = pair.masks.map(Image::to_vec);
         let own = finest.each_ref().map(|mask| from.shrink(mask, 1, &grid));
         let masks = seen_by_both(&own, &grid, field);
         let channel = |channel: &Channel| {
             let images = [channel.fixed, channel.moving];
             let images = [0, 1].map(|side| {
-                let values = rows(images[side]);
+                let values = images[side].to_vec();
                 shrink(values, &finest[side], &own[side], from, &grid)
             });
             let share = (channel.weight / total) as f32;
@@ -154,11 +154,6 @@ impl Shrunk {
     }
 }
 
-/// Values with the last axis fastest, however they lie in memory.
-fn rows(image: &Image) -> Vec<f32> {
-    image.data.iter().copied().collect()
-}
-
 /// An image on a coarser grid, where each voxel is the mean of those around it that count: `mask` says which do, and
 /// `counted` is that mask on the coarser grid.
 fn shrink(mut image: Vec<f32>, mask: &[f32], counted: &[f32], from: &Grid, to: &Grid) -> Vec<f32> {
@@ -184,18 +179,8 @@ fn seen_by_both(own: &[Vec<f32>; 2], grid: &Grid, field: &Field) -> [Option<Vec<
     });
     [(0, 1.0), (1, -1.0)].map(|(side, sign)| {
         let displaced = field.displaced(sign, grid, Steps::Long);
-        let (extent, axes) = (grid.extent, grid.axes);
-        let flow = displaced.displacement();
-        let other = warp::nearest(
-            &own[1 - side],
-            extent,
-            flow,
-            extent,
-            1,
-            1,
-            axes,
-            Border::Zeros,
-        );
+        let shape = Shape::one(grid.extent, grid.axes, Border::Zeros);
+        let other = warp::nearest(&own[1 - side], displaced.displacement(), &shape);
         Some(own[side].iter().zip(other).map(|(a, b)| a * b).collect())
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::format::{Format, named_by_header};
+use super::super::format::Format;
 use super::super::raw::{Intent, Layout, RawVolume, Samples, byte_count};
 use super::super::source::{Compression, Source, Trailing};
 use super::header::Header;
@@ -17,7 +17,7 @@ pub(crate) fn read(path: &Path) -> Result<RawVolume> {
     let compressed = header.compressed();
     if let Some(name) = header.data_file().map_err(at)? {
         source.finish(Trailing::Refuse)?;
-        source = Source::open_raw(&named_by_header(path, name)?)?;
+        source = Source::named_by(path, name)?;
         let skip = match header.skip().map_err(at)? {
             Some(skip) => skip,
             None if compressed => return Err(at("HeaderSize = -1 with compressed voxels".into())),

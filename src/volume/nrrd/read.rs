@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::format::{Format, named_by_header};
+use super::super::format::Format;
 use super::super::raw::{RawVolume, Samples, byte_count};
 use super::super::source::{Source, Trailing};
 use super::axes::Axes;
@@ -17,7 +17,7 @@ pub(crate) fn read(path: &Path) -> Result<RawVolume> {
     let (mut volume, length) = describe(&header).map_err(at)?;
     let compression = header.compression().map_err(at)?;
     if let Some(name) = header.data_file().map_err(at)? {
-        source = Source::open_raw(&named_by_header(path, name)?)?;
+        source = Source::named_by(path, name)?;
     }
     for _ in 0..header.skip("line skip").map_err(at)? {
         source.line(1 << 20, "the lines before the voxels")?;

@@ -30,23 +30,26 @@ pub(super) fn nearest<T: Copy>(data: &ArrayView3<T>, position: Vector3<f64>) -> 
     data[[i.min(ni - 1), j.min(nj - 1), k.min(nk - 1)]]
 }
 
-/// The label with the largest sum of linear weights among the voxels around; of equal ones that of the nearest voxel.
-pub(super) fn vote(data: &ArrayView3<i32>, position: Vector3<f64>) -> i32 {
+/// The voxels around a position and their linear weights; those without weight, which may lie outside, are left out.
+pub(crate) fn corners(position: Vector3<f64>) -> impl Iterator<Item = ([usize; 3], f64)> {
     let low = position.map(f64::floor);
     let part = position - low;
     let low: [usize; 3] = low.map(|p| p as usize).into();
-    // The nearest voxel's label first, so that it wins a tie.
-    let mut sums = [(nearest(data, position), 0.0); 9];
-    let mut found = 1;
-    for corner in 0..8_usize {
+    (0..8_usize).filter_map(move |corner| {
         let upper = [corner & 1, corner >> 1 & 1, corner >> 2 & 1];
         let along = |axis: usize| [1.0 - part[axis], part[axis]][upper[axis]];
         let weight = along(0) * along(1) * along(2);
-        // Also keeps the upper neighbour of the last voxel from being read.
-        if weight == 0.0 {
-            continue;
-        }
-        let label = data[[low[0] + upper[0], low[1] + upper[1], low[2] + upper[2]]];
+        (weight > 0.0).then(|| ([0, 1, 2].map(|axis| low[axis] + upper[axis]), weight))
+    })
+}
+
+/// The label with the largest sum of linear weights among the voxels around; of equal ones that of the nearest voxel.
+pub(crate) fn vote(data: &ArrayView3<i32>, position: Vector3<f64>) -> i32 {
+    // The nearest voxel's label first, so that it wins a tie.
+    let mut sums = [(nearest(data, position), 0.0); 9];
+    let mut found = 1;
+    for (voxel, weight) in corners(position) {
+        let label = data[voxel];
         match sums[..found].iter().position(|(known, _)| *known == label) {
             Some(known) => sums[known].1 += weight,
             None => {

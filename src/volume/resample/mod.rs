@@ -11,7 +11,8 @@ use nalgebra::{Matrix4, Vector3};
 use ndarray::{Array3, Array4, Axis};
 use rayon::prelude::*;
 
-use between::{linear, nearest, vote};
+pub(crate) use between::{corners, vote};
+use between::{linear, nearest};
 
 use super::spline::Spline;
 use super::{Affine, Dimension, DisplacementField, Geometry, Image, LabelMap, Volume};
