@@ -121,7 +121,8 @@ fn known<'a>(grid: Option<&'a Geometry>, path: &Path) -> Result<&'a Geometry> {
     grid.ok_or_else(|| {
         Error::file(
             path,
-            "voxel indices need a grid: name the landmarks' image by --points-image; for points to write, the grid by --reference",
+            "voxel indices need a grid: name the landmarks' image by --points-image; for points to write, the grid by \
+             --reference",
         )
     })
 }

@@ -167,19 +167,16 @@ impl Session {
         let (Some(data), Some(dataset)) = (&self.config.data, &self.dataset) else {
             return (None, None);
         };
-        let (Some(first), prepared) = (dataset.items().first(), dataset.preprocessing()) else {
+        let Some(geometry) = dataset.items().first().map(|item| &item.geometry) else {
             return (None, None);
         };
+        let prepared = dataset.preprocessing();
         // Directions out of headers that mean nothing are not asked of other scans.
-        let directed = data.align != Align::Centre || data.orientation.is_some();
-        let geometry = &first.geometry;
+        let trusted = data.align != Align::Centre || data.orientation.is_some();
+        let directed = trusted && prepared.orientation.is_some();
         (
-            prepared.spacing.as_ref().map(|_| geometry.spacing()),
-            prepared
-                .orientation
-                .as_ref()
-                .filter(|_| directed)
-                .map(|_| axis_codes(&geometry.affine)),
+            prepared.spacing.is_some().then(|| geometry.spacing()),
+            directed.then(|| axis_codes(&geometry.affine)),
         )
     }
 }
