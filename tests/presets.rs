@@ -34,7 +34,7 @@ fn preset(name: &str) -> RunConfig {
 
 #[test]
 fn every_preset_is_valid_and_survives_a_round_trip() {
-    assert!(!PRESETS.is_empty());
+    assert_eq!(PRESETS.len(), 9);
     for (name, _) in PRESETS {
         let config = preset(name);
         let again: RunConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();

@@ -98,7 +98,11 @@ mod tests {
                 .filter(|(_, v)| v.is_table())
                 .map(|(k, _)| k.clone()),
         );
-        assert!(places.iter().any(|place| place == "crop"), "{places:?}");
+        assert_eq!(
+            places.len(),
+            11,
+            "a section is missing from the test: {places:?}"
+        );
         for place in places {
             let header = if place.is_empty() {
                 String::new()
