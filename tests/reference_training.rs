@@ -2,10 +2,11 @@
 //!
 //! The switch between them is of the whole process, so this program holds one test.
 
-mod common;
+#[path = "support/golden.rs"]
+mod golden;
 
 use burn::tensor::Device;
-use common::{relative_distance, values};
+use golden::{relative_distance, values};
 use hmorph::dataset::{Batch, Kind, Sample};
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::kernels::resize;

@@ -4,14 +4,15 @@
 //! 65,000 values. Runs only where `HMORPH_TEST_GPU` is set: a shared machine may offer a driver that it cannot use.
 #![cfg(feature = "wgpu")]
 
-mod common;
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "support/operations.rs"]
 mod operations;
 
 use std::time::Instant;
 
 use burn::tensor::Device;
-use common::{assert_close, values};
+use golden::{assert_close, values};
 use hmorph::dataset::{Batch, Kind, Sample};
 use hmorph::device;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};

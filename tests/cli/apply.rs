@@ -1,0 +1,377 @@
+//! `hmorph apply` against SimpleITK, and its directions.
+
+use std::path::Path;
+
+use hmorph::volume::{
+    Affine, Dimension, DisplacementField, Geometry, read_field, read_image, read_labels,
+    write_field,
+};
+use nalgebra::{Matrix3, Vector3};
+use ndarray::Array4;
+
+use crate::support::{
+    Bench, Card, asr, constant_model, grid, hmorph, lps, one_line_error, painted, quarters, ramp,
+    world,
+};
+
+// Reference values of this file: SimpleITK 2.5, with grids, image, field and matrix as below, axes and origins turned to
+// LPS, `p` the RAS place of a voxel:
+//   moving = 100 + 30 sin(p.x / 7) + 20 cos(p.y / 9) + p.z + p.x p.y / 20                        (float32)
+//   u = (2 sin(p.y / 11), 1.5 cos(p.z / 8) - 0.5, p.x / 15)                                       (LPS mm)
+//   T = DisplacementFieldTransform(u);  A = AffineTransform, matrix rows (1.02, .05, 0), (-.03, .98, .04), (.01, 0, 1.01),
+//   translation (1.5, -2, .75);  both = CompositeTransform([A, T])       (ITK applies the last one first)
+//   Resample(moving, reference, T or both, sitkLinear or sitkNearestNeighbor);  T.TransformPoint(q)
+const VOXELS: [[usize; 3]; 5] = [[2, 3, 4], [9, 7, 5], [15, 10, 8], [5, 12, 2], [12, 2, 9]];
+const FIELD_LINEAR: [f32; 5] = [157.0482, 142.8677, 108.6951, 122.8174, 115.3493];
+const FIELD_NEAREST: [f32; 5] = [158.1554, 140.3237, 106.8648, 127.1304, 113.943];
+const BOTH_LINEAR: [f32; 5] = [155.3732, 139.6452, 106.3662, 132.3431, 110.5809];
+const POINTS: [[f64; 3]; 2] = [[-4.0, 3.0, 9.0], [-10.5, 8.25, 2.0]];
+const FIELD_POINTS: [[f64; 3]; 2] = [[-4.533819, 3.12922, 9.266667], [-11.846927, 9.197417, 2.7]];
+const BOTH_POINTS: [[f64; 3]; 2] = [
+    [-2.968034, 1.573316, 10.063995],
+    [-10.123995, 7.476877, 3.358531],
+];
+
+/// Reference, moving image, field and affine in files.
+fn itk_case(bench: &Bench) {
+    let reference = grid([18, 14, 11], [1.5, 2.0, 3.0], lps(), [4.0, -3.0, 9.0]);
+    bench.image("reference.nii.gz", &painted(&reference, ramp));
+    let moving = grid([24, 24, 20], [2.2, 1.8, 2.5], asr(), [1.0, 2.0, 6.0]);
+    bench.image(
+        "moving.nii.gz",
+        &painted(&moving, |p| {
+            let waves = 30.0 * (p.x / 7.0).sin() + 20.0 * (p.y / 9.0).cos();
+            100.0 + waves + p.z + p.x * p.y / 20.0
+        }),
+    );
+    let geometry = grid(
+        [12, 14, 12],
+        [4.0; 3],
+        Matrix3::identity(),
+        [3.0, -2.0, 8.0],
+    );
+    let to_voxels = geometry.affine.linear().try_inverse().unwrap();
+    let data = Array4::from_shape_fn((3, 12, 14, 12), |(c, i, j, k)| {
+        let p = world(&geometry, [i, j, k]);
+        let lps = Vector3::new(
+            2.0 * (p.y / 11.0).sin(),
+            1.5 * (p.z / 8.0).cos() - 0.5,
+            p.x / 15.0,
+        );
+        (to_voxels * Vector3::new(-lps.x, -lps.y, lps.z))[c] as f32
+    });
+    write_field(
+        bench.path("field.nii.gz"),
+        &DisplacementField { data, geometry },
+        "",
+    )
+    .unwrap();
+    // The matrix A between RAS worlds.
+    let matrix = "1.02 .05 0 -1.5\n-.03 .98 -.04 2\n-.01 0 1.01 .75\n0 0 0 1\n";
+    std::fs::write(bench.path("affine.txt"), matrix).unwrap();
+    let rows: Vec<String> = POINTS
+        .iter()
+        .enumerate()
+        .map(|(n, [x, y, z])| format!("{x},{y},{z},p{n}"))
+        .collect();
+    std::fs::write(
+        bench.path("points.csv"),
+        format!("x,y,z,name\n{}\n", rows.join("\n")),
+    )
+    .unwrap();
+}
+
+fn apply(bench: &Bench, arguments: &str) {
+    hmorph()
+        .current_dir(bench.folder.path())
+        .arg("apply")
+        .args(arguments.split_whitespace())
+        .assert()
+        .success();
+}
+
+fn points(path: &Path) -> Vec<[f64; 3]> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let row = |line: &str| {
+        let numbers: Vec<f64> = line
+            .split(',')
+            .take(3)
+            .map(|n| n.parse().unwrap())
+            .collect();
+        [numbers[0], numbers[1], numbers[2]]
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn images_and_points_agree_with_itk() {
+    let bench = Bench::new();
+    itk_case(&bench);
+    let value = |name: &str| {
+        let image = read_image(bench.path(name)).unwrap();
+        VOXELS.map(|voxel| image.data[voxel])
+    };
+    apply(
+        &bench,
+        "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -o linear.nii.gz",
+    );
+    apply(
+        &bench,
+        "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -n nearest -o near.nii.gz",
+    );
+    apply(
+        &bench,
+        "-t field.nii.gz affine.txt -i moving.nii.gz -r reference.nii.gz -o both.nii.gz",
+    );
+    for (found, expected) in [
+        (value("linear.nii.gz"), FIELD_LINEAR),
+        (value("near.nii.gz"), FIELD_NEAREST),
+        (value("both.nii.gz"), BOTH_LINEAR),
+    ] {
+        for (found, expected) in found.into_iter().zip(expected) {
+            // Four decimals in the list; headers and vectors of float32, slopes of about 10 per mm.
+            approx::assert_abs_diff_eq!(found, expected, epsilon = 1e-3);
+        }
+    }
+    apply(&bench, "-t field.nii.gz -p points.csv -o one.csv");
+    apply(
+        &bench,
+        "-t field.nii.gz affine.txt -p points.csv -o two.csv",
+    );
+    for (name, expected) in [("one.csv", FIELD_POINTS), ("two.csv", BOTH_POINTS)] {
+        for (found, expected) in points(&bench.path(name)).iter().zip(expected) {
+            for axis in 0..3 {
+                // Six decimals in the list, vectors of float32.
+                approx::assert_abs_diff_eq!(found[axis], expected[axis], epsilon = 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn composites_and_inverses_agree_with_itk() {
+    let bench = Bench::new();
+    itk_case(&bench);
+    let transform = |arguments: &str| {
+        let mut command = hmorph();
+        command.current_dir(bench.folder.path()).arg("transform");
+        command
+            .args(arguments.split_whitespace())
+            .assert()
+            .success();
+    };
+    let moved = |arguments: &str| {
+        apply(&bench, &format!("{arguments} --force -o out.csv"));
+        points(&bench.path("out.csv"))
+    };
+    let same = |found: Vec<[f64; 3]>, expected: [[f64; 3]; 2], what: &str| {
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            // Six decimals in the list, vectors of float32, inverses found within 1e-5 voxels of 4 mm.
+            assert!(
+                (found - expected).abs() < 6e-5,
+                "{what}: {found} {expected}"
+            );
+        }
+    };
+    transform("-t field.nii.gz affine.txt -o chain.h5");
+    same(moved("-t chain.h5 -p points.csv"), BOTH_POINTS, "chain.h5");
+    // There by ITK and back by hmorph.
+    let rows: Vec<String> = BOTH_POINTS
+        .iter()
+        .map(|[x, y, z]| format!("{x},{y},{z}"))
+        .collect();
+    std::fs::write(
+        bench.path("there.csv"),
+        format!("x,y,z\n{}\n", rows.join("\n")),
+    )
+    .unwrap();
+    for back in ["inv:affine.txt inv:field.nii.gz", "inv:chain.h5"] {
+        same(moved(&format!("-t {back} -p there.csv")), POINTS, back);
+    }
+    transform("-t chain.h5 --invert -r reference.nii.gz -o back.nii.gz");
+    transform("-t affine.txt -o affine.mat");
+    transform("-t field.nii.gz affine.mat -r moving.nii.gz -o field.h5");
+    // On grids of at most 2.5 mm, linear in between. The field is linear between its own voxels of 4 mm, and its slope
+    // changes there by up to 0.09 (1.5 cos(z / 8)); a kink is missed by a quarter of a voxel times that: 0.06 mm.
+    for (arguments, expected, start) in [
+        ("-t back.nii.gz", POINTS, "there.csv"),
+        ("-t field.h5", BOTH_POINTS, "points.csv"),
+    ] {
+        let found = moved(&format!("{arguments} -p {start}"));
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert!(
+                (found - expected).abs() < 0.06,
+                "{arguments}: {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_result_folder_moves_everything_the_right_way() {
+    let bench = Bench::new();
+    let fixed = grid([18, 14, 11], [1.5, 2.0, 3.0], lps(), [4.0, -3.0, 9.0]);
+    let moving = grid([16, 20, 15], [2.2, 1.8, 2.5], asr(), [1.0, 2.0, 6.0]);
+    bench.image("fixed.nii.gz", &painted(&fixed, ramp));
+    bench.image("moving.nii.gz", &painted(&moving, ramp));
+    bench.labels("seg.nii.gz", &quarters(&moving));
+    constant_model(
+        &bench.path("m.safetensors"),
+        &Card::default(),
+        &[1.5, -0.5, 0.75],
+    );
+    hmorph()
+        .current_dir(bench.folder.path())
+        .args([
+            "register",
+            "fixed.nii.gz",
+            "moving.nii.gz",
+            "--model",
+            "m.safetensors",
+        ])
+        .args(["-o", "run", "--moving-labels", "seg.nii.gz"])
+        .args(["--linear", "none", "--refine", "0"])
+        .assert()
+        .success();
+    // The model's shift in voxels of the fixed grid: a place of the fixed world goes this far (mm, RAS).
+    let shift = fixed.affine.linear() * Vector3::new(1.5, -0.5, 0.75);
+    std::fs::write(bench.path("lm.csv"), "x,y,z,name\n-4.5,3,9,a\n2,-1,5,b\n").unwrap();
+    apply(
+        &bench,
+        "-t run -i moving.nii.gz -l seg.nii.gz -p lm.csv -r fixed.nii.gz -o all",
+    );
+    let moved = read_image(bench.path("run/moved.nii.gz")).unwrap();
+    assert_eq!(read_image(bench.path("all/moving.nii.gz")).unwrap(), moved);
+    let labels = read_labels(bench.path("run/moved_labels.nii.gz")).unwrap();
+    assert_eq!(read_labels(bench.path("all/seg.nii.gz")).unwrap(), labels);
+    // A landmark of the moving image comes from where the shift has led: back against it. LPS: x and y negated.
+    let back = Vector3::new(shift.x, shift.y, -shift.z);
+    for (found, start) in points(&bench.path("all/lm.csv"))
+        .iter()
+        .zip([[-4.5, 3.0, 9.0], [2.0, -1.0, 5.0]])
+    {
+        for axis in 0..3 {
+            approx::assert_abs_diff_eq!(found[axis], start[axis] + back[axis], epsilon = 1e-4);
+        }
+    }
+    // What was painted at the landmark is now at the moved landmark: images and points agree.
+    apply(&bench, "-t run --inverse -p lm.csv -o out.csv");
+    for (found, start) in points(&bench.path("out.csv"))
+        .iter()
+        .zip([[-4.5, 3.0, 9.0], [2.0, -1.0, 5.0]])
+    {
+        for axis in 0..3 {
+            approx::assert_abs_diff_eq!(found[axis], start[axis] - back[axis], epsilon = 1e-4);
+        }
+    }
+    apply(
+        &bench,
+        "-t run --inverse -i fixed.nii.gz -r moving.nii.gz -o fixed_on_moving.nii.gz",
+    );
+    let there = read_image(bench.path("fixed_on_moving.nii.gz")).unwrap();
+    let voxel = [8, 10, 7];
+    let expected = ramp(world(&moving, voxel) - shift);
+    approx::assert_abs_diff_eq!(f64::from(there.data[voxel]), expected, epsilon = 0.01);
+}
+
+#[test]
+fn points_may_be_written_in_other_spaces() {
+    let bench = Bench::new();
+    let fixed = grid([18, 14, 11], [1.5, 2.0, 3.0], lps(), [4.0, -3.0, 9.0]);
+    bench.image("fixed.nii.gz", &painted(&fixed, ramp));
+    let u = Vector3::new(1.0, 2.0, -1.0);
+    let data = Array4::from_shape_fn((3, 18, 14, 11), |(c, ..)| u[c] as f32);
+    let field = DisplacementField {
+        data,
+        geometry: fixed.clone(),
+    };
+    write_field(bench.path("field.nii.gz"), &field, "").unwrap();
+    std::fs::write(bench.path("voxel.csv"), "x,y,z\n5,4,3\n").unwrap();
+    let at = world(&fixed, [5, 4, 3]);
+    let ras = format!("x,y,z\n{},{},{}\n", at.x, at.y, at.z);
+    std::fs::write(bench.path("ras.csv"), ras).unwrap();
+    apply(
+        &bench,
+        "-t field.nii.gz -p voxel.csv --points-space voxel --points-image fixed.nii.gz -r fixed.nii.gz -o v.csv",
+    );
+    apply(
+        &bench,
+        "-t field.nii.gz -p ras.csv --points-space ras -o r.csv",
+    );
+    let goal = at + fixed.affine.linear() * u;
+    let [v, r] = ["v.csv", "r.csv"].map(|name| points(&bench.path(name))[0]);
+    for axis in 0..3 {
+        approx::assert_abs_diff_eq!(v[axis], [6.0, 6.0, 2.0][axis], epsilon = 1e-4);
+        approx::assert_abs_diff_eq!(r[axis], goal[axis], epsilon = 1e-4);
+    }
+}
+
+#[test]
+fn what_cannot_be_applied_is_said_in_one_line_and_nothing_is_written() {
+    let bench = Bench::new();
+    itk_case(&bench);
+    let slice = Geometry::new([12, 13, 1], Dimension::Two, Affine::from_spacing([1.0; 3]));
+    bench.image("slice.nii.gz", &painted(&slice, ramp));
+    let before = bench.names();
+    for (arguments, part) in [
+        (
+            "-t field.nii.gz -i moving.nii.gz -p points.csv -r reference.nii.gz -o o",
+            "separate calls",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz slice.nii.gz -r reference.nii.gz -o o",
+            "2-D",
+        ),
+        (
+            "-t moving.nii.gz -i moving.nii.gz -r reference.nii.gz -o o",
+            "not a displacement field",
+        ),
+        ("-t . -i moving.nii.gz -r reference.nii.gz -o o", "run.json"),
+        (
+            "-t none.nii.gz -i moving.nii.gz -r reference.nii.gz -o o",
+            "none.nii.gz",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz moving.nii.gz -r reference.nii.gz -o o",
+            "separate",
+        ),
+        (
+            "-t field.nii.gz -r reference.nii.gz -o o",
+            "nothing to move",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -o moving.nii.gz",
+            "--force",
+        ),
+        (
+            "-t field.nii.gz --inverse -i moving.nii.gz -r reference.nii.gz -o o",
+            "result folder",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz --header-only -o o",
+            "displacement field among",
+        ),
+        (
+            "-t l2r:moving.nii.gz -i moving.nii.gz -r reference.nii.gz -o o",
+            "not a field in voxels of this grid",
+        ),
+        (
+            "-t l2r:field.nii.gz -p points.csv -o o",
+            "needs --reference",
+        ),
+        (
+            "-t field.nii.gz -p points.csv --points-space voxel -o o",
+            "--points-image",
+        ),
+    ] {
+        let mut command = hmorph();
+        command
+            .current_dir(bench.folder.path())
+            .arg("apply")
+            .args(arguments.split_whitespace());
+        let error = one_line_error(&mut command);
+        assert!(error.contains(part), "{arguments}: {error}");
+        assert_eq!(bench.names(), before, "{arguments}");
+    }
+    assert!(read_field(bench.path("field.nii.gz")).is_ok());
+}

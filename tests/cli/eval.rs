@@ -1,0 +1,259 @@
+//! `hmorph eval`: by a model, by given transforms, on held-out pairs.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use hmorph::dataset::Align;
+use hmorph::volume::{Affine, Dimension, Geometry, Image, LabelMap, Volume};
+use nalgebra::{Matrix3, Vector3};
+use ndarray::Array3;
+
+use crate::support::{Bench, Card, constant_model, hmorph, one_line_error};
+
+/// Voxels of the moving image lie this far along `i` from those of the fixed image.
+const SHIFT: usize = 2;
+
+fn geometry() -> Geometry {
+    // LAS with voxels of 1.5 mm along i.
+    let linear = Matrix3::from_diagonal(&Vector3::new(-1.5, 1.0, 2.0));
+    let affine = Affine::from_parts(linear, Vector3::new(9.0, -5.0, 3.0));
+    Geometry::new([14, 11, 9], Dimension::Three, affine)
+}
+
+fn volume<T>(value: impl Fn(usize, usize, usize) -> T) -> Volume<T> {
+    let geometry = geometry();
+    let data = Array3::from_shape_fn(geometry.shape, |(i, j, k)| value(i, j, k));
+    Volume { data, geometry }
+}
+
+/// Label 3 is a block four voxels long, label 7 one that does not move apart from itself.
+fn labels(offset: usize) -> LabelMap {
+    volume(|i, j, k| match (i.wrapping_sub(offset), j, k) {
+        (4..8, 3..6, 2..5) => 3,
+        (1..11, 8, 2..5) => 7,
+        _ => 0,
+    })
+}
+
+/// Zero but for the two structures, which differ from voxel to voxel.
+fn image(offset: usize) -> Image {
+    let labels = labels(offset);
+    volume(|i, j, k| match labels.data[[i, j, k]] {
+        0 => 0.0,
+        label => (20 * label as usize + 2 * (i - offset) + j * k) as f32,
+    })
+}
+
+/// A study of one pair: files, landmarks, a list and the model whose constant displacement is right.
+fn study(bench: &Bench) {
+    bench.image("fixed.nii.gz", &image(0));
+    bench.image("moving.nii.gz", &image(SHIFT));
+    bench.labels("fixed_seg.nii.gz", &labels(0));
+    bench.labels("moving_seg.nii.gz", &labels(SHIFT));
+    // LPS: x of RAS negated, so that a voxel more along i (to the left) is 1.5 mm more.
+    std::fs::write(bench.path("f.csv"), "x,y,z,name\n0,0,9,a\n3,2,7,b\n").unwrap();
+    std::fs::write(bench.path("m.csv"), "x,y,z,name\n6,2,7,b\n3,0,9,a\n").unwrap();
+    let head = "fixed,moving,fixed_labels,moving_labels,fixed_points,moving_points,id";
+    let row = "fixed.nii.gz,moving.nii.gz,fixed_seg.nii.gz,moving_seg.nii.gz,f.csv,m.csv,one";
+    std::fs::write(bench.path("pairs.csv"), format!("{head}\n{row}\n")).unwrap();
+    let card = Card {
+        align: Align::Centre,
+        ..Card::default()
+    };
+    constant_model(
+        &bench.path("m.safetensors"),
+        &card,
+        &[SHIFT as f32, 0.0, 0.0],
+    );
+}
+
+fn eval(bench: &Bench, arguments: &str) {
+    hmorph()
+        .current_dir(bench.folder.path())
+        .arg("eval")
+        .args(arguments.split_whitespace())
+        .assert()
+        .success();
+}
+
+/// `(pair, structure, measure)` to (before, after).
+fn results(path: &Path) -> HashMap<[String; 3], [f64; 2]> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let number = |text: &str| text.parse().unwrap_or(f64::NAN);
+    reader
+        .records()
+        .map(|row| {
+            let row = row.unwrap();
+            let key = [&row[0], &row[3], &row[4]].map(String::from);
+            (key, [number(&row[5]), number(&row[6])])
+        })
+        .collect()
+}
+
+/// By hand: label 3 overlaps by 2 of 4 planes before, 7 by 8 of 10; after the shift both fit.
+fn check(bench: &Bench, out: &str) {
+    let found = results(&bench.path(out).join("results.csv"));
+    let of = |structure: &str, metric: &str| found[&["one", structure, metric].map(String::from)];
+    assert_eq!(of("3", "dice"), [0.5, 1.0], "{out}");
+    assert_eq!(of("7", "dice"), [0.8, 1.0], "{out}");
+    // Every landmark moves by two voxels of 1.5 mm.
+    for landmark in ["landmark 1", "landmark 2"] {
+        let [before, after] = of(landmark, "tre");
+        approx::assert_abs_diff_eq!(before, 3.0, epsilon = 1e-5);
+        approx::assert_abs_diff_eq!(after, 0.0, epsilon = 1e-4);
+    }
+    assert_eq!(of("", "folded_voxels")[1], 0.0);
+    let [before, after] = of("", "mse");
+    assert!(before > 0.01 && after < 1e-9, "{before} {after}");
+    let folder = bench.path(out);
+    for file in ["pairs.csv", "summary.csv", "summary.md", "run.json"] {
+        assert!(folder.join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn a_model_and_its_transforms_in_files_are_judged_alike() {
+    let bench = Bench::new();
+    study(&bench);
+    eval(&bench, "--pairs pairs.csv --model m.safetensors -o model");
+    check(&bench, "model");
+    hmorph()
+        .current_dir(bench.folder.path())
+        .args([
+            "register",
+            "fixed.nii.gz",
+            "moving.nii.gz",
+            "--model",
+            "m.safetensors",
+        ])
+        .args(["-o", "transforms/one", "--linear", "none", "--refine", "0"])
+        .assert()
+        .success();
+    eval(&bench, "--pairs pairs.csv --transforms transforms -o files");
+    check(&bench, "files");
+    std::fs::create_dir(bench.path("voxels")).unwrap();
+    write_voxel_field(&bench.path("voxels/disp_one.nii"));
+    eval(
+        &bench,
+        "--pairs pairs.csv --transforms voxels --field-units voxel -o voxel",
+    );
+    check(&bench, "voxel");
+    let record = std::fs::read_to_string(bench.path("model/run.json")).unwrap();
+    assert!(record.contains("\"protocol\": \"hmorph\""), "{record}");
+}
+
+/// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header.
+fn write_voxel_field(path: &Path) {
+    let [x, y, z] = geometry().shape;
+    let mut bytes = vec![0_u8; 352];
+    bytes[..4].copy_from_slice(&348_i32.to_le_bytes());
+    let dim = [4, x as i16, y as i16, z as i16, 3, 1, 1, 1];
+    for (n, size) in dim.into_iter().enumerate() {
+        bytes[40 + 2 * n..][..2].copy_from_slice(&size.to_le_bytes());
+        bytes[76 + 4 * n..][..4].copy_from_slice(&1.0_f32.to_le_bytes());
+    }
+    bytes[70..72].copy_from_slice(&16_i16.to_le_bytes());
+    bytes[72..74].copy_from_slice(&32_i16.to_le_bytes());
+    bytes[108..112].copy_from_slice(&352.0_f32.to_le_bytes());
+    bytes[344..348].copy_from_slice(b"n+1\0");
+    for component in 0..3 {
+        let value = if component == 0 { SHIFT as f32 } else { 0.0 };
+        bytes.extend(value.to_le_bytes().repeat(x * y * z));
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn challenge_rules_count_in_voxels() {
+    let bench = Bench::new();
+    study(&bench);
+    std::fs::create_dir(bench.path("voxels")).unwrap();
+    write_voxel_field(&bench.path("voxels/one.nii"));
+    std::fs::rename(
+        bench.path("voxels/one.nii"),
+        bench.path("voxels/disp_one.nii"),
+    )
+    .unwrap();
+    eval(
+        &bench,
+        "--pairs pairs.csv --transforms voxels --protocol learn2reg -o l2r",
+    );
+    let found = results(&bench.path("l2r/results.csv"));
+    let of = |structure: &str, metric: &str| found[&["one", structure, metric].map(String::from)];
+    assert_eq!(of("3", "dice"), [0.5, 1.0]);
+    // 3 x 3 x 4 voxels, shifted by two: 95 % of the distances are at most 2 voxels (and the largest is 2).
+    assert_eq!(of("3", "hd95_voxels"), [2.0, 0.0]);
+    assert!(!found.keys().any(|[_, _, metric]| metric == "mse"));
+}
+
+#[test]
+fn held_out_pairs_of_a_configuration() {
+    let bench = Bench::new();
+    study(&bench);
+    let mut list = "image,label,subject,split\nfixed.nii.gz,fixed_seg.nii.gz,a,test\n\
+         moving.nii.gz,moving_seg.nii.gz,b,test\n"
+        .to_string();
+    for (n, split) in ["train", "train", "validation", "validation"]
+        .iter()
+        .enumerate()
+    {
+        bench.image(&format!("other{n}.nii.gz"), &image(n % 3));
+        list += &format!("other{n}.nii.gz,,s{n},{split}\n");
+    }
+    std::fs::write(bench.path("study.csv"), list).unwrap();
+    std::fs::write(
+        bench.path("run.toml"),
+        "[data]\nmanifest = \"study.csv\"\nalign = \"centre\"\n[loss.mse]\nweight = 1.0\n",
+    )
+    .unwrap();
+    eval(
+        &bench,
+        "--data run.toml --split test --model m.safetensors -o out",
+    );
+    let found = results(&bench.path("out/results.csv"));
+    let dice = |pair: &str, label: &str| found[&[pair, label, "dice"].map(String::from)];
+    assert_eq!(dice("moving_to_fixed", "3"), [0.5, 1.0]);
+    // The other way round the same displacement leads away: two more voxels, no overlap left.
+    assert_eq!(dice("fixed_to_moving", "3"), [0.5, 0.0]);
+    assert!(
+        bench.path("out/dice.png").is_file(),
+        "two pairs make a box plot"
+    );
+}
+
+#[test]
+fn wrong_lists_are_refused_before_anything_is_written() {
+    let bench = Bench::new();
+    study(&bench);
+    std::fs::write(
+        bench.path("bad.csv"),
+        "fixed,moving\nfixed.nii.gz,none.nii.gz\n",
+    )
+    .unwrap();
+    let before = bench.names();
+    for (arguments, part) in [
+        ("--pairs bad.csv -o out", "none.nii.gz"),
+        ("--pairs none.csv -o out", "none.csv"),
+        ("--pairs pairs.csv --transforms . -o out", "no transform in"),
+        (
+            "--pairs pairs.csv --model fixed.nii.gz -o out",
+            "fixed.nii.gz",
+        ),
+        ("--data none.toml -o out", "none.toml"),
+    ] {
+        let mut command = hmorph();
+        command
+            .current_dir(bench.folder.path())
+            .arg("eval")
+            .args(arguments.split_whitespace());
+        let error = one_line_error(&mut command);
+        assert!(error.contains(part), "{arguments}: {error}");
+        assert_eq!(bench.names(), before, "{arguments}");
+    }
+    for arguments in [
+        &["eval", "-o", "out"][..],
+        &["eval", "--pairs", "a", "--data", "b", "-o", "c"],
+    ] {
+        hmorph().args(arguments).assert().code(2);
+    }
+}

@@ -1,0 +1,30 @@
+//! The program as its users see it: its files, its messages and its exit codes.
+
+#[path = "../support/golden.rs"]
+mod golden;
+#[path = "../support/scans.rs"]
+mod scans;
+#[path = "../support/studies.rs"]
+mod studies;
+mod support;
+#[path = "../support/training.rs"]
+mod training;
+
+mod apply;
+mod batch;
+mod channels;
+mod eval;
+mod frames;
+mod import;
+mod info;
+mod interchange;
+mod landmarks;
+mod linear;
+mod real;
+mod refine;
+mod refusals;
+mod register;
+mod report;
+mod study;
+mod synth;
+mod transforms;

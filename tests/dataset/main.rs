@@ -1,0 +1,11 @@
+//! Studies on disk become training pairs.
+
+#[path = "../support/scans.rs"]
+mod scans;
+#[path = "../support/studies.rs"]
+mod studies;
+
+mod align;
+mod geometry;
+mod mixture;
+mod study;

@@ -1,0 +1,41 @@
+//! Each operation on the CPU (kernels, hand-written gradients) against its form made of burn's operations.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use hmorph::ops::{self, Border};
+
+use crate::golden::{assert_close, values};
+use crate::operations::cases;
+
+/// Relative to the largest value: float32 sums of at most some 2,000 products, in another order.
+const TOLERANCE: f32 = 1e-5;
+
+#[test]
+fn kernels_agree_with_the_composed_forms() {
+    let device = Device::flex();
+    let cases = cases();
+    assert!(cases.len() >= 22, "an operation has lost its cases");
+    for case in &cases {
+        let found = case.run(&case.public, &device);
+        let expected = case.run(&case.composed, &device);
+        assert_close(&case.name, &found.value, &expected.value, TOLERANCE);
+        assert_eq!(found.gradients.len(), case.inputs.len());
+        for (n, gradient) in found.gradients.iter().enumerate() {
+            let what = format!("{}: gradient of input {n}", case.name);
+            assert_close(&what, gradient, &expected.gradients[n], TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn a_position_that_is_not_a_number_gives_zero() {
+    let device = Device::flex();
+    let image = Tensor::<5>::ones([1, 1, 1, 2, 2], &device);
+    let mut field = vec![0.0; 8];
+    field[1] = f32::NAN;
+    let field = TensorData::new(field, [1, 2, 1, 2, 2]);
+    let field = Tensor::<5>::from_data(field, &device);
+    for border in [Border::Zeros, Border::Edge] {
+        let moved = ops::warp(image.clone(), field.clone(), border);
+        assert_eq!(values(moved), [1.0, 0.0, 1.0, 1.0], "{border:?}");
+    }
+}

@@ -1,0 +1,232 @@
+//! Real and synthetic pairs in one run: what is logged by kind, and how the kinds are weighed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hmorph::model::{ModelCard, WeightsFile};
+use hmorph::register::preprocessing;
+use hmorph::synth::{LabelSource, SynthConfig, make_pair};
+use hmorph::volume::{Affine, DType, Dimension, Geometry, Volume, write_image, write_labels};
+
+use crate::training::{self, Bench, failure, rows};
+
+const SHAPE: [usize; 3] = [32, 32, 1];
+
+/// `n` subjects, one synthetic image each, with or without label maps.
+fn study(folder: &Path, n: u64, labels: bool) {
+    let geometry = Geometry::new(SHAPE, Dimension::Two, Affine::identity());
+    let config = SynthConfig::default();
+    for kind in ["images", "labels"] {
+        std::fs::create_dir(folder.join(kind)).unwrap();
+    }
+    for subject in 0..n {
+        let (source, two) = (LabelSource::Shapes, Dimension::Two);
+        let pair = make_pair(&config, &source, two, SHAPE, 7, subject).unwrap();
+        let geometry = geometry.clone();
+        let image = Volume {
+            data: pair.fixed,
+            geometry: geometry.clone(),
+        };
+        let path = folder.join(format!("images/{subject}.nii"));
+        write_image(path, &image, DType::F32, "").unwrap();
+        if labels {
+            let map = Volume {
+                data: pair.fixed_labels,
+                geometry,
+            };
+            write_labels(folder.join(format!("labels/{subject}.nii")), &map, "").unwrap();
+        }
+    }
+}
+
+const REAL: [&str; 3] = [
+    "data.images='images/{subject}.nii'",
+    "data.split=[0.5, 0.25, 0.25]",
+    "data.normalize={ kind = 'none' }",
+];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    REAL.iter().chain(more).copied().collect()
+}
+
+/// Sum of the weighted terms of a kind in a row.
+fn kind_sum(row: &BTreeMap<String, f64>, kind: &str) -> f64 {
+    let term = |name: &str| row.get(&format!("{kind}/{name}")).copied().unwrap_or(0.0);
+    term("mse") + 0.02 * term("diffusion")
+}
+
+/// Values are logged with seven digits; a step's total is made in float32.
+const TOLERANCE: f64 = 1e-5;
+
+/// The card of the weights that a short run on the images of [`study`] ends with.
+fn card(bench: &Bench, out: &str, more: &[&str]) -> ModelCard {
+    let mut overrides = with(&["mixture.alpha=1.0", "train.epochs=1"]);
+    overrides.extend(more);
+    bench.train(out, &overrides).assert().success();
+    let weights = WeightsFile::read(&bench.path(out).join("last.safetensors"));
+    weights.unwrap().card
+}
+
+#[test]
+fn weights_say_how_their_images_were_prepared() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let stated = card(&bench, "headers", &[]);
+    assert_eq!(stated.spacing, Some([1.0; 3]));
+    assert_eq!(stated.orientation.as_deref(), Some("RAS"));
+    // Headers that mean nothing are not asked of other scans, but what the settings did to every image is.
+    let centred = card(&bench, "centred", &["data.align='centre'"]);
+    assert_eq!((centred.spacing, centred.orientation), (None, None));
+    let stored = card(&bench, "stored", &["data.orientation='stored'"]);
+    assert_eq!(stored.orientation, None);
+    let turned = [
+        "data.align='centre'",
+        "data.orientation='LAS'",
+        "data.spacing=[2.0, 2.0]",
+    ];
+    let turned = card(&bench, "turned", &turned);
+    assert_eq!(turned.spacing, Some([2.0, 2.0, 1.0]));
+    assert_eq!(turned.orientation.as_deref(), Some("LAS"));
+}
+
+#[test]
+fn histogram_matching_goes_with_the_weights() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let matched = ["data.normalize={ kind = 'histogram-match', reference = 'images/0.nii' }"];
+    let card = card(&bench, "out", &matched);
+    let quantiles = card.reference_quantiles.clone();
+    assert!(quantiles.len() > 1);
+    // The reference is not there when others use the weights.
+    std::fs::remove_file(bench.path("images/0.nii")).unwrap();
+    let normaliser = preprocessing(&card, None).unwrap().normaliser;
+    assert_eq!(normaliser.reference_quantiles, quantiles);
+}
+
+#[test]
+fn sampled_mixtures_log_both_kinds_by_their_share() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let overrides = with(&[
+        "mixture.alpha=0.5",
+        "train.batch=4",
+        "train.epochs=30",
+        "train.validate_every=30",
+    ]);
+    bench.train("out", &overrides).assert().success();
+    let rows = rows(&bench.path("out/metrics.csv"));
+    assert_eq!(rows.len(), 40);
+    let mean = |name: &str| rows.iter().map(|row| row[name]).sum::<f64>() / rows.len() as f64;
+    let real = mean("real/items");
+    // 480 items, each real with probability 1/2: the mean of 2 a step has a standard deviation of
+    // sqrt(480) / 2 / 120 = 0.09; four of them.
+    assert!((real - 2.0).abs() < 0.37, "{real}");
+    for row in &rows {
+        let (real, synthetic) = (row["real/items"], row["synthetic/items"]);
+        assert!((real + synthetic - 4.0).abs() < 1e-6);
+        // The total is the mean over items, whatever their kind.
+        let expected =
+            (real * kind_sum(row, "real") + synthetic * kind_sum(row, "synthetic")) / 4.0;
+        let total = row["total"];
+        assert!(
+            (total - expected).abs() < TOLERANCE * expected,
+            "{total} {expected}"
+        );
+    }
+}
+
+#[test]
+fn weighted_mixtures_follow_equation_4() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let overrides = with(&[
+        "mixture.alpha=0.8",
+        "mixture.mode=weighted",
+        "train.batch=5",
+    ]);
+    bench.train("out", &overrides).assert().success();
+    let rows = rows(&bench.path("out/metrics.csv"));
+    assert_eq!(rows.len(), 4);
+    for row in &rows {
+        assert_eq!((row["real/items"], row["synthetic/items"]), (3.0, 2.0));
+        // (1 - alpha) / alpha = 0.25
+        let expected = kind_sum(row, "real") + 0.25 * kind_sum(row, "synthetic");
+        let total = row["total"];
+        assert!(
+            (total - expected).abs() < TOLERANCE * expected,
+            "{total} {expected}"
+        );
+    }
+}
+
+#[test]
+fn without_labels_the_best_is_chosen_by_loss() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    bench
+        .train("out", &with(&["mixture.alpha=1.0"]))
+        .assert()
+        .success();
+    let rows = rows(&bench.path("out/validation.csv"));
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|row| !row.contains_key("dice")));
+    let best = rows[1..]
+        .iter()
+        .min_by(|a, b| a["loss"].total_cmp(&b["loss"]))
+        .unwrap()["step"];
+    let record = std::fs::read_to_string(bench.path("out/run.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["best_step"], best as u64);
+    assert!(bench.path("out/best.safetensors").exists());
+    let columns = &training::rows(&bench.path("out/metrics.csv"))[0];
+    assert!(columns.contains_key("real/mse") && !columns.contains_key("synthetic/mse"));
+}
+
+#[test]
+fn a_split_that_nothing_can_judge_is_refused() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let overrides = with(&["mixture.alpha=1.0", "loss={ dice = {}, diffusion = {} }"]);
+    // Validation on real pairs, training on synthetic ones.
+    let validation = [&overrides[..], &["mixture.alpha=0.0"]].concat();
+    let line = failure(&mut bench.train("out", &validation), 1);
+    assert!(
+        line.contains("the images of the validation split have no labels"),
+        "{line}"
+    );
+    let training = [&overrides[..], &["train.validation_pairs=0"]].concat();
+    let line = failure(&mut bench.train("out", &training), 1);
+    assert!(
+        line.contains("the images of the train split have no labels"),
+        "{line}"
+    );
+    let on_real = "loss={ dice = { on = 'real' }, diffusion = {} }";
+    let line = failure(&mut bench.train("out", &[on_real]), 1);
+    assert!(line.contains("no term compares synthetic pairs"), "{line}");
+    assert!(!bench.path("out").exists());
+}
+
+#[test]
+fn labels_of_real_pairs_drive_and_measure() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, true);
+    let overrides = with(&[
+        "data.labels='labels/{subject}.nii'",
+        "mixture.alpha=1.0",
+        "loss={ dice = {}, diffusion = { weight = 0.02 } }",
+    ]);
+    bench.train("out", &overrides).assert().success();
+    let metrics = rows(&bench.path("out/metrics.csv"));
+    // Minus the mean Dice, so between -1 and 0.
+    assert!(
+        metrics
+            .iter()
+            .all(|row| (-1.0..0.0).contains(&row["real/dice"]))
+    );
+    let validation = rows(&bench.path("out/validation.csv"));
+    assert!(
+        validation
+            .iter()
+            .all(|row| (0.0..=1.0).contains(&row["dice"]))
+    );
+}

@@ -1,0 +1,296 @@
+//! The presets inside the program, and the settings a run folder keeps.
+
+use burn::tensor::Device;
+use hmorph::config::{PRESETS, RunConfig, STUDIES, load, presets, summary};
+use hmorph::dataset::{Alpha, Mode, Split};
+use hmorph::error::Result;
+use hmorph::loss::NccForm;
+use hmorph::model::TransformKind;
+use hmorph::nn::Encoder;
+use hmorph::study::{Paradigm, StudyConfig, plan};
+use hmorph::synth::{ShapesConfig, Sharing, SynthConfig};
+use hmorph::train::Session;
+use hmorph::volume::Dimension;
+
+use crate::studies::small_study;
+
+const HYBRIDMORPH: [&str; 3] = [
+    "hybridmorph-fewshot",
+    "hybridmorph-transfer",
+    "hybridmorph-weighted",
+];
+
+/// The settings of a preset or file, checked.
+fn settings(name: &str, overrides: &[String]) -> Result<RunConfig> {
+    let config: RunConfig = load(name, overrides)?;
+    config.validate()?;
+    Ok(config)
+}
+
+fn preset(name: &str) -> RunConfig {
+    settings(name, &[]).unwrap()
+}
+
+#[test]
+fn every_preset_is_valid_and_survives_a_round_trip() {
+    assert_eq!(PRESETS.len(), 9);
+    for (name, _) in PRESETS {
+        let config = preset(name);
+        let again: RunConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(config, again, "{name}");
+    }
+}
+
+#[test]
+fn every_line_of_a_preset_is_commented() {
+    for (name, text) in presets() {
+        assert!(
+            summary(text).len() > 20,
+            "{name} does not say what it is for"
+        );
+        for line in text.lines().filter(|line| line.contains('=')) {
+            assert!(line.contains('#'), "{name}: `{line}` has no comment");
+        }
+    }
+}
+
+/// The network of a preset in one line: encoder, features, transform, squarings, coarsening.
+fn network(config: &RunConfig) -> (Encoder, &[usize], &[usize], TransformKind) {
+    let model = &config.model;
+    (
+        model.encoder,
+        &model.encoder_features,
+        &model.decoder_features,
+        model.transform,
+    )
+}
+
+/// Names and weights of the loss.
+fn terms(config: &RunConfig) -> Vec<(&str, f64)> {
+    let terms = config.loss.terms().into_iter();
+    terms.map(|used| (used.name, used.weight)).collect()
+}
+
+#[test]
+fn voxelmorph_has_the_published_numbers() {
+    for (name, dimension) in [
+        ("voxelmorph-2d", Dimension::Two),
+        ("voxelmorph-3d", Dimension::Three),
+    ] {
+        let config = preset(name);
+        assert_eq!(config.model.dimension, dimension);
+        assert_eq!(
+            network(&config),
+            (
+                Encoder::MaxPool,
+                &[16, 32, 32, 32][..],
+                &[32, 32, 32, 32, 32, 16, 16][..],
+                TransformKind::Velocity
+            )
+        );
+        assert_eq!((config.model.int_steps, config.model.int_downsize), (7, 2));
+        assert_eq!(terms(&config), [("ncc", 1.0), ("diffusion", 1.0)]);
+        let ncc = config.loss.ncc.as_ref().unwrap();
+        assert_eq!((ncc.window, ncc.form), (9, NccForm::Clamped));
+        assert_eq!(config.train.lr, 1e-4);
+        assert_eq!(config.mixture.alpha, Alpha::Constant(1.0));
+    }
+}
+
+#[test]
+fn synthmorph_has_the_published_numbers() {
+    for name in ["synthmorph-shapes-2d", "synthmorph-shapes-3d"] {
+        let config = preset(name);
+        assert_eq!(
+            network(&config),
+            (
+                Encoder::MaxPool,
+                &[64; 4][..],
+                &[64; 6][..],
+                TransformKind::Velocity
+            )
+        );
+        assert_eq!((config.model.int_steps, config.model.int_downsize), (5, 2));
+        assert_eq!(terms(&config), [("dice", 1.0), ("diffusion", 1.0)]);
+        assert_eq!(config.loss.dice.as_ref().unwrap().offset, 1.0);
+        assert_eq!(config.mixture.alpha, Alpha::Constant(0.0));
+        // The intensities, scales and strengths written out are those the synthesis has anyway; only the
+        // contrast differs from its default, which is HybridMorph's.
+        let mut synth = config.synth.unwrap();
+        assert_eq!(synth.contrast.pair, Sharing::Independent);
+        synth.contrast.pair = Sharing::Shared;
+        let published = SynthConfig {
+            reference_size: synth.reference_size,
+            shapes: ShapesConfig {
+                labels: synth.shapes.labels,
+                ..ShapesConfig::default()
+            },
+            ..SynthConfig::default()
+        };
+        assert_eq!(synth, published, "{name}");
+    }
+}
+
+#[test]
+fn hybridmorph_has_the_published_numbers() {
+    for name in HYBRIDMORPH {
+        let config = preset(name);
+        assert_eq!(
+            network(&config),
+            (
+                Encoder::Strided,
+                &[32; 4][..],
+                &[32, 32, 32, 32, 32, 16][..],
+                TransformKind::Displacement
+            )
+        );
+        assert_eq!(terms(&config), [("mse", 1.0), ("diffusion", 0.01)]);
+        let train = &config.train;
+        assert_eq!(
+            (train.batch, train.steps_per_epoch, train.epochs),
+            (8, 100, 1000)
+        );
+        assert_eq!(train.lr, 1e-4);
+        if let Some(synth) = &config.synth {
+            assert_eq!(synth.contrast.pair, Sharing::Shared);
+        }
+    }
+    // 900 epochs of 100 steps are synthetic.
+    let alpha = |name, step| preset(name).mixture.alpha.at(step);
+    for (name, afterwards) in [("hybridmorph-transfer", 1.0), ("hybridmorph-weighted", 0.9)] {
+        assert_eq!(
+            [0, 89_999, 90_000, 99_999].map(|step| alpha(name, step)),
+            [0.0, 0.0, afterwards, afterwards]
+        );
+    }
+    assert_eq!(alpha("hybridmorph-fewshot", 0), 1.0);
+}
+
+#[test]
+fn the_best_preset_is_the_recipe_that_was_measured() {
+    let config = preset("hybridmorph-best");
+    let model = &config.model;
+    assert_eq!(
+        (model.encoder, model.transform),
+        (Encoder::MaxPool, TransformKind::Velocity)
+    );
+    assert_eq!(terms(&config), [("ncc", 1.0), ("diffusion", 1.0)]);
+    // Synthetic for half of the steps, then nine in ten real.
+    let half = config.train.steps() / 2;
+    let alpha = |step| config.mixture.alpha.at(step);
+    assert_eq!([0, half - 1, half].map(alpha), [0.0, 0.0, 0.9]);
+}
+
+#[test]
+fn presets_of_studies_span_their_grids() {
+    let images = ["run.data.images='scans/{subject}.nii.gz'".to_string()];
+    // Cells a seed and fold: real and synthetic, then few-shot, transfer and every alpha for each number of subjects.
+    let expected = [
+        ("hybridmorph-study", 2 + 6 * (2 + 5)),
+        ("hybridmorph-study-small", 2 + 2 * (2 + 2)),
+    ];
+    for ((name, _), (expected_name, arms)) in STUDIES.iter().zip(expected) {
+        assert_eq!(*name, expected_name);
+        let study: StudyConfig = load(name, &images).unwrap();
+        let (pretrainings, jobs) = plan(&study, std::path::Path::new("out")).unwrap();
+        assert_eq!(jobs.len(), arms * study.seeds.len() * study.folds, "{name}");
+        // Random shapes are the same whatever the subjects and the fold.
+        assert_eq!(pretrainings.len(), study.seeds.len(), "{name}");
+        let steps = |config: &RunConfig| config.train.steps();
+        let all = steps(&study.base().unwrap());
+        for job in &jobs {
+            let before = job
+                .pretraining
+                .map_or(0, |n| steps(&pretrainings[n].settings));
+            assert_eq!(before + steps(&job.settings), all, "{}", job.name);
+            let real = job.arm.paradigm != Paradigm::Synthetic;
+            assert_eq!(job.settings.mixture.alpha.at(0) > 0.0, real, "{}", job.name);
+        }
+    }
+}
+
+#[test]
+fn presets_without_data_are_ready_to_run() {
+    for name in ["quickstart", "synthmorph-shapes-2d", "synthmorph-shapes-3d"] {
+        let session = Session::prepare(preset(name), None, Device::flex());
+        assert!(
+            session.unwrap().validates(),
+            "{name} has nothing to measure on"
+        );
+    }
+}
+
+#[test]
+fn presets_with_data_need_nothing_but_the_images() {
+    let folder = tempfile::tempdir().unwrap();
+    // 60 % of 25 subjects are the 15 of `n_train`.
+    small_study(folder.path(), 25);
+    let images = format!(
+        "data.images={}/{{subject}}/t1.nii.gz",
+        folder.path().display()
+    );
+    for name in HYBRIDMORPH.into_iter().chain(["voxelmorph-2d"]) {
+        let without = Session::prepare(preset(name), None, Device::flex());
+        let problem = without.err().unwrap().to_string();
+        assert!(
+            problem.contains("no images: set manifest"),
+            "{name}: {problem}"
+        );
+        let config = settings(name, std::slice::from_ref(&images)).unwrap();
+        let session = Session::prepare(config, None, Device::flex()).unwrap();
+        assert_eq!(
+            session.dataset.unwrap().subjects(Split::Train),
+            15,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn overrides_reach_every_section() {
+    let overrides = [
+        "seed=7",
+        "mixture.alpha=0.5",
+        "mixture.mode=weighted",
+        "model.encoder_features=[8, 8]",
+        "model.decoder_features=[8, 8, 8]",
+        "loss.field_mse.weight=0.1",
+        "train.batch=2",
+        "data.n_train=5",
+        "synth.shapes.labels=8",
+    ]
+    .map(String::from);
+    let config = settings("hybridmorph-fewshot", &overrides).unwrap();
+    assert_eq!((config.seed, config.mixture.mode), (7, Mode::Weighted));
+    assert_eq!(config.data.as_ref().unwrap().n_train, Some(5));
+    assert_eq!(config.synth.as_ref().unwrap().shapes.labels, 8);
+    assert_eq!(config.loss.field_mse.as_ref().unwrap().weight, 0.1);
+}
+
+#[test]
+fn settings_that_no_run_can_follow_are_refused() {
+    for (overrides, reason) in [
+        (vec!["mixture.alpha=0.5"], "[synth]"),
+        (vec!["loss.field_mse.weight=1.0"], "mixture.alpha is 1"),
+        (vec!["seed=-1"], "--set seed=-1: invalid value"),
+        (vec!["train.batch=0"], "[train] batch is 0"),
+        (vec!["model.slope=2.0"], "[model] slope"),
+        (vec!["synth.shapes.labels=1"], "shapes.labels"),
+        (
+            vec!["train.epoch=5"],
+            "--set train.epoch=5: unknown field `epoch`",
+        ),
+        (vec!["trian.epochs=5"], "did you mean `train`?"),
+        (
+            vec!["data.normalize.kind=minmax"],
+            "did you mean `min-max`?",
+        ),
+        (vec!["data.slice=axial"], "PLANE:FRACTION"),
+    ] {
+        let overrides: Vec<String> = overrides.into_iter().map(String::from).collect();
+        let error = settings("hybridmorph-fewshot", &overrides)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(reason), "{overrides:?}: {error}");
+    }
+}
