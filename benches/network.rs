@@ -4,17 +4,18 @@
 //! `network_torch.py` twice. On the CPU: as it is, and with an allocator that keeps its buffers. On a GPU: with TF32,
 //! and with bfloat16 autocast; the memory is then what the side's pool took of the GPU.
 
+use std::convert::Infallible;
 use std::process::Command;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use clap::Parser;
-use hmorph::dataset::{Batch, Kind, Sample};
+use hmorph::dataset::{Batch, Sample};
 use hmorph::device::{choose, name, peak_memory_bytes};
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
-use hmorph::model::{Model, ModelConfig};
-use hmorph::train::{Adam, BatchTensors, objective};
+use hmorph::model::{Model, ModelConfig, Prediction};
+use hmorph::train::{Adam, BatchTensors, Objective, checkpointed_gradients, gradients, objective};
 use hmorph::volume::Dimension;
 use ndarray::Array3;
 
@@ -49,6 +50,9 @@ struct Options {
     /// Where hmorph runs, as for its --device; PyTorch runs on cuda unless this is cpu
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Train hmorph's side with gradient checkpointing
+    #[arg(long)]
+    checkpointing: bool,
     /// A Python with torch
     #[arg(long, default_value = "python3")]
     python: String,
@@ -164,6 +168,9 @@ fn command(side: &str, what: &str, options: &Options) -> Command {
     ] {
         command.args([name, &count.to_string()]);
     }
+    if ours && options.checkpointing {
+        command.arg("--checkpointing");
+    }
     if !ours {
         command.env("OMP_NUM_THREADS", rayon::current_num_threads().to_string());
     }
@@ -212,7 +219,12 @@ fn measure(what: &str, options: &Options, device: &Device) -> (f64, u64) {
         ..ModelConfig::default()
     };
     let mut step: Box<dyn FnMut()> = match what {
-        "train" => Box::new(training(&config, batch, device.clone())),
+        "train" => Box::new(training(
+            &config,
+            batch,
+            device.clone(),
+            options.checkpointing,
+        )),
         _ => Box::new(inference(&config, batch, device.clone())),
     };
     let warmup = options.warmup();
@@ -240,19 +252,15 @@ fn pair(shape: [usize; 3], seed: u64) -> Sample {
         let values = uniform(seed, shape.iter().product(), 1.0);
         Array3::from_shape_vec(shape, values).expect("as many values as voxels")
     };
-    Sample {
-        kind: Kind::Real,
-        fixed_id: "fixed".into(),
-        moving_id: "moving".into(),
-        fixed: image(2 * seed),
-        moving: image(2 * seed + 1),
-        fixed_labels: None,
-        moving_labels: None,
-        field: None,
-    }
+    Sample::of_images(image(2 * seed), image(2 * seed + 1))
 }
 
-fn training(config: &ModelConfig, batch: Batch, device: Device) -> impl FnMut() {
+fn training(
+    config: &ModelConfig,
+    batch: Batch,
+    device: Device,
+    checkpointing: bool,
+) -> impl FnMut() {
     let mut model = Model::new(config, 0, &device.clone().autodiff()).expect("a valid network");
     let mut adam = Adam::new(&model, 0.0, 0.0, &[]).expect("valid settings");
     let loss = LossConfig {
@@ -262,9 +270,14 @@ fn training(config: &ModelConfig, batch: Batch, device: Device) -> impl FnMut() 
     };
     move || {
         let images = BatchTensors::new(&batch, &device);
-        let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-        let judged = objective(&loss, &model, &batch, &images, &prediction, None);
-        model = adam.step(model.clone(), judged.total.backward(), 1e-4).0;
+        let judge = |prediction: &Prediction| -> Result<Objective, Infallible> {
+            Ok(objective(&loss, &model, &batch, &images, prediction, None))
+        };
+        let Ok((_, grads)) = match checkpointing {
+            true => checkpointed_gradients(&model, &images, judge),
+            false => gradients(&model, &images, judge),
+        };
+        model = adam.step(model.clone(), grads, 1e-4).0;
     }
 }
 

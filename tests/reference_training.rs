@@ -5,16 +5,18 @@
 #[path = "support/golden.rs"]
 mod golden;
 
+use std::convert::Infallible;
+
 use burn::tensor::Device;
 use golden::{relative_distance, values};
-use hmorph::dataset::{Batch, Kind, Sample};
+use hmorph::dataset::{Batch, Sample};
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::kernels::resize;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
-use hmorph::model::{Model, ModelConfig};
+use hmorph::model::{Model, ModelConfig, Prediction};
 use hmorph::nn::Encoder;
 use hmorph::ops;
-use hmorph::train::{Adam, BatchTensors, objective};
+use hmorph::train::{Adam, BatchTensors, gradients, objective};
 use hmorph::volume::Dimension;
 use ndarray::Array3;
 
@@ -29,16 +31,7 @@ fn pair(shape: [usize; 3]) -> Sample {
         let values = resize::linear(&values, 1, coarse, shape, 1.0);
         Array3::from_shape_vec(shape, values.iter().map(|v| v + 0.5).collect()).unwrap()
     };
-    Sample {
-        kind: Kind::Real,
-        fixed_id: "fixed".into(),
-        moving_id: "moving".into(),
-        fixed: image(1),
-        moving: image(2),
-        fixed_labels: None,
-        moving_labels: None,
-        field: None,
-    }
+    Sample::of_images(image(1), image(2))
 }
 
 /// The loss before each step, and all weights after the last.
@@ -54,12 +47,12 @@ fn train(config: &ModelConfig, batch: &Batch) -> (Vec<f32>, Vec<f32>) {
     let mut losses = Vec::new();
     for _ in 0..STEPS {
         let images = BatchTensors::new(batch, &device);
-        let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-        let judged = objective(&loss, &model, batch, &images, &prediction, None);
-        losses.push(judged.total.clone().into_scalar::<f32>());
-        model = adam
-            .step(model.clone(), judged.total.backward(), LEARNING_RATE)
-            .0;
+        let judge = |prediction: &Prediction| -> Result<_, Infallible> {
+            Ok(objective(&loss, &model, batch, &images, prediction, None))
+        };
+        let Ok((judged, grads)) = gradients(&model, &images, judge);
+        losses.push(judged.total.into_scalar::<f32>());
+        model = adam.step(model.clone(), grads, LEARNING_RATE).0;
     }
     let weights = model
         .blocks()

@@ -11,9 +11,10 @@ mod operations;
 
 use std::time::Instant;
 
+use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use golden::{assert_close, values};
-use hmorph::dataset::{Batch, Kind, Sample};
+use hmorph::dataset::{Batch, Sample};
 use hmorph::device;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig};
@@ -90,16 +91,7 @@ fn batch() -> Batch {
         0,
     )
     .unwrap();
-    let sample = Sample {
-        kind: Kind::Synthetic,
-        fixed_id: "fixed".into(),
-        moving_id: "moving".into(),
-        fixed: pair.fixed,
-        moving: pair.moving,
-        fixed_labels: None,
-        moving_labels: None,
-        field: None,
-    };
+    let sample = Sample::of_images(pair.fixed, pair.moving);
     Batch::from_samples(0, Dimension::Three, &[sample]).unwrap()
 }
 
@@ -142,7 +134,8 @@ impl Step {
         let (prediction, total) = judge(&model);
         let (displacement, moved) = (values(prediction.displacement), values(prediction.moved));
         let before = total.clone().into_scalar::<f32>();
-        let (model, norm) = adam.step(model, total.backward(), 1e-3);
+        let grads = GradientsParams::from_grads(total.backward(), &model);
+        let (model, norm) = adam.step(model, grads, 1e-3);
         let after = judge(&model).1.into_scalar::<f32>();
         Self {
             displacement,

@@ -38,6 +38,22 @@ pub struct Sample {
     pub field: Option<Array4<f32>>,
 }
 
+impl Sample {
+    /// Two images about which nothing else is known.
+    pub fn of_images(fixed: Array3<f32>, moving: Array3<f32>) -> Self {
+        Self {
+            kind: Kind::Real,
+            fixed_id: "fixed".into(),
+            moving_id: "moving".into(),
+            fixed,
+            moving,
+            fixed_labels: None,
+            moving_labels: None,
+            field: None,
+        }
+    }
+}
+
 /// Samples of one extent, concatenated in tensor order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {

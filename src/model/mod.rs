@@ -6,6 +6,7 @@ mod cost;
 mod network;
 mod weights;
 
+pub use crate::nn::Joint;
 pub use builtin::builtin;
 pub use config::{ModelConfig, TransformKind};
 pub use network::{Model, Prediction};

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::config::{ModelConfig, TransformKind};
 use crate::error::Result;
-use crate::nn::{ConvBlock, UNet};
+use crate::nn::{ConvBlock, Joint, UNet};
 use crate::ops::warp;
 use crate::spatial::{coarsen, integrate, refine};
 
@@ -65,11 +65,29 @@ impl Model {
     /// # Shapes
     /// - `moving`, `fixed`: `[n, 1, d, h, w]`, each axis a multiple of [`ModelConfig::size_factor`]
     pub fn forward(&self, moving: Tensor<5>, fixed: Tensor<5>) -> Prediction {
+        let joint = self.body(moving.clone(), fixed.clone());
+        self.predict(self.head(joint), moving, fixed)
+    }
+
+    /// The first part of [`Self::forward`]: the network up to its last skip connection.
+    pub fn body(&self, moving: Tensor<5>, fixed: Tensor<5>) -> Joint {
+        self.unet.body(Tensor::cat(vec![moving, fixed], 1))
+    }
+
+    /// The second part: convolutions on one grid, up to the predicted field.
+    pub fn head(&self, joint: Joint) -> Tensor<5> {
+        self.flow.forward(self.unet.head(joint))
+    }
+
+    /// Voxels that an output of [`Self::head`] depends on to each side, on its own grid.
+    pub fn head_reach(&self) -> usize {
+        self.unet.head_blocks().count() + 1
+    }
+
+    /// The third part: from the predicted field to the transforms and moved images.
+    pub fn predict(&self, field: Tensor<5>, moving: Tensor<5>, fixed: Tensor<5>) -> Prediction {
         let [_, _, d, h, w] = fixed.dims();
-        let features = self
-            .unet
-            .forward(Tensor::cat(vec![moving.clone(), fixed.clone()], 1));
-        let regularised = coarsen(self.flow.forward(features), self.config.coarsening());
+        let regularised = coarsen(field, self.config.coarsening());
         let displacement = self.transform(regularised.clone(), [d, h, w]);
         let inverse = self
             .config

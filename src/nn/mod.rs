@@ -4,4 +4,4 @@ mod block;
 mod unet;
 
 pub use block::ConvBlock;
-pub use unet::{Encoder, UNet, UNetConfig};
+pub use unet::{Encoder, Joint, UNet, UNetConfig};

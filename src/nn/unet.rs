@@ -156,34 +156,69 @@ fn joins_after(kind: Encoder, n: usize, levels: usize, skipped: usize) -> bool {
     }
 }
 
+/// Features before they are joined: those of the decoder, and the skip that waits for them once they are upsampled.
+#[derive(Debug, Clone)]
+pub struct Joint {
+    pub low: Tensor<5>,
+    /// `None` where nothing is to be joined.
+    pub skip: Option<Tensor<5>>,
+}
+
+impl Joint {
+    fn through(self, block: &ConvBlock) -> Self {
+        let low = match self.skip {
+            Some(skip) => block.forward_joined(self.low, skip),
+            None => block.forward(self.low),
+        };
+        Self { low, skip: None }
+    }
+}
+
 impl UNet {
     /// # Shapes
     /// - `x`: `[n, in_channels, d, h, w]`; result: `[n, out_channels, d, h, w]`, halved once for each upsampling left out
     pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        let (mut x, mut skips) = match self.kind {
+        self.head(self.body(x))
+    }
+
+    /// The first part of the network, up to its last skip connection.
+    pub fn body(&self, x: Tensor<5>) -> Joint {
+        let (low, mut skips) = match self.kind {
             Encoder::MaxPool => self.encode_pooled(x),
             Encoder::Strided => self.encode_strided(x),
         };
-        let levels = self.encoder.len();
-        // A skip that waits to be joined with the upsampled `x`.
-        let mut skip = None;
-        let step = |block: &ConvBlock, x, skip| match skip {
-            Some(skip) => block.forward_joined(x, skip),
-            None => block.forward(x),
-        };
-        for (n, block) in self.decoder.iter().enumerate() {
-            x = step(block, x, skip.take());
-            if joins_after(self.kind, n, levels, self.skipped) {
-                skip = skips.pop();
+        let mut joint = Joint { low, skip: None };
+        for (n, block) in self.decoder[..self.body_depth()].iter().enumerate() {
+            joint = joint.through(block);
+            if self.joins_after(n) {
+                joint.skip = skips.pop();
             }
         }
-        for block in &self.last {
-            x = step(block, x, skip.take());
+        joint
+    }
+
+    /// The second part, which is on one grid: convolutions of stride 1.
+    pub fn head(&self, joint: Joint) -> Tensor<5> {
+        let joint = self.head_blocks().fold(joint, Joint::through);
+        match joint.skip {
+            Some(skip) => upsample_concat(joint.low, skip),
+            None => joint.low,
         }
-        match skip {
-            Some(skip) => upsample_concat(x, skip),
-            None => x,
-        }
+    }
+
+    /// The convolutions of [`Self::head`].
+    pub fn head_blocks(&self) -> impl Iterator<Item = &ConvBlock> {
+        self.decoder[self.body_depth()..].iter().chain(&self.last)
+    }
+
+    /// Decoder convolutions up to the last that a skip is joined after.
+    fn body_depth(&self) -> usize {
+        let last = (0..self.decoder.len()).rfind(|&n| self.joins_after(n));
+        last.map_or(0, |n| n + 1)
+    }
+
+    fn joins_after(&self, n: usize) -> bool {
+        joins_after(self.kind, n, self.encoder.len(), self.skipped)
     }
 
     /// Every block with its path, in the order of the data flow.

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
+use crate::volume::{folder_of, temporary};
 
+/// The usual permissions of a new folder.
+const MODE: u32 = 0o777;
 /// The file that marks a folder as a result that `--force` may replace.
 pub const RECORD: &str = "run.json";
 
@@ -29,9 +32,8 @@ impl ResultFolder {
     pub fn check(target: &Path, force: bool) -> Result<()> {
         check_free(target, force)?;
         let (home, _) = home(target);
-        let mut above = home.ancestors().map(or_here);
-        let there = above.find(|folder| folder.exists()).unwrap_or(home);
-        let probe = builder().tempdir_in(there);
+        let there = home.ancestors().find(|folder| folder.exists());
+        let probe = temporary(MODE).tempdir_in(there.unwrap_or(Path::new(".")));
         probe.map(drop).map_err(|e| Error::io(target, e))
     }
 
@@ -43,9 +45,9 @@ impl ResultFolder {
         check_free(target, force)?;
         let (home, inside) = home(target);
         std::fs::create_dir_all(home).map_err(|e| Error::io(home, e))?;
-        let temporary = builder().tempdir_in(home).map_err(|e| Error::io(home, e))?;
+        let temporary = temporary(MODE).tempdir_in(home);
         Ok(Self {
-            temporary,
+            temporary: temporary.map_err(|e| Error::io(home, e))?,
             target: target.to_path_buf(),
             inside,
         })
@@ -99,7 +101,7 @@ impl ResultFolder {
 const OLD: &str = "old";
 
 fn set_aside(target: &Path) -> std::io::Result<TempDir> {
-    let aside = builder().tempdir_in(parent(target))?;
+    let aside = temporary(MODE).tempdir_in(folder_of(target))?;
     std::fs::rename(target, aside.path().join(OLD))?;
     Ok(aside)
 }
@@ -136,36 +138,12 @@ fn check_free(target: &Path, force: bool) -> Result<()> {
 fn home(target: &Path) -> (&Path, bool) {
     match target.is_dir() && is_empty(target) {
         true => (target, true),
-        false => (parent(target), false),
+        false => (folder_of(target), false),
     }
 }
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none())
-}
-
-fn parent(path: &Path) -> &Path {
-    or_here(path.parent().unwrap_or(path))
-}
-
-/// The empty path as the current folder.
-fn or_here(path: &Path) -> &Path {
-    match path.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => path,
-    }
-}
-
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".hmorph-");
-    #[cfg(unix)]
-    {
-        // The usual mode of a new folder; tempfile's own is private to the user.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o777));
-    }
-    builder
 }
 
 #[cfg(test)]

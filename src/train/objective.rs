@@ -26,6 +26,23 @@ impl BatchTensors {
             moving: image(&batch.moving, 1, batch, device),
         }
     }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.fixed.dims()[0]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each pair on its own.
+    pub fn items(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..self.len()).map(|n| Self {
+            fixed: self.fixed.clone().slice_dim(0, n..n + 1),
+            moving: self.moving.clone().slice_dim(0, n..n + 1),
+        })
+    }
 }
 
 fn image(values: &[f32], channels: usize, batch: &Batch, device: &Device) -> Tensor<5> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use regex::Regex;
 
 use super::TrainConfig;
@@ -80,8 +80,12 @@ impl Adam {
 
     /// One update of the model against its gradients; also their norm all together before clipping, `[1]`, still on
     /// the device.
-    pub fn step(&mut self, model: Model, gradients: Gradients, lr: f64) -> (Model, Tensor<1>) {
-        let mut grads = GradientsParams::from_grads(gradients, &model);
+    pub fn step(
+        &mut self,
+        model: Model,
+        mut grads: GradientsParams,
+        lr: f64,
+    ) -> (Model, Tensor<1>) {
         let mut collect = Collect {
             grads: &mut grads,
             flat: HashMap::new(),

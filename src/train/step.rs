@@ -2,10 +2,15 @@
 
 use std::time::Instant;
 
-use super::{Adam, BatchTensors, Means, Objective, Outcome, Session, objective};
+use burn::optim::GradientsParams;
+
+use super::{
+    Adam, BatchTensors, Means, Objective, Outcome, Session, checkpointed_gradients, gradients,
+    objective,
+};
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Prediction};
 
 /// A model in training, and its optimiser.
 pub(super) struct Trainee {
@@ -36,15 +41,8 @@ impl Trainee {
         lr: f64,
         means: &mut Means,
     ) -> Result<()> {
-        let judged = self.judge(session, batch);
         let place = format!("step {}", batch.number + 1);
-        if judged.is_empty() {
-            return Err(Error::invalid(format!(
-                "{place}: no term of the loss applies to {}; give these items a term, or labels if it needs them",
-                batch.pair_names()
-            )));
-        }
-        let gradients = judged.total.backward();
+        let (judged, gradients) = self.differentiate(session, batch, &place)?;
         let (model, norm) = self.adam.step(self.model.clone(), gradients, lr);
         let outcome = judged.read(Some(norm), &place, batch)?;
         self.model = model;
@@ -53,12 +51,39 @@ impl Trainee {
         Ok(())
     }
 
-    fn judge(&self, session: &Session, batch: &Batch) -> Objective {
-        let config = &session.config;
+    /// The loss, and the gradients of its total.
+    fn differentiate(
+        &self,
+        session: &Session,
+        batch: &Batch,
+        place: &str,
+    ) -> Result<(Objective, GradientsParams)> {
         // The images are constants: only what meets the parameters is differentiated.
         let images = BatchTensors::new(batch, &session.device);
-        let (moving, fixed) = (images.moving.clone(), images.fixed.clone());
-        let prediction = self.model.forward(moving, fixed);
+        let judge = |prediction: &Prediction| {
+            let judged = self.judge(session, batch, &images, prediction);
+            match judged.is_empty() {
+                false => Ok(judged),
+                true => Err(Error::invalid(format!(
+                    "{place}: no term of the loss applies to {}; give these items a term, or labels if it needs them",
+                    batch.pair_names()
+                ))),
+            }
+        };
+        match session.config.train.gradient_checkpointing {
+            true => checkpointed_gradients(&self.model, &images, judge),
+            false => gradients(&self.model, &images, judge),
+        }
+    }
+
+    fn judge(
+        &self,
+        session: &Session,
+        batch: &Batch,
+        images: &BatchTensors,
+        prediction: &Prediction,
+    ) -> Objective {
+        let config = &session.config;
         let synthetic_weight = match config.mixture.mode {
             Mode::Sample => None,
             Mode::Weighted => Some(config.mixture.synthetic_weight(batch.number)),
@@ -67,8 +92,8 @@ impl Trainee {
             &config.loss,
             &self.model,
             batch,
-            &images,
-            &prediction,
+            images,
+            prediction,
             synthetic_weight,
         )
     }

@@ -83,10 +83,7 @@ pub(crate) fn write_parts(path: &Path, parts: &[&[u8]]) -> Result<()> {
 }
 
 fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     if !folder.is_dir() {
         let problem = format!(
             "folder '{}' does not exist; create it first",
@@ -94,15 +91,30 @@ fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
         );
         return Err(Error::file(path, problem));
     }
+    let file = temporary(0o666).tempfile_in(folder);
+    file.map_err(|e| Error::io(path, e))
+}
+
+/// The folder that a path lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes hidden files or folders with permissions `mode`, less the user's mask; tempfile's own are private to the user.
+pub fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
-        // The usual mode of a new file; tempfile's own is private to the user.
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(std::fs::Permissions::from_mode(mode));
     }
-    builder.tempfile_in(folder).map_err(|e| Error::io(path, e))
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
 }
 
 #[cfg(test)]

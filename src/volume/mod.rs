@@ -38,7 +38,9 @@ pub use format::{Format, voxel_file};
 pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
 pub use header_only::move_header;
 pub use info::{FileInfo, Kind, probe};
-pub use io::{TEMPORARY, check_writable, write_atomically, write_table, write_text};
+pub use io::{
+    TEMPORARY, check_writable, folder_of, temporary, write_atomically, write_table, write_text,
+};
 pub use orientation::{axis_codes, reorient};
 pub use read::{read_image, read_image_frame, read_labels};
 pub use series::{Series, SeriesKind, read_scan, read_series, read_series_kind, write_series};

@@ -7,6 +7,7 @@ mod models;
 #[path = "../support/operations.rs"]
 mod operations;
 
+mod checkpointing;
 mod cost;
 mod interop;
 mod kernels;

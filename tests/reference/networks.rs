@@ -1,6 +1,7 @@
 //! Whole networks against VoxelMorph's own PyTorch code: outputs, loss, every gradient, and Adam's steps.
 
 use burn::module::Param;
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use hmorph::loss::{Diffusion, LossConfig, LossInput, Mse};
 use hmorph::model::{Model, ModelConfig, TransformKind};
@@ -159,6 +160,7 @@ fn check(name: &str, dimension: Dimension) {
     // at step 20, and agrees to 0.1 % up to step 17.
     for (step, expected) in losses.iter().enumerate().take(18).skip(1) {
         let grads = loss_of(&model, &golden, &device).backward();
+        let grads = GradientsParams::from_grads(grads, &model);
         (model, _) = adam.step(model, grads, golden.meta("adam_lr"));
         let found = loss_of(&model, &golden, &device).into_scalar::<f32>();
         assert!(

@@ -14,7 +14,7 @@ pub(super) trait Tiled {
     fn run<S: Simd, const C: usize, const N: usize>(self, simd: S);
 }
 
-/// Runs `work` with tiles that fill the registers: 32 of them with 16 lanes, 16 of them otherwise.
+/// Runs `work` with tiles that fill the registers: 32 of them where blocks have 8 channels, 16 of them otherwise.
 pub(super) fn run_tiled(level: Level, width: usize, work: impl Tiled) {
     match (level.channels(), width) {
         (8, 1) => level.run(OfSize::<_, 1, 8>(work)),

@@ -7,11 +7,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod rows;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use {avx2::Avx2, avx512::Avx512};
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;
 
 pub(super) use portable::Portable;
 pub(super) use rows::{copy, deinterleave, interleave, prefetch};
@@ -74,6 +79,8 @@ pub(super) enum Level {
     Avx512(Avx512),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
     Portable(Portable),
 }
 
@@ -85,6 +92,8 @@ impl Level {
             Avx512::detect().map(Self::Avx512),
             #[cfg(target_arch = "x86_64")]
             Avx2::detect().map(Self::Avx2),
+            #[cfg(target_arch = "aarch64")]
+            Some(Self::Neon(Neon)),
             Some(Self::Portable(Portable)),
         ]
         .into_iter()
@@ -103,6 +112,8 @@ impl Level {
             Self::Avx512(_) => Avx512::CHANNELS,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => Avx2::CHANNELS,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => Neon::CHANNELS,
             Self::Portable(_) => Portable::CHANNELS,
         }
     }
@@ -114,6 +125,8 @@ impl Level {
             Self::Avx512(_) => Avx512::LANES,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => Avx2::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => Neon::LANES,
             Self::Portable(_) => Portable::LANES,
         }
     }
@@ -125,6 +138,8 @@ impl Level {
             Self::Avx512(simd) => simd.enter(task),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(simd) => simd.enter(task),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(simd) => simd.enter(task),
             Self::Portable(simd) => task.run(simd),
         }
     }
