@@ -3,13 +3,14 @@
 //! Checkpointing (Chen et al., 2016) makes activations again in the backward pass instead of keeping them. Most of what
 //! a registration network keeps are its features at full resolution. So it is cut after its last skip connection. The
 //! body before the cut runs twice; the head behind it runs slab by slab, each with the margin that its convolutions
-//! read, so that the features of one slab of one pair exist at a time. The gradients are those of the plain pass but for the order
-//! of sums.
+//! read, so that the features of one slab of one pair exist at a time. The gradients are those of the plain pass but
+//! for the order of sums.
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Gradients, Tensor};
 
+use super::objective::undecorated;
 use super::slabs::slabs;
 use super::{BatchTensors, Objective};
 use crate::model::{Joint, Model, Prediction};
@@ -47,7 +48,11 @@ pub fn checkpointed_gradients<E>(
     let mut sums = Sums::default();
     for (item, upstream) in images.items().zip(upstream.chunk(images.len(), 0)) {
         let joint = model.body(item.moving, item.fixed);
-        let upstream = head_gradients(model, &undecorated(&joint), &upstream, &mut sums);
+        let features = Joint {
+            low: undecorated(joint.low.clone()),
+            skip: joint.skip.clone().map(undecorated),
+        };
+        let upstream = head_gradients(model, &features, &upstream, &mut sums);
         let total = inner_product(joint, upstream);
         // A frozen body has no gradients.
         if total.is_tracked() {
@@ -57,7 +62,7 @@ pub fn checkpointed_gradients<E>(
     Ok((judged, sums.0.grads()))
 }
 
-/// What the network says about one pair, without any gradient.
+/// The field that the network predicts for one pair, without any gradient.
 fn predicted_field(model: &Model, images: BatchTensors) -> Tensor<5> {
     let joint = model.body(images.moving, images.fixed);
     let slabs = slabs(&joint, model.head_reach());
@@ -66,21 +71,6 @@ fn predicted_field(model: &Model, images: BatchTensors) -> Tensor<5> {
         .map(|slab| slab.head(model, slab.cut(&joint)))
         .collect();
     Tensor::cat(parts, slabs[0].axis)
-}
-
-/// Without the graph of automatic differentiation.
-fn undecorated(joint: &Joint) -> Joint {
-    Joint {
-        low: joint.low.clone().inner(),
-        // An image that is joined was never part of the graph.
-        skip: joint
-            .skip
-            .clone()
-            .map(|skip| match skip.device().is_autodiff() {
-                true => skip.inner(),
-                false => skip,
-            }),
-    }
 }
 
 /// Gradients of the parameters, summed over the parts of the network.

@@ -128,7 +128,7 @@ impl Objective {
 }
 
 /// A tensor out of the graph of automatic differentiation, where it is part of one.
-fn undecorated(tensor: Tensor<1>) -> Tensor<1> {
+pub(super) fn undecorated<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match tensor.device().is_autodiff() {
         true => tensor.inner(),
         false => tensor,

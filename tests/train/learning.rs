@@ -44,6 +44,22 @@ fn training_on_shapes_lowers_the_loss_and_raises_dice() {
 }
 
 #[test]
+fn gradient_checkpointing_changes_a_run_by_rounding_only() {
+    let bench = Bench::new();
+    let first_means = |out: &str, overrides: &[&str]| {
+        bench.train(out, overrides).assert().success();
+        rows(&bench.path(out).join("metrics.csv"))[0].clone()
+    };
+    let plain = first_means("plain", &[]);
+    let found = first_means("checkpointed", &["train.gradient_checkpointing=true"]);
+    for name in ["total", "gradient_norm"] {
+        let (found, expected) = (found[name], plain[name]);
+        let distance = (found - expected).abs() / expected;
+        assert!(distance < 1e-4, "{name}: {found} beside {expected}");
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_stops_the_run() {
     let bench = Bench::new();
     bench.train("out", &[]).assert().success();
