@@ -122,7 +122,7 @@ impl UNetConfig {
         for (n, &features) in low.iter().enumerate() {
             decoder.push(block(channels, features, [1, 1, 1]));
             channels = features;
-            if self.joins_after(n, levels) {
+            if joins_after(self.encoder, n, levels, self.skipped) {
                 let skip = if n == levels { n - 1 } else { n };
                 channels += self.skip_channels(skip);
             }
@@ -140,10 +140,6 @@ impl UNetConfig {
             factor: half,
             skipped: self.skipped,
         }
-    }
-
-    fn joins_after(&self, n: usize, levels: usize) -> bool {
-        joins_after(self.encoder, n, levels, self.skipped)
     }
 }
 

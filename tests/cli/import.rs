@@ -1,20 +1,14 @@
 //! `hmorph import`, `hmorph export`, and weights of other programs where a model is expected.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hdf5_pure::FileBuilder;
 use hmorph::model::WeightsFile;
 use hmorph::volume::{Affine, DType, Dimension, Geometry, Image, read_field, write_image};
 use ndarray::Array3;
 
-use crate::golden::{Golden, assert_close};
+use crate::golden::{Golden, assert_close, interop_file};
 use crate::support::{Bench, hmorph, one_line_error, register};
-
-fn golden(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/interop")
-        .join(file)
-}
 
 /// A layer of a Keras file: its name and the shape of its kernel.
 type Layer = (&'static str, &'static [u64]);
@@ -52,7 +46,9 @@ fn half_precision_halves_the_file_and_keeps_eleven_bits() {
     let bench = Bench::new();
     let import = |more: &[&str], name: &str| {
         let mut import = hmorph();
-        import.arg("import").arg(golden("keras_2d_velocity.h5"));
+        import
+            .arg("import")
+            .arg(interop_file("keras_2d_velocity.h5"));
         import.arg("-o").arg(bench.path(name)).args(more);
         import.assert().success();
         let size = std::fs::metadata(bench.path(name)).unwrap().len();
@@ -96,9 +92,11 @@ fn imported_and_direct_registrations_are_the_bare_network() {
     });
     let model = bench.path("imported.safetensors");
     let mut import = hmorph();
-    import.arg("import").arg(golden("keras_2d_velocity.h5"));
+    import
+        .arg("import")
+        .arg(interop_file("keras_2d_velocity.h5"));
     import.arg("-o").arg(&model).assert().success();
-    for model in [golden("keras_2d_velocity.h5"), model] {
+    for model in [interop_file("keras_2d_velocity.h5"), model] {
         let out = bench.path("out");
         register([&fixed, &moving], &model, &out)
             .args(["--normalize", "none", "--init", "none", "--force"])
@@ -120,7 +118,7 @@ fn info_shows_what_foreign_weights_hold() {
     for file in ["keras_3d.h5", "vxm_2d.pt"] {
         let output = hmorph()
             .args(["info", "--json"])
-            .arg(golden(file))
+            .arg(interop_file(file))
             .output()
             .unwrap();
         let facts: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -177,7 +175,7 @@ fn networks_of_other_families_are_refused_by_name() {
 fn broken_files_end_in_one_line() {
     let bench = Bench::new();
     for name in ["keras_2d_velocity.h5", "vxm_2d.pt"] {
-        let bytes = std::fs::read(golden(name)).unwrap();
+        let bytes = std::fs::read(interop_file(name)).unwrap();
         let file = bench.path(name);
         for length in [0, 7, 64, 700, bytes.len() / 2] {
             std::fs::write(&file, &bytes[..length]).unwrap();
@@ -194,7 +192,11 @@ fn what_pytorch_cannot_hold_is_not_exported() {
     let out = bench.path("out.pt");
     let export = |file: &str| {
         let mut command = hmorph();
-        command.arg("export").arg(golden(file)).arg("-o").arg(&out);
+        command
+            .arg("export")
+            .arg(interop_file(file))
+            .arg("-o")
+            .arg(&out);
         command
     };
     let text = one_line_error(&mut export("vxm_strided_2d.pt"));

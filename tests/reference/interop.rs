@@ -1,7 +1,5 @@
 //! Networks of VoxelMorph's Keras and PyTorch code give the same transform here (`tests/golden/interop/make.py`).
 
-use std::path::{Path, PathBuf};
-
 use burn::tensor::{Device, Tensor, TensorData};
 use hmorph::interop::{ImportOptions, export, read, read_weights};
 use hmorph::model::{TransformKind, WeightsFile};
@@ -9,14 +7,8 @@ use hmorph::nn::Encoder;
 use hmorph::ops::Border;
 use hmorph::volume::Dimension;
 
-use crate::golden::{Golden, assert_close, values};
+use crate::golden::{Golden, assert_close, interop_file, values};
 use crate::models::published_models;
-
-fn golden(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/interop")
-        .join(file)
-}
 
 /// Runs the network on the stored pair and compares displacement and moved image.
 fn check(weights: &WeightsFile, expected: &Golden, tolerance: f32) {
@@ -36,7 +28,7 @@ fn check(weights: &WeightsFile, expected: &Golden, tolerance: f32) {
 }
 
 fn imported(file: &str) -> WeightsFile {
-    let weights = read_weights(&golden(file)).unwrap();
+    let weights = read_weights(&interop_file(file)).unwrap();
     let stem = file.split('.').next().unwrap();
     check(&weights, &Golden::open(&format!("interop/{stem}")), 1e-4);
     weights
@@ -104,7 +96,7 @@ fn options_go_before_what_the_file_says() {
         int_steps: Some(6),
         int_downsize: Some(1),
     };
-    let config = read(&golden("keras_3d.h5"), options)
+    let config = read(&interop_file("keras_3d.h5"), options)
         .unwrap()
         .weights
         .card
@@ -117,7 +109,7 @@ fn options_go_before_what_the_file_says() {
 fn exported_networks_come_back() {
     let folder = tempfile::tempdir().unwrap();
     for file in ["vxm_2d.pt", "keras_3d.h5", "keras_2d_half.h5"] {
-        let weights = read_weights(&golden(file)).unwrap();
+        let weights = read_weights(&interop_file(file)).unwrap();
         let path = folder.path().join("out.pt");
         let exported = export(&weights, Some([16, 24, 8])).unwrap();
         exported.write(&path).unwrap();

@@ -2,10 +2,17 @@
 #![allow(dead_code)] // Each test program uses a part.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
+
+/// A weights file of another program, or what it gives.
+pub fn interop_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/interop")
+        .join(name)
+}
 
 /// A file of `tests/golden/`: named tensors and metadata.
 pub struct Golden {

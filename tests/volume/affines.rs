@@ -1,15 +1,9 @@
 //! Affine files of ITK, NiftyReg and FreeSurfer.
 
-use std::path::{Path, PathBuf};
-
 use hmorph::volume::{self, Affine, Dimension, Geometry, WorldAffine, WorldPoint};
 use nalgebra::{Matrix3, Matrix4, Vector3};
 
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/volume")
-        .join(name)
-}
+use crate::golden;
 
 fn pulled(affine: &WorldAffine, lps: [f64; 3]) -> Vector3<f64> {
     // LPS and RAS differ by the signs of x and y, of the argument and of the result.

@@ -1,22 +1,9 @@
 //! Small files that nibabel, numpy and SimpleITK wrote; `golden/volume/README.md` has the commands.
 
-use std::path::{Path, PathBuf};
-
 use hmorph::volume::{self, Dimension, Endian, Image};
-use nalgebra::{Matrix3, Vector3};
+use nalgebra::Vector3;
 
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/volume")
-        .join(name)
-}
-
-/// The linear part of every affine there.
-fn linear() -> Matrix3<f64> {
-    let (s, c) = 0.4_f64.sin_cos();
-    Matrix3::new(c, -s, 0.0, s, c, 0.0, 0.0, 0.0, -1.0)
-        * Matrix3::from_diagonal(&Vector3::new(1.5, 2.0, 0.75))
-}
+use crate::{golden, linear};
 
 fn assert_affine(image: &Image) {
     let affine = image.geometry.affine;

@@ -6,18 +6,7 @@ use hmorph::volume::{self, Affine, DType, Dimension, Endian, Geometry, Image, Se
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/volume")
-        .join(name)
-}
-
-/// The linear part of every golden affine.
-fn linear() -> Matrix3<f64> {
-    let (s, c) = 0.4_f64.sin_cos();
-    Matrix3::new(c, -s, 0.0, s, c, 0.0, 0.0, 0.0, -1.0)
-        * Matrix3::from_diagonal(&Vector3::new(1.5, 2.0, 0.75))
-}
+use crate::{golden, linear};
 
 /// 20 i + 5 j + k on the golden grid.
 fn numbered() -> Image {

@@ -1,6 +1,6 @@
 //! Composites of ITK, fields in voxels and of RAS millimetres, and moving by the header alone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hmorph::register::{Transform, map_point};
 use hmorph::volume::{
@@ -10,11 +10,7 @@ use hmorph::volume::{
 use nalgebra::{Matrix3, Matrix4, Rotation3, Vector3};
 use ndarray::{Array3, Array4};
 
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/volume")
-        .join(name)
-}
+use crate::golden;
 
 /// Where LPS points go through the steps.
 fn through(steps: &[Step], lps: [f64; 3]) -> Vector3<f64> {
