@@ -6,9 +6,11 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use hmorph::kernels::diffusion::{Differences, Norm};
+use hmorph::kernels::exponential::Exponential;
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::kernels::warp::{self, Border, Shape};
-use hmorph::kernels::{Extent, boxsum, field, jacobian, pool, resize, upsample};
+use hmorph::kernels::{Extent, boxsum, field, jacobian, pool, resize, squares, upsample};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -97,8 +99,34 @@ fn main() {
     time("upsample 3 + concatenate 2, gradient", || {
         upsample::nearest_concat_grad(&joined, HALF, 3, FULL, 2, 1)
     });
-    time("integrate 7 steps at half size", || {
-        field::integrate(&low, 3, HALF, 7)
+    let exponential = Exponential {
+        shape: Shape::fields(HALF, 1, 3, Border::Edge),
+        squarings: 7,
+        sign: 1.0,
+    };
+    time("scaling and squaring, 7 steps at half size", || {
+        exponential.displacement(&low)
+    });
+    time("scaling and squaring, gradient", || {
+        exponential.grad(&low, &low)
+    });
+    let differences = Differences {
+        extent: FULL,
+        weights: &[[1e-6; 3]; 3],
+        norm: Norm::L2,
+    };
+    time("diffusion", || differences.sums(&flow));
+    time("diffusion, gradient", || {
+        let mut grad = vec![0.0; flow.len()];
+        differences.add_gradient(&flow, &[1.0], &mut grad);
+        grad
+    });
+    let (moved, fixed) = (&image[..voxels], &image[voxels..2 * voxels]);
+    time("mean squared difference", || {
+        squares::mean_difference(moved, fixed, 1)
+    });
+    time("mean squared difference, gradient", || {
+        squares::mean_difference_grad(moved, fixed, &[1.0], [true, false])
     });
     time("compose", || {
         field::compose(&flow, &flow, 3, FULL, Border::Zeros)

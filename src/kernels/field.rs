@@ -1,4 +1,4 @@
-//! Displacement fields: integration of velocities, composition, inversion.
+//! Displacement fields: composition and inversion.
 //!
 //! A field `u` is `[n, nf, extent]` in voxels and stands for the pull `phi(x) = x + u(x)`.
 
@@ -6,19 +6,6 @@ use rayon::prelude::*;
 
 use super::warp::{self, Border, Shape};
 use super::{Extent, vector};
-
-/// Displacement reached by flowing along a stationary `velocity` for unit time.
-///
-/// Scaling and squaring (Arsigny et al., MICCAI 2006): `u = v / 2^steps`, then `steps` times
-/// `u <- u + u o (id + u)`, zeros outside.
-pub fn integrate(velocity: &[f32], nf: usize, extent: Extent, steps: usize) -> Vec<f32> {
-    let scale = 0.5_f32.powi(steps as i32);
-    let mut u: Vec<f32> = velocity.par_iter().map(|v| v * scale).collect();
-    for _ in 0..steps {
-        u = compose(&u, &u, nf, extent, Border::Zeros);
-    }
-    u
-}
 
 /// Displacement of `a` after `b` in the pull's order: `u(x) = b(x) + a(x + b(x))`.
 ///
@@ -169,7 +156,7 @@ mod tests {
     use crate::kernels::oracle::{self, widen};
     use crate::kernels::resize;
 
-    /// Float32 positions of some ten voxels, rounded once per step.
+    /// Float32 positions of some ten voxels.
     const TOLERANCE: f64 = 1e-5;
 
     const GRIDS: [(usize, Extent); 6] = [
@@ -189,32 +176,15 @@ mod tests {
     }
 
     #[test]
-    fn integration_and_composition_match_the_definition() {
+    fn composition_matches_the_definition() {
         for (nf, extent) in GRIDS {
             let (a, b) = (smooth(1, nf, extent), smooth(2, nf, extent));
-            for steps in [0, 1, 4] {
-                let expected = oracle::field::integrate(&widen(&a), nf, extent, steps);
-                assert_close(&integrate(&a, nf, extent, steps), &expected, TOLERANCE);
-            }
             for border in [Border::Zeros, Border::Edge] {
                 let found = compose(&a, &b, nf, extent, border);
                 let expected = oracle::field::compose(&widen(&a), &widen(&b), nf, extent, border);
                 assert_close(&found, &expected, TOLERANCE);
             }
         }
-    }
-
-    #[test]
-    fn integrating_a_contraction_gives_its_exponential() {
-        // v(x) = -x/2 along w about voxel 0: each squaring squares the factor (1 - 1/2^8).
-        let v: Vec<f32> = (0..2 * 33)
-            .map(|i| if i < 33 { 0.0 } else { -0.5 * (i - 33) as f32 })
-            .collect();
-        let u = integrate(&v, 2, [1, 1, 33], 7);
-        let factor = (1.0 - 0.5 / 128.0_f64).powi(128) - 1.0;
-        let expected: Vec<f64> = (0..33).map(|i| factor * f64::from(i)).collect();
-        assert_close(&u[33..], &expected, TOLERANCE);
-        assert!((factor - ((-0.5_f64).exp() - 1.0)).abs() < 1e-3);
     }
 
     #[test]
@@ -299,6 +269,5 @@ mod tests {
         for iterations in [0, 1, 2, 5] {
             assert!(invert(&u, 2, [1, 9, 8], iterations, 1e-3).1.is_nan());
         }
-        assert!(integrate(&u, 2, [1, 9, 8], 3)[40].is_nan());
     }
 }

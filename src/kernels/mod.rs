@@ -15,6 +15,7 @@ pub mod oracle;
 pub mod parzen;
 pub mod pool;
 pub mod resize;
+pub mod squares;
 pub mod upsample;
 pub mod warp;
 

@@ -3,16 +3,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Items, LossInput, Term, item_mean};
-
-/// Power of the differences.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Norm {
-    L1,
-    #[default]
-    L2,
-}
+use super::{Items, LossInput, Term};
+use crate::ops::{Norm, diffusion};
 
 /// Mean forward difference (absolute or squared) along each axis, averaged over axes, on the field the network
 /// predicts, times the coarsening of its grid (VoxelMorph's `Grad` with `loss_mult = int_downsize`).
@@ -37,24 +29,7 @@ impl Default for Diffusion {
 impl Diffusion {
     /// The penalty of each field, `[n]`.
     pub fn of(&self, field: &Tensor<5>) -> Tensor<1> {
-        let dims = field.dims();
-        let axes: Vec<usize> = (2..5).filter(|&a| dims[a] > 1).collect();
-        let count = field.dims()[1] as f32;
-        axes.into_iter()
-            .map(|axis| {
-                let n = dims[axis] - 1;
-                let ahead = field.clone().narrow(axis, 1, n);
-                let difference = ahead - field.clone().narrow(axis, 0, n);
-                item_mean(match self.norm {
-                    Norm::L1 => difference.abs(),
-                    Norm::L2 => difference.clone() * difference,
-                })
-            })
-            .reduce(|a, b| a + b)
-            .map_or_else(
-                || Tensor::zeros([dims[0]], &field.device()),
-                |sum| sum / count,
-            )
+        diffusion(field.clone(), self.norm)
     }
 }
 

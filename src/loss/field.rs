@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Items, LossInput, Term, item_mean};
+use super::{Items, LossInput, Term};
+use crate::ops::mean_squared_difference;
 
 /// `mean((u - u_true)^2)` over components and voxels, in voxels squared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +34,6 @@ impl Term for FieldMse {
             .true_field
             .as_ref()
             .expect("the trainer gives true fields to terms that need them");
-        let difference = input.prediction.displacement.clone() - truth.clone();
-        item_mean(difference.clone() * difference)
+        mean_squared_difference(input.prediction.displacement.clone(), truth.clone())
     }
 }

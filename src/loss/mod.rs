@@ -12,7 +12,7 @@ mod ncc;
 
 pub use bending::Bending;
 pub use dice::{Dice, soft_dice};
-pub use diffusion::{Diffusion, Norm};
+pub use diffusion::Diffusion;
 pub use field::FieldMse;
 pub use mse::Mse;
 pub use ncc::{GlobalNcc, Ncc, NccForm};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::Prediction;
+pub use crate::ops::Norm;
 
 /// Which items of a batch a term applies to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,11 +196,17 @@ fn masked_mean(x: Tensor<5>, fixed: &Tensor<5>, mask: Mask) -> Tensor<1> {
     match mask {
         Mask::None => item_mean(x),
         Mask::Foreground => {
-            let inside = fixed.clone().greater_elem(0.0).float();
-            let share = item_mean(inside.clone()).clamp_min(f32::MIN_POSITIVE);
+            let (inside, share) = foreground(fixed);
             item_mean(x * inside) / share
         }
     }
+}
+
+/// 1 where the fixed image is above zero, and the share of such voxels in each item.
+fn foreground(fixed: &Tensor<5>) -> (Tensor<5>, Tensor<1>) {
+    let inside = fixed.clone().greater_elem(0.0).float();
+    let share = item_mean(inside.clone()).clamp_min(f32::MIN_POSITIVE);
+    (inside, share)
 }
 
 /// A similarity of moved and fixed; for a bidirectional model its mean over both directions.

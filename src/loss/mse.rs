@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Items, LossInput, Mask, Term, both_ways, masked_mean};
+use super::{Items, LossInput, Mask, Term, both_ways, foreground};
+use crate::ops::mean_squared_difference;
 
 /// `mean((moved - fixed)^2)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,11 +25,22 @@ impl Default for Mse {
     }
 }
 
+impl Mse {
+    /// One value for each item, `[n]`.
+    pub fn between(&self, fixed: &Tensor<5>, moved: &Tensor<5>) -> Tensor<1> {
+        match self.mask {
+            Mask::None => mean_squared_difference(moved.clone(), fixed.clone()),
+            Mask::Foreground => {
+                let (inside, share) = foreground(fixed);
+                let [moved, fixed] = [moved, fixed].map(|image| image.clone() * inside.clone());
+                mean_squared_difference(moved, fixed) / share
+            }
+        }
+    }
+}
+
 impl Term for Mse {
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {
-        both_ways(input, |target, moved| {
-            let difference = moved.clone() - target.clone();
-            masked_mean(difference.clone() * difference, target, self.mask)
-        })
+        both_ways(input, |target, moved| self.between(target, moved))
     }
 }

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use super::config::{ModelConfig, TransformKind};
 use crate::error::Result;
 use crate::nn::{ConvBlock, Joint, UNet};
-use crate::ops::warp;
-use crate::spatial::{coarsen, integrate, refine};
+use crate::ops::{integrate, warp};
+use crate::spatial::{coarsen, refine};
 
 /// The learnable part of a registration model, with what it needs to turn its output into a transform.
 #[derive(Module, Debug)]

@@ -10,12 +10,15 @@ mod boxsum;
 mod bridge;
 mod conv;
 mod correlation;
+mod diffusion;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod integrate;
 mod joined;
 mod memory;
 mod pool;
 mod resize;
+mod squares;
 mod upsample;
 mod warp;
 
@@ -23,14 +26,18 @@ pub use boxsum::box_sum;
 pub use bridge::use_reference;
 pub use conv::{ConvOptions, conv};
 pub use correlation::local_correlation;
+pub use diffusion::diffusion;
+pub use integrate::integrate;
 pub use joined::joined_conv;
 pub use memory::device_memory;
 pub use pool::max_pool2;
 pub use resize::{resize, resize_scaled};
+pub use squares::mean_squared_difference;
 pub use upsample::upsample_concat;
 pub use warp::warp;
 
 pub use crate::kernels::correlation::Form as CorrelationForm;
+pub use crate::kernels::diffusion::Norm;
 pub use crate::kernels::warp::Border;
 
 /// The forms composed from burn's operations, for any backend and as the reference in tests.
@@ -38,9 +45,12 @@ pub mod reference {
     pub use super::boxsum::composed as box_sum;
     pub use super::conv::composed as conv;
     pub use super::correlation::composed as local_correlation;
+    pub use super::diffusion::composed as diffusion;
+    pub use super::integrate::composed as integrate;
     pub use super::joined::composed as joined_conv;
     pub use super::pool::composed as max_pool2;
     pub use super::resize::composed as resize;
+    pub use super::squares::composed as mean_squared_difference;
     pub use super::upsample::composed as upsample_concat;
     pub use super::warp::composed as warp;
 }

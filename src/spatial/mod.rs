@@ -8,13 +8,6 @@ use burn::tensor::Tensor;
 use crate::kernels::Extent;
 use crate::ops::{Border, resize_scaled, warp};
 
-/// The displacement after unit time along a stationary velocity (voxels of its own grid): scaling and squaring
-/// (Arsigny et al., MICCAI 2006), `v / 2^steps`, then `steps` times `u <- u + u o (id + u)`.
-pub fn integrate(velocity: Tensor<5>, steps: usize, border: Border) -> Tensor<5> {
-    let start = velocity / (1u64 << steps) as f32;
-    (0..steps).fold(start, |u, _| compose(u.clone(), u, border))
-}
-
 /// Displacement of `first` followed by `second`, as pulls: `x -> x + first(x) + second(x + first(x))`.
 ///
 /// Warping an image with the result equals warping it with `second`, then with `first`.

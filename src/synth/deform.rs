@@ -17,7 +17,8 @@ use super::noise;
 use super::range::{NOT_NEGATIVE, Range, check_lengths};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
-use crate::kernels::warp::Border;
+use crate::kernels::exponential::Exponential;
+use crate::kernels::warp::{Border, Shape};
 use crate::kernels::{field, resize};
 
 /// Smooth random deformation of the label map, drawn anew for each image of a pair.
@@ -131,17 +132,18 @@ impl Deformation {
         apply_affine(self.affine, &self.grid, forward)
     }
 
-    /// Scaling and squaring of `sign * v`.
+    /// Displacement of exp(sign v) on the full grid.
     ///
     /// Outside the grid the displacement is that of the nearest edge voxel: zeros there would make a
     /// jump at the border, and folds.
     fn exponential(&self, sign: f32) -> Vec<f32> {
         let (axes, extent) = (self.grid.axes(), self.coarse.extent);
-        let factor = sign / (1_u64 << self.steps) as f32;
-        let mut u: Vec<f32> = self.velocity.iter().map(|v| v * factor).collect();
-        for _ in 0..self.steps {
-            u = field::compose(&u, &u, axes, extent, Border::Edge);
-        }
+        let exponential = Exponential {
+            shape: Shape::fields(extent, 1, axes, Border::Edge),
+            squarings: self.steps,
+            sign,
+        };
+        let u = exponential.displacement(&self.velocity);
         let mut full = Vec::with_capacity(axes * self.grid.voxels());
         for (c, component) in u.chunks_exact(self.coarse.voxels()).enumerate() {
             let scale = step_ratio(&self.coarse, &self.grid, c);

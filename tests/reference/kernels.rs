@@ -2,10 +2,11 @@
 //!
 //! 2-D tensors there are `[n, c, i, j]`, which is the memory of `[n, c, 1, i, j]`.
 
+use hmorph::kernels::exponential::Exponential;
 use hmorph::kernels::oracle::check::assert_close;
 use hmorph::kernels::oracle::widen;
 use hmorph::kernels::warp::{self, Border, Shape};
-use hmorph::kernels::{Extent, field, resize};
+use hmorph::kernels::{Extent, resize};
 
 /// Relative to the largest magnitude of a tensor. VoxelMorph computes sampling positions through
 /// float32 coordinates in [-1, 1], which alone moves them by some 1e-6 voxels.
@@ -99,47 +100,28 @@ fn resize_transform() {
     }
 }
 
+/// Of the velocity in a file; zeros outside.
+fn exponential(golden: &Golden, squarings: usize) -> Exponential {
+    let (n, nf, extent) = golden.shape("velocity");
+    Exponential {
+        shape: Shape::fields(extent, n, nf, Border::Zeros),
+        squarings,
+        sign: 1.0,
+    }
+}
+
 #[test]
 fn scaling_and_squaring() {
     for name in ["vecint_2d", "vecint_3d"] {
         let golden = Golden::open(name);
-        let (_, nf, extent) = golden.shape("velocity");
+        let velocity = golden.values("velocity");
         for steps in [0, 1, 5, 7] {
-            let found = field::integrate(&golden.values("velocity"), nf, extent, steps);
+            let found = exponential(&golden, steps).displacement(&velocity);
             let expected = golden.wide(&format!("displacement_steps{steps}"));
             assert_close(&found, &expected, VALUES);
         }
-    }
-}
-
-/// The gradient of an integration, put together from the warp's gradients.
-#[test]
-fn gradient_of_scaling_and_squaring() {
-    for name in ["vecint_2d", "vecint_3d"] {
-        let golden = Golden::open(name);
-        let (n, nf, extent) = golden.shape("velocity");
-        let steps = 7;
-        let scale = 0.5_f32.powi(steps);
-        let mut u: Vec<f32> = golden
-            .values("velocity")
-            .iter()
-            .map(|v| v * scale)
-            .collect();
-        let mut stages = Vec::new();
-        for _ in 0..steps {
-            stages.push(u.clone());
-            u = field::compose(&u, &u, nf, extent, Border::Zeros);
-        }
-        let mut grad = golden.values("upstream_grad");
-        for u in stages.iter().rev() {
-            let shape = Shape::fields(extent, n, nf, Border::Zeros);
-            let [of_image, of_flow] = warp::linear_grad(u, u, &shape, &grad, [true; 2]);
-            let parts = of_image.unwrap().into_iter().zip(of_flow.unwrap());
-            grad.iter_mut()
-                .zip(parts)
-                .for_each(|(g, (a, b))| *g += a + b);
-        }
-        grad.iter_mut().for_each(|g| *g *= scale);
+        let upstream = golden.values("upstream_grad");
+        let grad = exponential(&golden, 7).grad(&velocity, &upstream);
         assert_close(&grad, &golden.wide("grad_velocity_steps7"), GRADIENTS);
     }
 }

@@ -1,7 +1,7 @@
 //! Loss terms against VoxelMorph's own PyTorch code: values and gradients.
 
 use burn::tensor::{Device, Tensor};
-use hmorph::loss::{Bending, Diffusion, Ncc, NccForm, Norm, soft_dice};
+use hmorph::loss::{Bending, Diffusion, Mse, Ncc, NccForm, Norm, soft_dice};
 
 use crate::golden::{Golden, assert_close, relative_distance, values};
 
@@ -62,8 +62,7 @@ fn voxelmorph_losses() {
             check_ncc(&golden, &exact, &name, loss);
         }
         check(&golden, "mse", "pred", "_grad_pred", |moved| {
-            let difference = moved - fixed.clone();
-            (difference.clone() * difference).mean()
+            Mse::default().between(&fixed, &moved)
         });
         let onehot = golden.tensor("onehot_true", &device);
         check(&golden, "dice", "onehot_pred", "_grad_pred", |moved| {

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use hmorph::kernels::oracle::random::uniform;
-use hmorph::ops::{self, Border, ConvOptions, CorrelationForm, reference};
+use hmorph::ops::{self, Border, ConvOptions, CorrelationForm, Norm, reference};
 
 type Operation = Box<dyn Fn(&[Tensor<5>]) -> Tensor<5>>;
 
@@ -101,6 +101,8 @@ pub fn cases() -> Vec<Case> {
     all.extend(resizing());
     all.extend(pooling());
     all.extend(correlations());
+    all.extend(integrations());
+    all.extend(penalties());
     all
 }
 
@@ -202,6 +204,58 @@ fn warps() -> Vec<Case> {
     // The grid of the result is the field's, not the image's.
     all.push(case(Border::Zeros, [1, 1, 8, 9, 10], [1, 3, 5, 12, 7]));
     all
+}
+
+fn integrations() -> Vec<Case> {
+    let case = |border: Border, shape: [usize; 5], steps: usize| {
+        Case::new(
+            format!("integration of {shape:?} in {steps} steps, {border:?}"),
+            vec![random(15, shape)],
+            move |x| ops::integrate(x[0].clone(), steps, border),
+            move |x| reference::integrate(x[0].clone(), steps, border),
+        )
+    };
+    vec![
+        case(Border::Edge, [2, 2, 1, 16, 12], 5),
+        case(Border::Zeros, [2, 3, 8, 9, 10], 3),
+        case(Border::Zeros, [2, 2, 1, 16, 12], 0),
+    ]
+}
+
+/// Losses of one value an item.
+fn penalties() -> Vec<Case> {
+    fn of_items(values: Tensor<1>) -> Tensor<5> {
+        let n = values.dims()[0];
+        values.reshape([n, 1, 1, 1, 1])
+    }
+    let diffusion = |norm: Norm, shape: [usize; 5]| {
+        Case::new(
+            format!("{norm:?} diffusion of {shape:?}"),
+            vec![random(16, shape)],
+            move |x| of_items(ops::diffusion(x[0].clone(), norm)),
+            move |x| of_items(reference::diffusion(x[0].clone(), norm)),
+        )
+    };
+    let squares = |shape: [usize; 5]| {
+        Case::new(
+            format!("mean squared difference of {shape:?}"),
+            vec![random(17, shape), random(18, shape)],
+            |x| of_items(ops::mean_squared_difference(x[0].clone(), x[1].clone())),
+            |x| {
+                of_items(reference::mean_squared_difference(
+                    x[0].clone(),
+                    x[1].clone(),
+                ))
+            },
+        )
+    };
+    vec![
+        diffusion(Norm::L2, [2, 3, 8, 9, 10]),
+        diffusion(Norm::L1, [2, 2, 1, 16, 12]),
+        diffusion(Norm::L2, [2, 3, 8, 1, 10]),
+        squares([2, 1, 8, 9, 10]),
+        squares([3, 2, 1, 30, 40]),
+    ]
 }
 
 fn resizing() -> Vec<Case> {

@@ -4,14 +4,14 @@ use super::warp::linear;
 use crate::kernels::Extent;
 use crate::kernels::warp::{Border, Shape};
 
-/// Scaling and squaring, zeros outside.
-pub fn integrate(velocity: &[f64], nf: usize, extent: Extent, steps: usize) -> Vec<f64> {
+/// Scaling and squaring of fields of [`Shape::fields`].
+pub fn integrate(velocity: &[f64], shape: &Shape, squarings: usize) -> Vec<f64> {
     let mut u: Vec<f64> = velocity
         .iter()
-        .map(|v| v / f64::powi(2.0, steps as i32))
+        .map(|v| v / f64::powi(2.0, squarings as i32))
         .collect();
-    for _ in 0..steps {
-        u = compose(&u, &u, nf, extent, Border::Zeros);
+    for _ in 0..squarings {
+        u = compose(&u, &u, shape.components, shape.image, shape.border);
     }
     u
 }

@@ -32,7 +32,21 @@ pub fn linear_grad(
     }
 }
 
-/// One call of [`linear_grad`].
+/// Gradient for `u` of `u + u o (id + u)`, of [`Shape::fields`]: the sum of the three in one buffer.
+pub(in crate::kernels) fn squaring_grad(u: &[f32], shape: &Shape, grad: &[f32]) -> Vec<f32> {
+    shape.check(u.len(), u.len());
+    assert_eq!(
+        grad.len(),
+        u.len(),
+        "warp: gradient does not fill {shape:?}"
+    );
+    match shape.components {
+        3 => Job::<true>::new(u, u, shape, grad).squaring(),
+        _ => Job::<false>::new(u, u, shape, grad).squaring(),
+    }
+}
+
+/// One call of [`linear_grad`] or [`squaring_grad`].
 struct Job<'a, const VOLUME: bool> {
     sampler: Sampler<VOLUME>,
     image: &'a [f32],
@@ -54,9 +68,13 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
 
     fn grads(&self, [image, flow]: [bool; 2]) -> [Option<Vec<f32>>; 2] {
         [
-            image.then(|| self.grad_image()),
-            flow.then(|| self.grad_flow()),
+            image.then(|| self.add_grad_image(vec![0.0; self.shape.image_len()])),
+            flow.then(|| self.grad_flow(false)),
         ]
+    }
+
+    fn squaring(&self) -> Vec<f32> {
+        self.add_grad_image(self.grad_flow(true))
     }
 
     /// Flow and output gradient of one item.
@@ -69,7 +87,8 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
         )
     }
 
-    fn grad_flow(&self) -> Vec<f32> {
+    /// `plus_grad` adds the gradient of the result, whose channels are the components then.
+    fn grad_flow(&self, plus_grad: bool) -> Vec<f32> {
         let components = Sampler::<VOLUME>::COMPONENTS;
         let voxels = self.sampler.voxels();
         let volume: usize = self.shape.image.iter().product();
@@ -89,6 +108,7 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
                     volume,
                     flow,
                     grad_out,
+                    plus_grad,
                     block,
                 });
             });
@@ -97,7 +117,7 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
 
     /// Every task owns some planes of the image and adds to them, in the order of the output voxels,
     /// all that falls there: no two tasks write to one place, and the sums do not depend on the cut.
-    fn grad_image(&self) -> Vec<f32> {
+    fn add_grad_image(&self, mut out: Vec<f32>) -> Vec<f32> {
         let split = if self.shape.image[0] > 1 { 0 } else { 1 };
         let volume: usize = self.shape.image.iter().product();
         let plane: usize = self.shape.image[split + 1..].iter().product();
@@ -107,7 +127,6 @@ impl<'a, const VOLUME: bool> Job<'a, VOLUME> {
         let reach: Vec<_> = (0..self.shape.items)
             .map(|item| self.reach(item, split))
             .collect();
-        let mut out = vec![0.0; self.shape.image_len()];
         blocks(&mut out, self.shape.channels, volume, planes * plane)
             .into_par_iter()
             .for_each(|block| {
@@ -155,6 +174,7 @@ struct FlowBlock<'a, const VOLUME: bool> {
     volume: usize,
     flow: &'a [f32],
     grad_out: &'a [f32],
+    plus_grad: bool,
     block: Block<'a, f32>,
 }
 
@@ -184,8 +204,14 @@ impl<const VOLUME: bool> vector::Work for FlowBlock<'_, VOLUME> {
                 }
             }
             let local = at - self.block.start;
-            for (out, sum) in self.block.channels.iter_mut().zip(&sums[skipped..]) {
-                out[local..local + len].copy_from_slice(&sum[..len]);
+            let components = self.block.channels.iter_mut().zip(&sums[skipped..]);
+            for (component, (out, sum)) in components.enumerate() {
+                let out = &mut out[local..local + len];
+                out.copy_from_slice(&sum[..len]);
+                if self.plus_grad {
+                    let grad = &self.grad_out[component * voxels + at..];
+                    out.iter_mut().zip(grad).for_each(|(out, g)| *out += g);
+                }
             }
         }
     }

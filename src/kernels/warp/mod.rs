@@ -14,6 +14,7 @@ mod sampler;
 mod tests;
 
 pub use gradient::linear_grad;
+pub(super) use gradient::squaring_grad;
 pub(super) use linear::compose;
 pub use linear::linear;
 pub use nearest::nearest;

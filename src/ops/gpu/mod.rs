@@ -6,10 +6,15 @@
 pub mod boxsum;
 pub mod conv;
 pub mod correlation;
+pub mod diffusion;
+pub mod exponential;
 pub mod pool;
 pub mod resize;
+pub mod squares;
 pub mod upsample;
 pub mod warp;
+
+mod sums;
 
 use burn::tensor::DType;
 use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, zeros_client};

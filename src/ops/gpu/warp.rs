@@ -8,20 +8,30 @@ use crate::kernels::warp::Border;
 
 /// `image(x + flow(x))` on the grid of `flow`; see [`crate::ops::warp()`].
 pub fn linear(image: Buffer, flow: Buffer, border: Border) -> Buffer {
-    let [d, h, w] = extent(&flow);
-    let out = empty(&image, [batch(&image), channels(&image), d, h, w]);
-    let (count, dim) = units(&image, sites(&flow));
+    sampled(&image, &flow, border, false)
+}
+
+/// `u(x) + u(x + u(x))`, in one pass.
+pub fn squaring(u: &Buffer, border: Border) -> Buffer {
+    sampled(u, u, border, true)
+}
+
+fn sampled(image: &Buffer, flow: &Buffer, border: Border, plus_flow: bool) -> Buffer {
+    let [d, h, w] = extent(flow);
+    let out = empty(image, [batch(image), channels(image), d, h, w]);
+    let (count, dim) = units(image, sites(flow));
     unsafe {
         forward::launch_unchecked(
             &image.client,
             count,
             dim,
-            argument(&image),
-            argument(&flow),
+            argument(image),
+            argument(flow),
             argument(&out),
-            places(&image, &flow),
-            channels(&flow),
+            places(image, flow),
+            channels(flow),
             border == Border::Edge,
+            plus_flow,
         );
     }
     out
@@ -36,33 +46,48 @@ pub fn linear_grad(
     border: Border,
     wanted: [bool; 2],
 ) -> [Option<Buffer>; 2] {
-    let of_image = wanted[0].then(|| scattered(&image, &flow, &grad, border));
-    let of_flow = wanted[1].then(|| {
-        let shape: [usize; 5] = flow.meta.shape().dims();
-        let out = empty(&flow, shape);
-        let (count, dim) = units(&flow, sites(&flow));
-        unsafe {
-            flow_gradient::launch_unchecked(
-                &flow.client,
-                count,
-                dim,
-                argument(&image),
-                argument(&flow),
-                argument(&grad),
-                argument(&out),
-                places(&image, &flow),
-                channels(&flow),
-                border == Border::Edge,
-            );
-        }
+    let of_image = wanted[0].then(|| {
+        let shape: [usize; 5] = image.meta.shape().dims();
+        let out = zeros(&image, shape);
+        scatter(&image, &flow, &grad, &out, border);
         out
     });
+    let of_flow = wanted[1].then(|| slopes(&image, &flow, &grad, border, false));
     [of_image, of_flow]
 }
 
-fn scattered(image: &Buffer, flow: &Buffer, grad: &Buffer, border: Border) -> Buffer {
-    let shape: [usize; 5] = image.meta.shape().dims();
-    let out = zeros(image, shape);
+/// Gradient of [`squaring`], whose three parts are summed in one buffer.
+pub fn squaring_grad(u: &Buffer, grad: &Buffer, border: Border) -> Buffer {
+    let out = slopes(u, u, grad, border, true);
+    scatter(u, u, grad, &out, border);
+    out
+}
+
+/// Gradient with respect to the flow; `plus_grad` adds that of the result.
+fn slopes(image: &Buffer, flow: &Buffer, grad: &Buffer, border: Border, plus_grad: bool) -> Buffer {
+    let shape: [usize; 5] = flow.meta.shape().dims();
+    let out = empty(flow, shape);
+    let (count, dim) = units(flow, sites(flow));
+    unsafe {
+        flow_gradient::launch_unchecked(
+            &flow.client,
+            count,
+            dim,
+            argument(image),
+            argument(flow),
+            argument(grad),
+            argument(&out),
+            places(image, flow),
+            channels(flow),
+            border == Border::Edge,
+            plus_grad,
+        );
+    }
+    out
+}
+
+/// Adds the gradient with respect to the image to `out`.
+fn scatter(image: &Buffer, flow: &Buffer, grad: &Buffer, out: &Buffer, border: Border) {
     let (count, dim) = units(flow, sites(flow));
     let float = Type::atomic(f32::elem_type_native());
     let has_float = image
@@ -81,13 +106,12 @@ fn scattered(image: &Buffer, flow: &Buffer, grad: &Buffer, border: Border) -> Bu
             dim,
             argument(flow),
             argument(grad),
-            argument(&out),
+            argument(out),
             places(image, flow),
             channels(flow),
             border == Border::Edge,
         );
     }
-    out
 }
 
 /// Where images and samples lie.
@@ -228,6 +252,7 @@ fn forward(
     places: Places,
     #[comptime] components: usize,
     #[comptime] edge: bool,
+    #[comptime] plus_flow: bool,
 ) {
     let site = ABSOLUTE_POS;
     if site >= places.sites {
@@ -239,12 +264,16 @@ fn forward(
     for c in 0..places.channels {
         let channel = item * places.channels + c;
         let base = channel * places.from.voxels();
+        let here = channel * voxels + site % voxels;
         let mut sum = 0.0f32;
+        if comptime!(plus_flow) {
+            sum = flow[here];
+        }
         #[unroll]
         for corner in 0..8usize {
             sum += image[base + corners.index[corner]] * corners.weight(corner);
         }
-        out[channel * voxels + site % voxels] = sum;
+        out[here] = sum;
     }
 }
 
@@ -258,6 +287,7 @@ fn flow_gradient(
     places: Places,
     #[comptime] components: usize,
     #[comptime] edge: bool,
+    #[comptime] plus_grad: bool,
 ) {
     let site = ABSOLUTE_POS;
     if site >= places.sites {
@@ -285,11 +315,18 @@ fn flow_gradient(
         }
     }
     let first = item * components * voxels + site % voxels;
+    let h = first + comptime!(components - 2) * voxels;
+    let w = first + comptime!(components - 1) * voxels;
+    if comptime!(plus_grad) {
+        along_d += grad[first];
+        along_h += grad[h];
+        along_w += grad[w];
+    }
     if comptime!(components == 3) {
         out[first] = along_d;
     }
-    out[first + comptime!(components - 2) * voxels] = along_h;
-    out[first + comptime!(components - 1) * voxels] = along_w;
+    out[h] = along_h;
+    out[w] = along_w;
 }
 
 /// Derivative of [`share`].

@@ -2,8 +2,8 @@
 
 use super::super::network::INVERSION;
 use super::grid::Grid;
-use crate::kernels::exponential::Exponential;
-use crate::kernels::warp::Border;
+use crate::kernels::exponential::{Exponential, Flow};
+use crate::kernels::warp::{Border, Shape};
 use crate::kernels::{field, gaussian, jacobian};
 use crate::model::TransformKind;
 
@@ -44,14 +44,8 @@ pub(super) struct Field {
 
 /// A displacement on the images' grid, with what its gradient needs.
 pub(super) enum Displaced {
-    Velocity {
-        flow: Exponential,
-        sign: f32,
-        onto: Vec<f32>,
-    },
-    Displacement {
-        onto: Vec<f32>,
-    },
+    Velocity { flow: Flow, onto: Vec<f32> },
+    Displacement { onto: Vec<f32> },
 }
 
 impl Displaced {
@@ -104,9 +98,8 @@ impl Field {
         let Grid { extent, axes, .. } = self.grid;
         let mut velocity = self.values.clone();
         for _ in 0..LOGARITHM {
-            let squarings = Steps::Short.squarings(&velocity);
             let back =
-                Exponential::new(&velocity, axes, extent, squarings, -1.0).into_displacement();
+                exponential(&velocity, &self.grid, -1.0, Steps::Short).displacement(&velocity);
             let left = field::compose(&self.values, &back, axes, extent, Border::Edge);
             velocity
                 .iter_mut()
@@ -118,13 +111,12 @@ impl Field {
 
     /// The displacement on the grid `onto`: with `sign = -1` of the inverse transform, which only a velocity knows.
     pub fn displaced(&self, sign: f32, onto: &Grid, steps: Steps) -> Displaced {
-        let Grid { extent, axes, .. } = self.grid;
         match self.kind {
             TransformKind::Velocity => {
-                let squarings = steps.squarings(&self.values);
-                let flow = Exponential::new(&self.values, axes, extent, squarings, sign);
+                let exponential = exponential(&self.values, &self.grid, sign, steps);
+                let flow = exponential.flow(&self.values);
                 let onto = self.grid.regrid(flow.displacement(), onto);
-                Displaced::Velocity { flow, sign, onto }
+                Displaced::Velocity { flow, onto }
             }
             TransformKind::Displacement => Displaced::Displacement {
                 onto: self.grid.regrid(&self.values, onto),
@@ -136,7 +128,7 @@ impl Field {
     pub fn gradient(&self, displaced: &Displaced, grad: Vec<f32>, onto: &Grid) -> Vec<f32> {
         let grad = self.grid.regrid_grad(grad, onto);
         match displaced {
-            Displaced::Velocity { flow, sign, .. } => flow.grad(grad, *sign),
+            Displaced::Velocity { flow, .. } => flow.grad(&grad),
             Displaced::Displacement { .. } => grad,
         }
     }
@@ -208,6 +200,15 @@ impl Field {
                 *value += weight * (smooth - *value);
             }
         }
+    }
+}
+
+/// The exponential of `sign` times a velocity on `grid`, in steps as short as asked.
+fn exponential(velocity: &[f32], grid: &Grid, sign: f32, steps: Steps) -> Exponential {
+    Exponential {
+        shape: Shape::fields(grid.extent, 1, grid.axes, Border::Edge),
+        squarings: steps.squarings(velocity),
+        sign,
     }
 }
 

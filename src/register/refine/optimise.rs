@@ -6,8 +6,9 @@ use super::objective::{Direction, by_contrast, window};
 use super::{Channel, RefinePair, RefineSettings};
 use crate::kernels::adam::Moments;
 use crate::kernels::correlation::Kept;
+use crate::kernels::diffusion::{Differences, Norm};
+use crate::kernels::mind;
 use crate::kernels::warp::{self, Border, Shape};
-use crate::kernels::{diffusion, mind};
 use crate::linear::Similarity;
 use crate::model::TransformKind;
 use crate::volume::Image;
@@ -260,9 +261,14 @@ pub(super) fn objective(field: &Field, level: &Level, settings: &RefineSettings)
 
 /// Adds the gradient of the smoothness penalty, summed over the voxels of the level.
 fn add_penalty(field: &Field, level: &Level, settings: &RefineSettings, gradient: &mut [f32]) {
-    let Grid { extent, axes, .. } = field.grid;
+    let extent = field.grid.extent;
     let weights = penalty(&field.grid, level.grid.voxels(), settings.weight());
-    diffusion::add_gradient(&field.values, axes, extent, &weights, gradient);
+    let differences = Differences {
+        extent,
+        weights: &weights,
+        norm: Norm::L2,
+    };
+    differences.add_gradient(&field.values, &[1.0], gradient);
 }
 
 /// The directions whose dissimilarity is minimised; only a velocity has both.

@@ -2,20 +2,15 @@
 
 use cubecl::prelude::*;
 
-use super::parts::total;
+use super::super::sums::{UNITS, over_cube, parts, total};
 use super::{Buffer, argument, batch, channels, empty, extent};
-
-/// Units of a cube, a power of two.
-const UNITS: usize = 256;
-/// Cubes that share the voxels of a channel, at most.
-const PARTS: usize = 64;
 
 /// The gradient before the activation, and its sum over the voxels of each channel; `output` is the activated value.
 pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (Buffer, Buffer) {
     let [d, h, w] = extent(&grad);
     let (n, c) = (batch(&grad), channels(&grad));
     let voxels = d * h * w;
-    let parts = voxels.div_ceil(UNITS).min(PARTS);
+    let parts = parts(voxels);
     let partial = empty(&grad, [n * parts, 1, 1, c]);
     let before = match slope {
         Some(_) => empty(&grad, [n, c, d, h, w]),
@@ -66,18 +61,9 @@ fn through_activation(
         sum += value;
         at += CUBE_COUNT_X as usize * UNITS;
     }
-    let mut sums = Shared::<[f32]>::new_slice(UNITS);
-    sums[unit] = sum;
-    let mut half = comptime!(UNITS / 2).runtime();
-    while half > 0 {
-        sync_cube();
-        if unit < half {
-            sums[unit] += sums[unit + half];
-        }
-        half /= 2;
-    }
+    let sum = over_cube(sum);
     if unit == 0 {
         let part = item * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
-        partial[part * channels + channel] = sums[0];
+        partial[part * channels + channel] = sum;
     }
 }

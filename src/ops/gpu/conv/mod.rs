@@ -8,7 +8,6 @@
 mod bias;
 mod forward;
 mod pack;
-mod parts;
 mod source;
 mod strided;
 mod weights;

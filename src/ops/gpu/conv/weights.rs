@@ -2,9 +2,9 @@
 
 use cubecl::prelude::*;
 
+use super::super::sums::total;
 use super::super::{Grid, grid};
 use super::pack::padded;
-use super::parts::total;
 use super::source::{Source, Window, depth, fill, last, source};
 use super::{Buffer, FAST, MOST, argument, batch, channels, empty, extent};
 use crate::kernels::Extent;

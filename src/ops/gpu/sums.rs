@@ -1,10 +1,38 @@
-//! Sums that many cubes made in parts.
+//! Sums over many values: each cube makes a part, then the parts are summed, in a fixed order, so that results repeat.
 
 use cubecl::prelude::*;
 
 use super::{Buffer, argument};
 
-/// Sums of one cube, and how many units share the parts of one.
+/// Units of a cube that makes a part, a power of two.
+pub const UNITS: usize = 256;
+/// Cubes that share the values of a sum, at most.
+const PARTS: usize = 64;
+
+/// How many cubes share a sum of so many values.
+pub fn parts(values: usize) -> usize {
+    values.div_ceil(UNITS).min(PARTS)
+}
+
+/// The sum over the units of a cube of [`UNITS`].
+#[cube]
+pub fn over_cube(value: f32) -> f32 {
+    let unit = UNIT_POS as usize;
+    let mut sums = Shared::<[f32]>::new_slice(UNITS);
+    sums[unit] = value;
+    let mut half = comptime!(UNITS / 2).runtime();
+    while half > 0 {
+        sync_cube();
+        if unit < half {
+            sums[unit] += sums[unit + half];
+        }
+        half /= 2;
+    }
+    sync_cube();
+    sums[0]
+}
+
+/// Sums of one cube of [`total`], and how many units share the parts of one.
 const ITEMS: usize = 32;
 const SHARES: usize = 8;
 
