@@ -15,7 +15,9 @@ use hmorph::device::{choose, name, peak_memory_bytes};
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig, Prediction};
-use hmorph::train::{Adam, BatchTensors, Objective, checkpointed_gradients, gradients, objective};
+use hmorph::train::{
+    Adam, BatchTensors, ItemWeights, Objective, checkpointed_gradients, gradients, objective,
+};
 use hmorph::volume::Dimension;
 use ndarray::Array3;
 
@@ -271,7 +273,14 @@ fn training(
     move || {
         let images = BatchTensors::new(&batch, &device);
         let judge = |prediction: &Prediction| -> Result<Objective, Infallible> {
-            Ok(objective(&loss, &model, &batch, &images, prediction, None))
+            Ok(objective(
+                &loss,
+                &model,
+                &batch,
+                &images,
+                prediction,
+                ItemWeights::mean(&batch),
+            ))
         };
         let Ok((_, grads)) = match checkpointing {
             true => checkpointed_gradients(&model, &images, judge),

@@ -43,6 +43,15 @@ impl Error {
         }
     }
 
+    /// A table at `path` that cannot be read.
+    pub fn csv(path: impl AsRef<Path>, error: csv::Error) -> Self {
+        let text = error.to_string();
+        match error.into_kind() {
+            csv::ErrorKind::Io(cause) => Self::io(path, cause),
+            _ => Self::file(path, text),
+        }
+    }
+
     /// Inputs or settings that do not fit together.
     pub fn invalid(problem: impl Into<String>) -> Self {
         Self::Invalid(problem.into())

@@ -16,7 +16,7 @@ use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig, Prediction};
 use hmorph::nn::Encoder;
 use hmorph::ops;
-use hmorph::train::{Adam, BatchTensors, gradients, objective};
+use hmorph::train::{Adam, BatchTensors, ItemWeights, gradients, objective};
 use hmorph::volume::Dimension;
 use ndarray::Array3;
 
@@ -48,7 +48,14 @@ fn train(config: &ModelConfig, batch: &Batch) -> (Vec<f32>, Vec<f32>) {
     for _ in 0..STEPS {
         let images = BatchTensors::new(batch, &device);
         let judge = |prediction: &Prediction| -> Result<_, Infallible> {
-            Ok(objective(&loss, &model, batch, &images, prediction, None))
+            Ok(objective(
+                &loss,
+                &model,
+                batch,
+                &images,
+                prediction,
+                ItemWeights::mean(batch),
+            ))
         };
         let Ok((judged, grads)) = gradients(&model, &images, judge);
         losses.push(judged.total.into_scalar::<f32>());

@@ -19,7 +19,7 @@ use hmorph::device;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig};
 use hmorph::synth::{LabelSource, SynthConfig, make_pair};
-use hmorph::train::{Adam, BatchTensors, objective};
+use hmorph::train::{Adam, BatchTensors, ItemWeights, objective};
 use hmorph::volume::Dimension;
 use operations::cases;
 
@@ -128,7 +128,14 @@ impl Step {
         let images = BatchTensors::new(batch, device);
         let judge = |model: &Model| {
             let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-            let judged = objective(&loss, model, batch, &images, &prediction, None);
+            let judged = objective(
+                &loss,
+                model,
+                batch,
+                &images,
+                &prediction,
+                ItemWeights::mean(batch),
+            );
             (prediction, judged.total)
         };
         let (prediction, total) = judge(&model);

@@ -5,8 +5,12 @@ use std::sync::OnceLock;
 
 use burn::tensor::Device;
 
+use super::shell;
 use crate::config::{self, RunConfig};
-use crate::device;
+use crate::device::{self, Choice};
+
+/// What `--device` says if nothing is said.
+const AUTO: &str = "auto";
 
 /// Options that may stand before or after the subcommand.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,8 +21,9 @@ pub struct Common {
     /// Seed of everything random; the same seed gives the same result
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
-    /// Where networks run: auto, cpu, or wgpu[:INDEX], vulkan[:INDEX], cuda[:INDEX] where compiled in (see hmorph info)
-    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    /// Where networks run: auto, cpu, or wgpu[:INDEX], vulkan[:INDEX], cuda[:INDEX] where compiled in (see hmorph info);
+    /// several with commas between them share each batch of a training
+    #[arg(long, global = true, default_value = AUTO, value_name = "DEVICE")]
     pub device: String,
     /// Compose tensor operations from burn's own, without kernels of its own: slow, to check a result
     #[arg(long, global = true)]
@@ -48,12 +53,52 @@ impl Common {
 
     /// The device that `--device` names; says once why it is not a GPU where that was left to the program.
     pub fn device(&self) -> anyhow::Result<Device> {
-        let choice = device::choose(&self.device)?;
-        let first = TAKEN.set(choice.name).is_ok();
-        if let (true, Some(reason)) = (first, &choice.fallback) {
-            self.say(format!("note: networks run on the CPU: {reason}"));
+        if self.device.contains(',') {
+            anyhow::bail!(
+                "--device {}: expected one device; only trainings share their work",
+                self.device
+            );
         }
-        Ok(choice.device)
+        let (device, _) = self.devices()?;
+        Ok(device)
+    }
+
+    /// [`Self::device`] for a training: the first of the devices, and the others.
+    pub fn devices(&self) -> anyhow::Result<(Device, Vec<Device>)> {
+        let choices: Vec<Choice> = self
+            .device
+            .split(',')
+            .map(device::choose)
+            .collect::<Result<_, _>>()?;
+        let names: Vec<&str> = choices.iter().map(|choice| choice.name.as_str()).collect();
+        let first = TAKEN.set(names.join(",")).is_ok();
+        for reason in choices.iter().filter_map(|choice| choice.fallback.as_ref()) {
+            if first {
+                self.say(format!("note: networks run on the CPU: {reason}"));
+            }
+        }
+        let mut devices = choices.into_iter().map(|choice| choice.device);
+        let first = devices.next().expect("a text has at least one part");
+        Ok((first, devices.collect()))
+    }
+
+    /// Those of these options that are not at their defaults, as words for a shell, the seed left out.
+    pub fn options(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(threads) = self.threads {
+            words.extend(["--threads".into(), threads.to_string()]);
+        }
+        if self.device != AUTO {
+            words.extend(["--device".into(), shell::quoted(&self.device)]);
+        }
+        let flags = [
+            ("--reference-ops", self.reference_ops),
+            ("--quiet", self.quiet),
+            ("--force", self.force),
+        ];
+        let set = flags.into_iter().filter(|(_, set)| *set);
+        words.extend(set.map(|(flag, _)| flag.to_string()));
+        words
     }
 
     /// The device that was taken, as `--device` takes it; what `--device` says where none was needed.

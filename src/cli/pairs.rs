@@ -1,5 +1,6 @@
 //! The table of pairs that `hmorph eval` and `hmorph register` read.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::stem;
@@ -16,6 +17,8 @@ pub struct Row {
     pub moving: PathBuf,
     pub labels: Option<[PathBuf; 2]>,
     pub points: Option<[PathBuf; 2]>,
+    /// Of the fixed and the moving image.
+    pub masks: [Option<PathBuf>; 2],
     pub transform: Option<PathBuf>,
 }
 
@@ -28,6 +31,8 @@ struct Line {
     moving_labels: Option<String>,
     fixed_points: Option<String>,
     moving_points: Option<String>,
+    fixed_mask: Option<String>,
+    moving_mask: Option<String>,
     id: Option<String>,
     transform: Option<String>,
 }
@@ -37,20 +42,27 @@ struct Line {
 /// # Errors
 /// A file that is not such a table; labels or landmarks of one image alone; two rows of one id; files that are missing.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let wrong = |error: csv::Error| match error.kind() {
-        csv::ErrorKind::Io(io) => Error::io(path, io.kind().into()),
-        _ => Error::file(path, error.to_string()),
-    };
+    let wrong = |error| Error::csv(path, error);
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .comment(Some(b'#'))
         .from_path(path)
         .map_err(wrong)?;
+    let header = reader.headers().map_err(wrong)?;
+    for needed in ["fixed", "moving"] {
+        if !header.iter().any(|name| name == needed) {
+            let found = Vec::from_iter(header).join(",");
+            let problem =
+                format!("no column {needed}; expected a line such as fixed,moving, found {found}");
+            return Err(Error::file(path, problem));
+        }
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut rows: Vec<Row> = Vec::new();
+    let mut ids = HashSet::new();
     for line in reader.deserialize::<Line>() {
         let row = row(line.map_err(wrong)?, folder).map_err(|e| Error::file(path, e))?;
-        if rows.iter().any(|other| other.id == row.id) {
+        if !ids.insert(row.id.clone()) {
             let problem = format!("two pairs are called '{}'; give each an id", row.id);
             return Err(Error::file(path, problem));
         }
@@ -63,12 +75,12 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
         |files: &'_ Option<[PathBuf; 2]>| files.iter().flatten().cloned().collect::<Vec<_>>();
     let files = rows.iter().flat_map(|row| {
         let images = [row.fixed.clone(), row.moving.clone()];
-        let transform = row.transform.clone();
+        let single = row.masks.iter().chain([&row.transform]).flatten().cloned();
         images
             .into_iter()
             .chain(both(&row.labels))
             .chain(both(&row.points))
-            .chain(transform)
+            .chain(single)
     });
     let missing: Vec<PathBuf> = files.filter(|file| !file.exists()).collect();
     if missing.is_empty() {
@@ -104,6 +116,7 @@ fn row(line: Line, folder: &Path) -> Result<Row, String> {
     Ok(Row {
         labels: two(line.fixed_labels, line.moving_labels, "labels")?,
         points: two(line.fixed_points, line.moving_points, "landmarks")?,
+        masks: [line.fixed_mask, line.moving_mask].map(|mask| given(mask).map(place)),
         transform: given(line.transform).map(place),
         id,
         fixed,
@@ -128,7 +141,7 @@ mod tests {
     #[test]
     fn rows_are_complete_or_refused() {
         let rows = table(
-            "fixed,moving,fixed_labels,moving_labels,id\na.nii.gz,b.nii.gz,la.nii,lb.nii,\nb.nii.gz,a.nii.gz,,,back\n",
+            "fixed,moving,fixed_labels,moving_labels,moving_mask,id\na.nii.gz,b.nii.gz,la.nii,lb.nii,,\nb.nii.gz,a.nii.gz,,,la.nii,back\n",
         )
         .unwrap();
         assert_eq!(
@@ -137,6 +150,9 @@ mod tests {
         );
         assert!(rows[0].labels.as_ref().unwrap()[1].ends_with("lb.nii"));
         assert_eq!(rows[1].labels, None);
+        assert_eq!(rows[0].masks, [None, None]);
+        let [fixed, moving] = &rows[1].masks;
+        assert!(fixed.is_none() && moving.as_ref().unwrap().ends_with("la.nii"));
         for (text, part) in [
             ("fixed,moving\na.nii.gz,c.nii.gz\n", "no such file"),
             (
@@ -152,6 +168,7 @@ mod tests {
                 "unknown field `labels`",
             ),
             ("fixed,moving\n", "no pair"),
+            ("fixed;moving\na.nii.gz;b.nii.gz\n", "no column fixed"),
         ] {
             let error = table(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use nalgebra::Vector3;
-
 use crate::dataset::{Landmark, Markups, read_landmarks};
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically, write_text};
@@ -45,7 +43,7 @@ impl PointFile {
         }
         for landmark in &mut landmarks {
             // The reader takes the numbers for LPS and turns them into RAS.
-            let numbers = landmark.at.0.component_mul(&Vector3::new(-1.0, -1.0, 1.0));
+            let numbers = landmark.at.lps();
             landmark.at = match space {
                 PointSpace::Lps => landmark.at,
                 PointSpace::Ras => WorldPoint(numbers),
@@ -101,7 +99,7 @@ impl PointSpace {
         };
         let numbers = |at: WorldPoint| match to_voxel {
             Some(to_voxel) => (to_voxel * at.0.push(1.0)).xyz(),
-            None if self == Self::Lps => Vector3::new(-at.0.x, -at.0.y, at.0.z),
+            None if self == Self::Lps => at.lps(),
             None => at.0,
         };
         write_atomically(path, |file| {

@@ -22,6 +22,8 @@ pub struct Progress<'a> {
     first: u64,
     started: Instant,
     last_line: Instant,
+    /// Of the first validation.
+    first_loss: Option<f64>,
 }
 
 impl<'a> Progress<'a> {
@@ -41,6 +43,7 @@ impl<'a> Progress<'a> {
             first: done,
             started: Instant::now(),
             last_line: Instant::now(),
+            first_loss: None,
         }
     }
 
@@ -76,6 +79,17 @@ impl<'a> Progress<'a> {
     }
 }
 
+impl Progress<'_> {
+    /// Whether held-out labels overlap less than unregistered; without labels, whether the loss is above the first one.
+    fn is_worse_than_before(&mut self, validation: &Validation) -> bool {
+        let first_loss = *self.first_loss.get_or_insert(validation.loss);
+        match (validation.dice_before, validation.dice) {
+            (Some(before), Some(after)) => after < before,
+            _ => validation.loss > first_loss,
+        }
+    }
+}
+
 impl Watch for Progress<'_> {
     fn step(&mut self, step: u64, means: &Means) {
         self.advance(step, format_args!("{means}  "));
@@ -86,11 +100,14 @@ impl Watch for Progress<'_> {
             (Some(before), Some(after)) => format!("  Dice {before:.4} -> {after:.4}"),
             _ => String::new(),
         };
+        let verdict = match (best, self.is_worse_than_before(validation)) {
+            (_, true) => "  worse than before: train.lr may be too high, or set train.clip_norm",
+            (true, _) => "  best",
+            (false, _) => "",
+        };
         self.line(format!(
-            "step {step}  validation loss {:.5}{dice}  folded {:.3} %{}",
-            validation.loss,
-            validation.folded_percent,
-            if best { "  best" } else { "" }
+            "step {step}  validation loss {:.5}{dice}  folded {:.3} %{verdict}",
+            validation.loss, validation.folded_percent,
         ));
     }
 

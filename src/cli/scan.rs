@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::slice;
 
+use ndarray::Zip;
+
 use super::reading::Reading;
 use super::spacing::PixelSpacing;
 use crate::dataset::check_labels;
@@ -77,12 +79,20 @@ impl ScanFile {
         }
     }
 
-    /// With the mask of a file, where one is named.
+    /// With the mask of a file, where one is named; voxels that are not finite do not count in any case.
     ///
     /// # Errors
     /// As [`Self::labels`].
     pub fn masked(mut self, path: Option<&Path>) -> Result<Self> {
-        self.mask = path.map(|path| self.labels(path)).transpose()?;
+        let mut mask = path.map(|path| self.labels(path)).transpose()?;
+        if self.image.data.iter().any(|value| !value.is_finite()) {
+            let all = || self.image.map(|_| 1);
+            let known = mask.get_or_insert_with(all);
+            Zip::from(&mut known.data)
+                .and(&self.image.data)
+                .for_each(|counts, value| *counts *= i32::from(value.is_finite()));
+        }
+        self.mask = mask;
         Ok(self)
     }
 
@@ -112,9 +122,14 @@ impl ScanFile {
         Ok(labels)
     }
 
-    /// File, size, voxel size and orientation in one line.
+    /// File, size, voxel size and orientation in one line, and how many voxels hold no number.
     pub fn describe(&self) -> String {
-        format!("{}  {}", self.name, grid_text(self.geometry()))
+        let unknown = self.image.data.iter().filter(|value| !value.is_finite());
+        let note = match unknown.count() {
+            0 => String::new(),
+            count => format!(", {count} of them not a number, which do not count"),
+        };
+        format!("{}  {}{note}", self.name, grid_text(self.geometry()))
     }
 }
 

@@ -7,7 +7,7 @@ use nalgebra::{Matrix3, Vector3};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::volume::{Affine, Format, Geometry};
+use crate::volume::{Affine, Format, Geometry, read_image_frame};
 
 /// Size of a pixel in mm along the first two (or three) axes of PNG and numpy images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,25 @@ impl PixelSpacing {
         }
         Ok(())
     }
+}
+
+/// A grid that was read from `path`, with the pixel size that was given where the file has none.
+///
+/// # Errors
+/// A suffix that no image has.
+pub fn placed(spacing: Option<PixelSpacing>, path: &Path, mut grid: Geometry) -> Result<Geometry> {
+    if let Some(spacing) = spacing {
+        spacing.place(path, &mut grid)?;
+    }
+    Ok(grid)
+}
+
+/// The grid of an image, [`placed`].
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn grid_of(path: &Path, spacing: Option<PixelSpacing>) -> Result<Geometry> {
+    placed(spacing, path, read_image_frame(path, Some(0))?.geometry)
 }
 
 impl FromStr for PixelSpacing {

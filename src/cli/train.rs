@@ -38,7 +38,8 @@ The run folder:
 
 Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end the program with exit code 1; the same command continues, and the
 result is the same as without the interruption (bit for bit on the CPU). Under SLURM, ask for the signal ahead of the
-time limit, and requeue the job: #SBATCH --signal=TERM@120 --requeue")]
+time limit, requeue the job, and let the program take the place of the shell: #SBATCH --signal=B:TERM@120 --requeue,
+and exec hmorph ... as the last line (or srun hmorph ..., without B:)")]
 pub struct TrainArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
@@ -119,14 +120,16 @@ impl Plan<'_> {
     pub fn train(self, common: &Common, stop: &AtomicBool) -> anyhow::Result<()> {
         let (source, out, force) = (self.source, self.out, self.force);
         let (session, resume) = self.prepare(common)?;
-        let folder = RunFolder::open(out, &session, resume.is_some(), force)?;
+        let from = resume.as_ref().map(|checkpoint| checkpoint.state.step);
+        let folder = RunFolder::open(out, &session, from, force)?;
         run_in_folder(&session, source, &folder, resume, (common, stop))
     }
 
     /// Loads and describes everything; writes nothing.
     fn prepare(self, common: &Common) -> anyhow::Result<(Session, Option<Checkpoint>)> {
         let resume = RunFolder::find(self.out, &self.settings, self.start.as_ref(), self.force)?;
-        let session = Session::prepare(self.settings, self.start, common.device()?)?;
+        let (device, others) = common.devices()?;
+        let session = Session::prepare(self.settings, self.start, device)?.share_with(others)?;
         describe(&session, common);
         if let Some(checkpoint) = &resume {
             common.say(format!("continuing at step {}", checkpoint.state.step));
@@ -212,10 +215,11 @@ fn write_record(
     let weights = session.start.as_ref().map(
         |weights| json!({ "provenance": weights.card.provenance, "crc32": weights.checksum() }),
     );
+    let devices: Vec<String> = session.devices().map(device::name).collect();
     let mut facts = json!({
         "inputs": { "config": source, "weights": weights },
         "seed": config.seed,
-        "device": device::name(&session.device),
+        "device": devices.join(", "),
         "settings": config,
     });
     if let (Value::Object(facts), Value::Object(ending)) = (&mut facts, ending) {
@@ -250,6 +254,10 @@ fn describe(session: &Session, common: &Common) {
     common.say(format!("grid       {:?} voxels", session.shape));
     common.say(format!("loss       {}", terms.join(" + ")));
     common.say(format!("steps      {steps} of {batch} pairs"));
+    let devices = session.devices().count();
+    if devices > 1 {
+        common.say(format!("devices    {devices}, which share each batch"));
+    }
 }
 
 fn report(folder: &Path, ending: Ending, state: &RunState, common: &Common) {

@@ -6,13 +6,14 @@ use anyhow::{Context, bail, ensure};
 
 use super::Common;
 use super::output::check_file;
-use super::transforms::{TRANSFORMS_HELP, Transforms};
+use super::spacing::{PixelSpacing, grid_of};
+use super::transforms::{TRANSFORMS_HELP, Transforms, recorded_spacing};
 use crate::metric::folding;
 use crate::metric::jacobian;
 use crate::register::{Transform, compose, inverted, matrix_of};
 use crate::volume::{
-    Affine, DType, Dimension, DisplacementField, Geometry, Image, Step, WorldAffine,
-    read_image_frame, write_affine, write_composite, write_field, write_image, write_voxel_field,
+    Affine, DType, Dimension, DisplacementField, Geometry, Image, Step, WorldAffine, write_affine,
+    write_composite, write_field, write_image, write_voxel_field,
 };
 
 /// Compose, invert and convert transforms; map their Jacobian determinant
@@ -62,6 +63,9 @@ pub struct TransformArgs {
     /// Image that the transform is to be applied to (for .lta)
     #[arg(long, value_name = "FILE")]
     pub moving: Option<PathBuf>,
+    /// Pixel size in mm of PNG and numpy images, as 0.5 or 0.5,0.5 [default: that of the registration of -t, else 1]
+    #[arg(long, value_name = "MM")]
+    pub spacing: Option<PixelSpacing>,
 }
 
 /// Determinants below this have the logarithm of it.
@@ -81,7 +85,10 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
     for path in files.into_iter().flatten() {
         check_file(path, common.force)?;
     }
-    let reference = args.reference.as_deref().map(grid).transpose()?;
+    let spacing = args.spacing.or_else(|| recorded_spacing(&args.transforms));
+    let grid = |path: &PathBuf| grid_of(path, spacing);
+    let reference = args.reference.as_ref().map(grid).transpose()?;
+    let moving = args.moving.as_ref().map(grid).transpose()?;
     let mut chain = Transforms::read(&args.transforms, reference.as_ref())?.pull(false)?;
     if args.invert {
         chain = inverted(&chain)?;
@@ -90,6 +97,7 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
         args,
         chain,
         reference,
+        moving,
     };
     let field = job.field(out.as_ref())?;
     if let Some(out) = &out {
@@ -148,6 +156,7 @@ struct Job<'a> {
     args: &'a TransformArgs,
     chain: Vec<Transform>,
     reference: Option<Geometry>,
+    moving: Option<Geometry>,
 }
 
 impl Job<'_> {
@@ -197,9 +206,8 @@ impl Job<'_> {
         // Only .lta has the geometries in it; for the others the reference says whether the images are 2-D.
         let any = Geometry::new([1; 3], Dimension::Three, Affine::identity());
         let fixed = self.reference.as_ref().unwrap_or(&any);
-        let moving = self.args.moving.as_deref().map(grid).transpose()?;
         ensure!(
-            out.kind != Kind::Lta || (self.reference.is_some() && moving.is_some()),
+            out.kind != Kind::Lta || (self.reference.is_some() && self.moving.is_some()),
             "{}: .lta holds the geometry of both images; name them by --reference and --moving",
             out.path.display()
         );
@@ -207,7 +215,7 @@ impl Job<'_> {
             &out.path,
             &WorldAffine(matrix),
             fixed,
-            moving.as_ref().unwrap_or(&any),
+            self.moving.as_ref().unwrap_or(&any),
         )?)
     }
 
@@ -259,10 +267,6 @@ impl Job<'_> {
         ));
         Ok(())
     }
-}
-
-fn grid(path: &Path) -> anyhow::Result<Geometry> {
-    Ok(read_image_frame(path, Some(0))?.geometry)
 }
 
 /// That of the fields; matrices alone are written for 3-D images.

@@ -4,19 +4,26 @@ use nalgebra::Matrix4;
 use rayon::prelude::*;
 
 use super::item::Loaded;
+use super::listing::Listing;
 use super::pairing::Pairing;
 use super::problems::Problems;
 use super::split::Split;
-use super::study::Study;
 use crate::error::Error;
 use crate::linear::{Masked, Settings, register};
 
 /// Finds the affine map of every image from the world of one reference: the atlas if there is one, else the first image
 /// for training. Two images meet through both of their maps.
-pub(super) fn to_reference(study: &Study, loaded: &mut [Option<Loaded>], problems: &mut Problems) {
-    let reference = match study.pairing {
+pub(super) fn to_reference(
+    listing: &Listing,
+    loaded: &mut [Option<Loaded>],
+    problems: &mut Problems,
+) {
+    let reference = match listing.pairing {
         Pairing::Atlas(atlas) => Some(atlas),
-        _ => study.splits.iter().position(|&split| split == Split::Train),
+        _ => listing
+            .splits
+            .iter()
+            .position(|&split| split == Split::Train),
     };
     let reference = reference.unwrap_or(0);
     let Some(fixed) = loaded.get(reference).and_then(Option::as_ref) else {
@@ -40,9 +47,9 @@ pub(super) fn to_reference(study: &Study, loaded: &mut [Option<Loaded>], problem
             register(fixed, moving, &Settings::default()).map(|found| found.matrix)
         })
         .collect();
-    for ((entry, loaded), found) in study.entries.iter().zip(loaded).zip(found) {
+    for ((entry, loaded), found) in listing.entries.iter().zip(loaded).zip(found) {
         let found = found.map_err(|error| {
-            let reference = &study.entries[reference].id;
+            let reference = &listing.entries[reference].id;
             Error::file(
                 &entry.image,
                 format!("linear registration to {reference}: {error}"),

@@ -1,5 +1,7 @@
 //! Training samples and batches as plain host memory; the trainer makes tensors of them.
 
+use std::ops::Range;
+
 use ndarray::{Array3, Array4};
 
 use crate::error::{Error, Result};
@@ -133,6 +135,38 @@ impl Batch {
         })
     }
 
+    /// The batch in so many consecutive parts, as equal as they can be.
+    pub fn parts(&self, count: usize) -> Vec<Self> {
+        let bounds = |part: usize| part * self.len() / count;
+        (0..count)
+            .map(|part| self.part(bounds(part)..bounds(part + 1)))
+            .collect()
+    }
+
+    fn part(&self, items: Range<usize>) -> Self {
+        Self {
+            number: self.number,
+            dimension: self.dimension,
+            extent: self.extent,
+            kinds: self.kinds[items.clone()].to_vec(),
+            fixed_ids: self.fixed_ids[items.clone()].to_vec(),
+            moving_ids: self.moving_ids[items.clone()].to_vec(),
+            fixed: self.cut(&self.fixed, &items),
+            moving: self.cut(&self.moving, &items),
+            fixed_labels: self.cut(&self.fixed_labels, &items),
+            moving_labels: self.cut(&self.moving_labels, &items),
+            has_labels: self.has_labels[items.clone()].to_vec(),
+            field: self.cut(&self.field, &items),
+            has_field: self.has_field[items].to_vec(),
+        }
+    }
+
+    /// Some items of `values`, which hold all or nothing.
+    fn cut<T: Clone>(&self, values: &[T], items: &Range<usize>) -> Vec<T> {
+        let each = values.len() / self.len();
+        values[items.start * each..items.end * each].to_vec()
+    }
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.kinds.len()
@@ -232,6 +266,18 @@ mod tests {
         assert_eq!(batch.has_field, [false, true]);
         let real = Batch::from_samples(0, Dimension::Two, &samples[..1]).unwrap();
         assert!(real.field.is_empty() && real.fixed_labels.is_empty());
+    }
+
+    #[test]
+    fn parts_hold_every_item_once() {
+        let samples: Vec<Sample> = (0..5)
+            .map(|n| sample(Kind::Synthetic, n as f32, (2, 3, 1)))
+            .collect();
+        let of = |samples| Batch::from_samples(7, Dimension::Two, samples).unwrap();
+        let parts = of(&samples).parts(2);
+        assert_eq!(parts, [of(&samples[..2]), of(&samples[2..])]);
+        let real = [0.0, 1.0].map(|value| sample(Kind::Real, value, (2, 3, 1)));
+        assert_eq!(of(&real).parts(2), [of(&real[..1]), of(&real[1..])]);
     }
 
     #[test]

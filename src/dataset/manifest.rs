@@ -42,13 +42,13 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Result<Vec<Entry>> {
         .trim(csv::Trim::All)
         .comment(Some(b'#'))
         .from_path(path)
-        .map_err(|error| csv_error(path, error))?;
+        .map_err(|error| Error::csv(path, error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let headers = reader.headers().map_err(|error| csv_error(path, error))?;
+    let headers = reader.headers().map_err(|error| Error::csv(path, error))?;
     check_headers(path, headers)?;
     let mut entries = Vec::new();
     for row in reader.deserialize::<Row>() {
-        let row = row.map_err(|error| csv_error(path, error))?;
+        let row = row.map_err(|error| Error::csv(path, error))?;
         let place = format!("{}: {}", path.display(), row.image);
         if row.image.is_empty() {
             problems.push(format!("{}: a row without an image", path.display()));
@@ -63,14 +63,6 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Result<Vec<Entry>> {
     }
     shorten_ids(&mut entries);
     Ok(entries)
-}
-
-fn csv_error(path: &Path, error: csv::Error) -> Error {
-    let text = error.to_string();
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => Error::io(path, source),
-        _ => Error::file(path, text),
-    }
 }
 
 fn check_headers(path: &Path, headers: &csv::StringRecord) -> Result<()> {

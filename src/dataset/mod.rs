@@ -10,6 +10,7 @@ mod globs;
 mod grid;
 mod item;
 mod landmarks;
+mod listing;
 mod loader;
 mod manifest;
 mod mixture;
@@ -21,7 +22,6 @@ mod sampler;
 mod slice;
 mod split;
 mod store;
-mod study;
 mod verify;
 
 pub use batch::{Batch, Kind, Sample};

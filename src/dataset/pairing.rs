@@ -146,9 +146,10 @@ pub(super) fn read_list(
     splits: &[Split],
     problems: &mut Problems,
 ) -> Result<Vec<(usize, usize)>> {
-    let wrong = |error: csv::Error| Error::file(path, error.to_string());
+    let wrong = |error| Error::csv(path, error);
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
+        .comment(Some(b'#'))
         .from_path(path)
         .map_err(wrong)?;
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -16,6 +16,9 @@ use crate::volume::{Dimension, Geometry, Image, LabelMap, read_image, read_label
 /// The value of `orientation` that leaves axes as they are in the file.
 pub(super) const STORED: &str = "stored";
 
+/// Voxels that no training image has: more come of a spacing in the wrong unit.
+const MOST_VOXELS: f64 = 1e9;
+
 /// An image with its labels on a grid of its own size.
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -100,6 +103,13 @@ impl Preprocessing {
         let spacing = per_axis("spacing", spacing, grid.dimension, grid.spacing()[2])
             .map_err(Error::invalid)?;
         let target = grid.respaced(spacing);
+        let voxels: f64 = target.shape.iter().map(|&n| n as f64).product();
+        if voxels > MOST_VOXELS {
+            return Err(Error::invalid(format!(
+                "spacing: {spacing:?} mm would make {:?} voxels of it; spacing is in mm",
+                target.shape
+            )));
+        }
         if same_grid(grid, &target) {
             return Ok(prepared);
         }

@@ -11,12 +11,12 @@ use super::config::{Align, DataConfig};
 use super::grid::{self, Grid};
 use super::item::{Item, drop_needless_wholes};
 use super::landmarks::corresponding;
+use super::listing::Listing;
 use super::manifest::Entry;
 use super::pairing::{Group, Pairing};
 use super::preprocess::Preprocessing;
 use super::problems::Problems;
 use super::split::{self, Split};
-use super::study::Study;
 use super::verify;
 use crate::error::{Error, Result};
 use crate::synth::{AugmentConfig, AugmentImage};
@@ -49,16 +49,16 @@ impl Dataset {
         config.check(&mut problems);
         let entries = verify::entries(config, &mut problems);
         let splits = split::assign(&entries, config, &mut problems);
-        let study = Study::new(config, &entries, &splits, &mut problems);
+        let listing = Listing::new(config, &entries, &splits, &mut problems);
         let preprocessing = problems.keep(Preprocessing::new(config));
         let mut loaded = match &preprocessing {
-            Some(preprocessing) => study.load(preprocessing, &mut problems),
+            Some(preprocessing) => listing.load(preprocessing, &mut problems),
             None => Vec::new(),
         };
         if config.align == Align::Affine && problems.is_empty() {
-            align::to_reference(&study, &mut loaded, &mut problems);
+            align::to_reference(&listing, &mut loaded, &mut problems);
         }
-        let read = study.entries.iter().zip(&loaded);
+        let read = listing.entries.iter().zip(&loaded);
         let read: Vec<_> = read
             .filter_map(|(entry, loaded)| Some((entry.id.as_str(), &loaded.as_ref()?.prepared)))
             .collect();
@@ -71,7 +71,7 @@ impl Dataset {
         let notes = grid::notes(&read, &grid, config, factor);
         grid::complete(&mut preprocessing, &read, config);
         let keep_whole = config.align != Align::Centre;
-        let described = study.entries.into_iter().zip(study.splits);
+        let described = listing.entries.into_iter().zip(listing.splits);
         let mut items: Vec<Item> = described
             .zip(loaded.into_iter().flatten())
             .map(|((entry, split), loaded)| Item::new(entry, split, loaded, &grid, keep_whole))
@@ -82,8 +82,8 @@ impl Dataset {
         Ok(Self {
             grid,
             items,
-            pairing: study.pairing,
-            groups: study.groups,
+            pairing: listing.pairing,
+            groups: listing.groups,
             augment: config.augment.clone(),
             preprocessing,
             notes,

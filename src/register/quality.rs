@@ -11,14 +11,14 @@ use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
 use crate::volume::{Image, LabelMap};
 
-/// Similarity of the fixed scan and the other on its grid; of intensities where masks say that they count.
+/// Similarity of the fixed scan and the other on its grid; of intensities where both scans lie and masks let them count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measures {
     /// Mean over the labels of the fixed scan but 0; absent without labels.
     pub dice: Option<f64>,
-    /// Global normalised cross-correlation, -1..1.
+    /// Global normalised cross-correlation, -1..1; not a number where the scans have no place in common.
     pub ncc: f64,
-    /// Mean squared difference of the normalised intensities.
+    /// Mean squared difference of the normalised intensities; likewise.
     pub mse: f64,
 }
 
@@ -143,8 +143,15 @@ impl<'a> Judge<'a> {
 
     fn state(&self, transforms: &[Transform]) -> Result<State> {
         let (grid, between) = (&self.fixed.geometry, self.pair.label_interpolation);
-        let zero = Outside::Value(0.0);
-        let image = pull_image(&self.moving, grid, transforms, Interpolation::Linear, zero)?;
+        // Where the moving scan does not reach, nothing is compared.
+        let beyond = Outside::Value(f32::NAN);
+        let mut image = pull_image(
+            &self.moving,
+            grid,
+            transforms,
+            Interpolation::Linear,
+            beyond,
+        )?;
         let labels = self
             .pair
             .labels
@@ -161,6 +168,9 @@ impl<'a> Judge<'a> {
             ncc: ncc(&self.fixed.data, &image.data, counted.as_ref())?,
             mse: mse(&self.fixed.data, &image.data, counted.as_ref())?,
         };
+        image
+            .data
+            .mapv_inplace(|value| if value.is_nan() { 0.0 } else { value });
         Ok(State {
             image,
             labels,

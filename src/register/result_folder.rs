@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
@@ -58,7 +59,7 @@ impl ResultFolder {
         self.temporary.path().join(name)
     }
 
-    /// Gives the folder its name; results that were there before are removed.
+    /// Gives the folder its name; results that were there before are removed, files that are none of them stay.
     ///
     /// # Errors
     /// Refusals of the operating system; what was there before is kept then.
@@ -81,7 +82,10 @@ impl ResultFolder {
         }
         // The folder has gone to its place: there is nothing left to remove.
         let _ = self.temporary.keep();
-        Ok(())
+        match old {
+            Some(old) => keep_others(old, target),
+            None => Ok(()),
+        }
     }
 
     fn move_up(&self) -> std::io::Result<()> {
@@ -104,6 +108,40 @@ fn set_aside(target: &Path) -> std::io::Result<TempDir> {
     let aside = temporary(MODE).tempdir_in(folder_of(target))?;
     std::fs::rename(target, aside.path().join(OLD))?;
     Ok(aside)
+}
+
+/// Brings what was in the folder beside the old results to the new ones.
+fn keep_others(aside: TempDir, target: &Path) -> Result<()> {
+    let old = aside.path().join(OLD);
+    let moved = || -> std::io::Result<()> {
+        let results = results(&old);
+        for entry in std::fs::read_dir(&old)? {
+            let name = entry?.file_name();
+            let ours = results.iter().any(|result| name == result.as_str());
+            let place = target.join(&name);
+            if !ours && !place.exists() {
+                std::fs::rename(old.join(&name), place)?;
+            }
+        }
+        Ok(())
+    };
+    moved().map_err(|error| {
+        let left = aside.keep().join(OLD);
+        let problem = format!(
+            "{error}; files that were here before are in {}",
+            left.display()
+        );
+        Error::file(target, problem)
+    })
+}
+
+/// The files that the record of a folder names, and the record.
+fn results(folder: &Path) -> Vec<String> {
+    let record = std::fs::read(folder.join(RECORD)).unwrap_or_default();
+    let record: Value = serde_json::from_slice(&record).unwrap_or_default();
+    let files = record["files"].as_array().into_iter().flatten();
+    let names = files.filter_map(Value::as_str).chain([RECORD]);
+    names.map(String::from).collect()
 }
 
 /// Undoes [`set_aside`]; where that fails, says where the folder stays.
@@ -188,13 +226,14 @@ mod tests {
         for force in [false, true] {
             assert!(ResultFolder::check(&target, force).is_err());
         }
-        std::fs::write(target.join(RECORD), "{}").unwrap();
+        std::fs::write(target.join(RECORD), r#"{"files": ["old.txt"]}"#).unwrap();
+        std::fs::write(target.join("old.txt"), "old").unwrap();
         let error = ResultFolder::new(&target, false).unwrap_err().to_string();
         assert!(error.contains("--force"), "{error}");
         let folder = ResultFolder::new(&target, true).unwrap();
         std::fs::write(folder.path("new.txt"), "new").unwrap();
         folder.finish().unwrap();
-        assert_eq!(files(&target), ["new.txt"]);
+        assert_eq!(files(&target), ["new.txt", "thesis.txt"]);
         assert_eq!(files(home.path()), ["out"]);
     }
 }

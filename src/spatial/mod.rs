@@ -1,4 +1,4 @@
-//! Transforms as differentiable tensors: displacement, velocity and how they combine.
+//! Fields as differentiable tensors, on grids of other sizes.
 //!
 //! A displacement `u` is a pull in voxels on the fixed grid: `moved(x) = moving(x + u(x))`. Fields are
 //! `[n, components, d, h, w]`, with components `(d, h, w)` in 3-D and `(h, w)` in 2-D.
@@ -6,14 +6,7 @@
 use burn::tensor::Tensor;
 
 use crate::kernels::Extent;
-use crate::ops::{Border, resize_scaled, warp};
-
-/// Displacement of `first` followed by `second`, as pulls: `x -> x + first(x) + second(x + first(x))`.
-///
-/// Warping an image with the result equals warping it with `second`, then with `first`.
-pub fn compose(first: Tensor<5>, second: Tensor<5>, border: Border) -> Tensor<5> {
-    first.clone() + warp(second, first, border)
-}
+use crate::ops::resize_scaled;
 
 /// A field on a grid `factor` times coarser, its vectors in voxels of that grid (VoxelMorph's ResizeTransform).
 pub fn coarsen(field: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {

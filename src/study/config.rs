@@ -57,6 +57,9 @@ pub struct StudyConfig {
     pub n: Vec<usize>,
     /// Shares of real pairs in weighted transfer, above 0 and below 1 (0 is `synthetic`, 1 is `transfer`).
     pub alphas: Vec<f64>,
+    /// Share of real pairs with which weighted transfer begins, to rise or fall evenly to alpha by its last step; as alpha
+    /// throughout if left out.
+    pub alpha_from: Option<f64>,
     /// Seeds of the weights, the pairs and the synthesis.
     pub seeds: Vec<u64>,
     /// Folds of a cross-validation, in which each subject is tested once; 1 keeps the split of `[run.data]`.
@@ -87,6 +90,7 @@ impl Default for StudyConfig {
             ],
             n: vec![5, 15],
             alphas: vec![0.5, 0.9],
+            alpha_from: None,
             seeds: vec![0, 1, 2],
             folds: 1,
             validation_subjects: 2,
@@ -100,6 +104,26 @@ impl Default for StudyConfig {
 }
 
 impl StudyConfig {
+    /// The first setting in which another study differs, apart from how far the grid reaches.
+    ///
+    /// # Errors
+    /// Settings that cannot be written as TOML.
+    pub fn difference(&self, other: &Self) -> Result<Option<String>> {
+        let comparable = |study: &Self| {
+            let grown = Self {
+                paradigms: vec![],
+                n: vec![],
+                alphas: vec![],
+                seeds: vec![],
+                ..study.clone()
+            };
+            Table::try_from(grown).map_err(|error| Error::invalid(format!("study: {error}")))
+        };
+        let (ours, theirs) = (comparable(self)?, comparable(other)?);
+        let mut keys = ours.keys().chain(theirs.keys());
+        Ok(keys.find(|key| ours.get(*key) != theirs.get(*key)).cloned())
+    }
+
     /// Refuses a grid that cannot be run.
     pub fn validate(&self) -> Result<()> {
         let has = |paradigm| self.paradigms.contains(&paradigm);
@@ -113,6 +137,8 @@ impl StudyConfig {
             format!(
                 "alphas has {alpha}; expected shares between 0 (paradigm synthetic) and 1 (transfer)"
             )
+        } else if let Some(from) = self.alpha_from.filter(|from| !(0.0..=1.0).contains(from)) {
+            format!("alpha_from is {from}; expected a share from 0 to 1")
         } else if has(Paradigm::Weighted) && self.alphas.is_empty() {
             "alphas is empty; weighted transfer needs at least one".into()
         } else if !open(self.pretrain_share) {

@@ -53,7 +53,7 @@ pub fn write_folds(study: &StudyConfig, folder: &Path) -> Result<()> {
 
 /// Rows of a manifest as the program writes it: `image,label,subject,split,landmarks`.
 fn manifest(path: &Path) -> Result<Vec<csv::StringRecord>> {
-    let broken = |e: csv::Error| Error::file(path, e.to_string());
+    let broken = |error| Error::csv(path, error);
     let mut reader = csv::Reader::from_path(path).map_err(broken)?;
     reader.records().collect::<Result<_, _>>().map_err(broken)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::folds::fold_file;
 use super::{Paradigm, StudyConfig};
 use crate::config::{LabelOrigin, RunConfig};
-use crate::dataset::{Alpha, MixtureConfig, Mode};
+use crate::dataset::{Alpha, MixtureConfig, Mode, Ramp};
 use crate::error::{Error, Result};
 
 /// What sets a cell apart from others of the same seed and fold.
@@ -202,8 +202,16 @@ impl Place {
         run.seed = self.seed;
         run.train.epochs = epochs;
         let alpha = self.arm.alpha;
+        let schedule = match (study.alpha_from, self.arm.paradigm) {
+            (Some(from), Paradigm::Weighted) => Alpha::Linear(Ramp {
+                from,
+                to: alpha,
+                steps: run.train.steps(),
+            }),
+            _ => Alpha::Constant(alpha),
+        };
         run.mixture = MixtureConfig {
-            alpha: Alpha::Constant(alpha),
+            alpha: schedule,
             mode: if alpha > 0.0 {
                 base.mixture.mode
             } else {

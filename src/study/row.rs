@@ -46,7 +46,7 @@ pub struct CellFacts {
 
 /// Reads rows of a CSV with a header line.
 pub fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
-    let broken = |e: csv::Error| Error::file(path, e.to_string());
+    let broken = |error| Error::csv(path, error);
     let mut reader = csv::Reader::from_path(path).map_err(broken)?;
     reader
         .deserialize()

@@ -93,11 +93,10 @@ impl Checkpoints {
 /// # Errors
 /// A checkpoint that cannot be read.
 pub fn load_last(run: &Path) -> Result<Option<Checkpoint>> {
-    let folder = run.join("checkpoints");
-    let Some(step) = steps(&folder)?.last().copied() else {
+    let Some(step) = last_step(run)? else {
         return Ok(None);
     };
-    let path = folder.join(format!("step-{step}"));
+    let path = run.join("checkpoints").join(format!("step-{step}"));
     let checkpoint = Checkpoint::read(&path).map_err(|e| {
         let path = path.display();
         Error::invalid(format!(
@@ -105,6 +104,14 @@ pub fn load_last(run: &Path) -> Result<Option<Checkpoint>> {
         ))
     })?;
     Ok(Some(checkpoint))
+}
+
+/// The step of the last checkpoint of a run folder, if there is one.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub(super) fn last_step(run: &Path) -> Result<Option<u64>> {
+    Ok(steps(&run.join("checkpoints"))?.last().copied())
 }
 
 impl Checkpoint {

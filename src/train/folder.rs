@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::checkpoint::{Checkpoint, load_last};
+use super::checkpoint::{Checkpoint, last_step, load_last};
 use super::{Session, logs};
 use crate::config::{self, RunConfig};
 use crate::error::{Error, Result};
@@ -97,16 +97,21 @@ impl RunFolder {
     /// Takes the folder for a run: writes its settings and its split.
     ///
     /// # Errors
-    /// Another run in the folder, images that changed since the run to `continue_run` began, a full disk.
-    pub fn open(path: &Path, session: &Session, continue_run: bool, force: bool) -> Result<Self> {
+    /// Another run in the folder, images that changed since the run began that goes on at step `from`, a full disk.
+    pub fn open(path: &Path, session: &Session, from: Option<u64>, force: bool) -> Result<Self> {
         fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
         let lock = lock(path)?;
         if force {
             remove_results(path)?;
+        } else if last_step(path)? != from {
+            return Err(Error::file(
+                path,
+                "another hmorph trained in this folder in the meantime; the same command goes on from there",
+            ));
         }
         remove_leftovers(path, TEMPORARY)?;
         let split = path.join(SPLIT);
-        if continue_run && split.exists() {
+        if from.is_some() && split.exists() {
             check_split(&split, session)?;
         }
         let text = toml::to_string(&session.config)

@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Gradients, Tensor};
 
-use super::objective::undecorated;
+use super::outcome::undecorated;
 use super::slabs::slabs;
 use super::{BatchTensors, Objective};
 use crate::model::{Joint, Model, Prediction};

@@ -1,14 +1,12 @@
-//! From a batch and a prediction to the weighted total that is differentiated, and the values that are logged.
-
-use std::collections::BTreeMap;
+//! From a batch and a prediction to the weighted total that is differentiated.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::outcome::{Evaluated, Objective};
 use crate::dataset::{Batch, Kind};
-use crate::error::{Error, Result};
 use crate::loss::{Items, LossConfig, LossInput, OneHot, Used};
 use crate::model::{Model, Prediction};
 use crate::ops::warp;
@@ -51,123 +49,49 @@ fn image(values: &[f32], channels: usize, batch: &Batch, device: &Device) -> Ten
     Tensor::from_data(data, device)
 }
 
-/// Weighted terms of one step, on the device.
-pub struct Objective {
-    /// What is differentiated, `[1]`.
-    pub total: Tensor<1>,
-    terms: Vec<Evaluated>,
-}
-
-/// A term before its weight.
-struct Evaluated {
-    name: &'static str,
-    /// One an item, `[n]`.
-    values: Tensor<1>,
-    /// To which items the term applies.
-    applies: Vec<bool>,
-}
-
-/// Values of one step, on the host.
-pub struct Outcome {
-    pub total: f64,
-    /// Of all gradients together, where there are some.
-    pub gradient_norm: Option<f64>,
-    /// Each term over the items of each kind it applies to, keyed `kind/term`.
-    pub terms: BTreeMap<String, TermMean>,
-}
-
-/// A term over some items of a batch.
+/// What the values of one item count in the total.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TermMean {
-    /// Without the term's weight.
-    pub mean: f64,
-    pub items: usize,
+pub struct ItemWeights {
+    real: f64,
+    synthetic: f64,
 }
 
-impl Objective {
-    /// Whether no term applies to any item.
-    pub fn is_empty(&self) -> bool {
-        self.terms.is_empty()
-    }
-
-    /// The values, and the norm of the gradient if it is given, brought to the host together: at each transfer a GPU
-    /// runs out of work.
-    ///
-    /// # Errors
-    /// A total or norm that is not finite, naming `place`, the pairs of the batch and the terms.
-    pub fn read(
-        &self,
-        gradient_norm: Option<Tensor<1>>,
-        place: &str,
-        batch: &Batch,
-    ) -> Result<Outcome> {
-        let terms = self.terms.iter().map(|term| term.values.clone());
-        let all = [self.total.clone()]
-            .into_iter()
-            .chain(terms)
-            .map(undecorated)
-            .chain(gradient_norm.clone());
-        let values: Vec<f32> = Tensor::cat(all.collect(), 0)
-            .into_data()
-            .try_to_vec()
-            .expect("loss values are 32-bit floats");
-        let (total, values) = values.split_first().expect("there is a total");
-        let mut terms = BTreeMap::new();
-        let items = values.chunks(batch.len());
-        for (term, values) in self.terms.iter().zip(items) {
-            term.note(values, &batch.kinds, &mut terms);
+impl ItemWeights {
+    /// The total is the mean over all items of a batch.
+    pub fn mean(batch: &Batch) -> Self {
+        let each = 1.0 / batch.len() as f64;
+        Self {
+            real: each,
+            synthetic: each,
         }
-        let outcome = Outcome {
-            total: f64::from(*total),
-            gradient_norm: gradient_norm.map(|_| f64::from(values[values.len() - 1])),
-            terms,
-        };
-        outcome.require_finite(place, batch)?;
-        Ok(outcome)
     }
-}
 
-/// A tensor out of the graph of automatic differentiation, where it is part of one.
-pub(super) fn undecorated<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    match tensor.device().is_autodiff() {
-        true => tensor.inner(),
-        false => tensor,
+    /// The total is the mean over real items plus `synthetic_weight` times the mean over synthetic items: equation 4 of
+    /// HybridMorph, with weight `(1 - alpha) / alpha`.
+    pub fn by_kind(batch: &Batch, synthetic_weight: f64) -> Self {
+        let count = |kind| batch.kinds.iter().filter(|k| **k == kind).count() as f64;
+        Self {
+            real: 1.0 / count(Kind::Real),
+            synthetic: synthetic_weight / count(Kind::Synthetic),
+        }
     }
-}
 
-impl Outcome {
-    fn require_finite(&self, place: &str, batch: &Batch) -> Result<()> {
-        let norm = self.gradient_norm.unwrap_or(0.0);
-        let values = [("loss", self.total), ("norm of the gradient", norm)];
-        let Some((what, value)) = values.into_iter().find(|(_, value)| !value.is_finite()) else {
-            return Ok(());
-        };
-        let terms: Vec<String> = self
-            .terms
-            .iter()
-            .map(|(name, term)| format!("{name} = {:e}", term.mean))
-            .collect();
-        Err(Error::invalid(format!(
-            "{place}: the {what} is {value}; pairs: {}; terms: {}; lower train.lr or set train.clip_norm, and look \
-             at these images",
-            batch.pair_names(),
-            terms.join(", ")
-        )))
+    fn of(self, kind: Kind) -> f64 {
+        match kind {
+            Kind::Real => self.real,
+            Kind::Synthetic => self.synthetic,
+        }
     }
 }
 
 /// Judges a prediction.
-///
-/// Sampled mixtures average over all items. With `synthetic_weight` the total is the mean over real items plus
-/// that weight times the mean over synthetic items: equation 4 of HybridMorph, with weight `(1 - alpha) / alpha`.
-///
 pub fn objective(
     config: &LossConfig,
     model: &Model,
     batch: &Batch,
     images: &BatchTensors,
     prediction: &Prediction,
-    synthetic_weight: Option<f64>,
+    weights: ItemWeights,
 ) -> Objective {
     let device = images.fixed.device();
     let input = LossInput {
@@ -203,9 +127,16 @@ pub fn objective(
             continue;
         }
         let values = term.evaluate(&input);
-        let weights = item_weights(&applies, &batch.kinds, synthetic_weight);
-        let weights: Tensor<1> = Tensor::from_data(weights.as_slice(), &device);
-        let weighted = (values.clone() * weights).sum() * weight;
+        let counts = |(&applies, &kind)| {
+            if applies {
+                weights.of(kind) as f32
+            } else {
+                0.0
+            }
+        };
+        let counts: Vec<f32> = applies.iter().zip(&batch.kinds).map(counts).collect();
+        let counts: Tensor<1> = Tensor::from_data(counts.as_slice(), &device);
+        let weighted = (values.clone() * counts).sum() * weight;
         terms.push(Evaluated {
             name,
             values,
@@ -225,42 +156,6 @@ fn matches_kind(items: Items, kind: Kind) -> bool {
         Items::All => true,
         Items::Real => kind == Kind::Real,
         Items::Synthetic => kind == Kind::Synthetic,
-    }
-}
-
-/// Weight of each item in the total; items a term does not apply to count zero.
-fn item_weights(applies: &[bool], kinds: &[Kind], synthetic_weight: Option<f64>) -> Vec<f32> {
-    let count = |kind| kinds.iter().filter(|k| **k == kind).count() as f64;
-    let weight_of = |kind| match (synthetic_weight, kind) {
-        (None, _) => 1.0 / kinds.len() as f64,
-        (Some(_), Kind::Real) => 1.0 / count(Kind::Real),
-        (Some(weight), Kind::Synthetic) => weight / count(Kind::Synthetic),
-    };
-    applies
-        .iter()
-        .zip(kinds)
-        .map(|(&applies, &kind)| if applies { weight_of(kind) as f32 } else { 0.0 })
-        .collect()
-}
-
-impl Evaluated {
-    /// The means of this term over the items of each kind.
-    fn note(&self, values: &[f32], kinds: &[Kind], terms: &mut BTreeMap<String, TermMean>) {
-        for kind in Kind::ALL {
-            let of_kind: Vec<f64> = values
-                .iter()
-                .zip(&self.applies)
-                .zip(kinds)
-                .filter(|((_, applies), k)| **applies && **k == kind)
-                .map(|((value, _), _)| f64::from(*value))
-                .collect();
-            if !of_kind.is_empty() {
-                let items = of_kind.len();
-                let mean = of_kind.iter().sum::<f64>() / items as f64;
-                let name = format!("{}/{}", kind.name(), self.name);
-                terms.insert(name, TermMean { mean, items });
-            }
-        }
     }
 }
 

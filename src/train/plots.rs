@@ -93,7 +93,7 @@ fn named(columns: &[Series], column: &str, name: &str) -> Option<Series> {
 
 /// Every column of a log over its steps; empty cells are left out.
 fn columns(path: &Path) -> Result<Vec<Series>> {
-    let broken = |e: csv::Error| Error::file(path, e.to_string());
+    let broken = |error| Error::csv(path, error);
     let mut reader = csv::Reader::from_path(path).map_err(broken)?;
     let names = reader.headers().map_err(broken)?.clone();
     let mut columns: Vec<Series> = names

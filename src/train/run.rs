@@ -143,7 +143,13 @@ impl<'a> Run<'a> {
         let config = &self.session.config.train;
         let lr = config.lr_at(self.state.step);
         let means = &mut self.state.means;
-        self.trainee.step(self.session, &batch, lr, means)?;
+        if let Err(error) = self.trainee.step(self.session, &batch, lr, means) {
+            // The weights may be ruined: what was saved before is what there is.
+            return Err(match &self.saved {
+                Some(saved) => Error::invalid(format!("{error}; step {} is saved", saved.step)),
+                None => error,
+            });
+        }
         self.state.step += 1;
         self.watch.step(self.state.step, &self.state.means);
         if self.state.step.is_multiple_of(config.log_every as u64) {

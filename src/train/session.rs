@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
+use super::parallel::Others;
 use super::synthesis::grid;
 use super::{Adam, Synthesis, TrainConfig};
 use crate::config::RunConfig;
@@ -22,6 +23,8 @@ pub struct Session {
     pub config: RunConfig,
     /// Inner device; training decorates it with automatic differentiation.
     pub device: Device,
+    /// More devices, which share each batch with it.
+    pub(super) others: Option<Others>,
     pub dataset: Option<Arc<Dataset>>,
     pub sampler: Arc<Sampler>,
     /// Weights to start from; fresh ones otherwise.
@@ -82,6 +85,7 @@ impl Session {
         let session = Self {
             config,
             device,
+            others: None,
             dataset,
             sampler: Arc::new(sampler),
             start,
@@ -92,6 +96,30 @@ impl Session {
         let model = session.model(&session.device)?;
         Adam::of_run(&model, &session.config.train)?;
         Ok(session)
+    }
+
+    /// The same run, each batch shared by more devices.
+    ///
+    /// # Errors
+    /// A batch of fewer pairs than devices.
+    pub fn share_with(mut self, others: Vec<Device>) -> Result<Self> {
+        let (devices, batch) = (others.len() + 1, self.config.train.batch);
+        if batch < devices {
+            return Err(Error::invalid(format!(
+                "train.batch is {batch}; {devices} devices share a batch: expected at least as many pairs"
+            )));
+        }
+        self.others = match others.is_empty() {
+            true => None,
+            false => Some(Others::new(others)?),
+        };
+        Ok(self)
+    }
+
+    /// Devices that train.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        let others = self.others.iter().flat_map(Others::devices);
+        std::iter::once(&self.device).chain(others)
     }
 
     /// The model training starts with.

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use burn::optim::GradientsParams;
+use burn::tensor::Device;
 
 use super::{
-    Adam, BatchTensors, Means, Objective, Outcome, Session, checkpointed_gradients, gradients,
-    objective,
+    Adam, BatchTensors, ItemWeights, Means, Objective, Outcome, Session, checkpointed_gradients,
+    gradients, objective,
 };
+use crate::config::RunConfig;
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
 use crate::model::{Model, Prediction};
@@ -58,45 +60,49 @@ impl Trainee {
         batch: &Batch,
         place: &str,
     ) -> Result<(Objective, GradientsParams)> {
-        // The images are constants: only what meets the parameters is differentiated.
-        let images = BatchTensors::new(batch, &session.device);
-        let judge = |prediction: &Prediction| {
-            let judged = self.judge(session, batch, &images, prediction);
-            match judged.is_empty() {
-                false => Ok(judged),
-                true => Err(Error::invalid(format!(
-                    "{place}: no term of the loss applies to {}; give these items a term, or labels if it needs them",
-                    batch.pair_names()
-                ))),
+        let config = &session.config;
+        let weights = match config.mixture.mode {
+            Mode::Sample => ItemWeights::mean(batch),
+            Mode::Weighted => {
+                let synthetic = config.mixture.synthetic_weight(batch.number);
+                ItemWeights::by_kind(batch, synthetic)
             }
         };
-        match session.config.train.gradient_checkpointing {
-            true => checkpointed_gradients(&self.model, &images, judge),
-            false => gradients(&self.model, &images, judge),
-        }
-    }
-
-    fn judge(
-        &self,
-        session: &Session,
-        batch: &Batch,
-        images: &BatchTensors,
-        prediction: &Prediction,
-    ) -> Objective {
-        let config = &session.config;
-        let synthetic_weight = match config.mixture.mode {
-            Mode::Sample => None,
-            Mode::Weighted => Some(config.mixture.synthetic_weight(batch.number)),
+        let work = |device: &Device, model: &Model, part: &Batch| {
+            differentiate(config, device, model, part, weights)
         };
-        objective(
-            &config.loss,
-            &self.model,
-            batch,
-            images,
-            prediction,
-            synthetic_weight,
-        )
+        let found = match &session.others {
+            None => work(&session.device, &self.model, batch),
+            Some(others) => others.share(&session.device, &self.model, batch, work),
+        };
+        found.ok_or_else(|| {
+            Error::invalid(format!(
+                "{place}: no term of the loss applies to {}; give these items a term, or labels if it needs them",
+                batch.pair_names()
+            ))
+        })
     }
+}
+
+/// The loss over the items of `batch`, and the gradients of its total; `None` where no term applies to any of them.
+fn differentiate(
+    config: &RunConfig,
+    device: &Device,
+    model: &Model,
+    batch: &Batch,
+    weights: ItemWeights,
+) -> Option<(Objective, GradientsParams)> {
+    // The images are constants: only what meets the parameters is differentiated.
+    let images = BatchTensors::new(batch, device);
+    let judge = |prediction: &Prediction| {
+        let judged = objective(&config.loss, model, batch, &images, prediction, weights);
+        (!judged.is_empty()).then_some(judged).ok_or(())
+    };
+    let found = match config.train.gradient_checkpointing {
+        true => checkpointed_gradients(model, &images, judge),
+        false => gradients(model, &images, judge),
+    };
+    found.ok()
 }
 
 /// Terms weigh by their items, so that means over steps are means over items.

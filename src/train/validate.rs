@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array3, Array4};
 
-use super::{BatchTensors, objective};
+use super::{BatchTensors, ItemWeights, objective};
 use crate::dataset::{Batch, Sample};
 use crate::error::{Error, Result};
 use crate::kernels::warp::{self, Border, Shape};
@@ -75,7 +75,14 @@ fn measure(
     let batch = Batch::from_samples(0, dimension, std::slice::from_ref(sample))?;
     let images = BatchTensors::new(&batch, device);
     let prediction = model.forward(images.moving.clone(), images.fixed.clone());
-    let judged = objective(loss, model, &batch, &images, &prediction, None);
+    let judged = objective(
+        loss,
+        model,
+        &batch,
+        &images,
+        &prediction,
+        ItemWeights::mean(&batch),
+    );
     let loss = judged.read(None, place, &batch)?.total;
     let field = displacement(prediction.displacement, sample, dimension)?;
     Ok(Measured {

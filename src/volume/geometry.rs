@@ -15,6 +15,18 @@ pub struct VoxelPoint(pub Vector3<f64>);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WorldPoint(pub Vector3<f64>);
 
+impl WorldPoint {
+    /// A point whose numbers are LPS+ millimetres.
+    pub fn from_lps(numbers: Vector3<f64>) -> Self {
+        Self(Vector3::new(-numbers.x, -numbers.y, numbers.z))
+    }
+
+    /// The same point in LPS+ millimetres.
+    pub fn lps(self) -> Vector3<f64> {
+        Vector3::new(-self.0.x, -self.0.y, self.0.z)
+    }
+}
+
 /// Maps voxel indices to RAS+ millimetres.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Affine(pub Matrix4<f64>);

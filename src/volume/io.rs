@@ -53,6 +53,18 @@ pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
     write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 
+/// Writes a header and, beside it, the voxels it stands for. An old header goes first and the new one comes last: where
+/// one stands, its own voxels stand too.
+pub(crate) fn write_beside(header: (&Path, &str), voxels: (&Path, &[u8])) -> Result<()> {
+    let path = header.0;
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(path, e)),
+        _ => {}
+    }
+    write_parts(voxels.0, &[voxels.1])?;
+    write_text(path, header.1)
+}
+
 /// Writes rows as CSV with a header line, in the same way.
 ///
 /// # Errors

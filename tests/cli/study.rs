@@ -148,7 +148,7 @@ fn the_list_has_a_command_per_cell_and_each_runs_alone() {
     assert_eq!(commands.len(), 18);
     assert_eq!(
         commands[17],
-        "hmorph study --config study.toml -o out --cell 17"
+        "hmorph --threads 1 --device cpu study --config study.toml -o out --cell 17"
     );
     assert!(!bench.path("out").exists(), "a list writes nothing");
     // A cell that needs a pretraining makes it; the next one finds it.
@@ -170,6 +170,16 @@ fn the_list_has_a_command_per_cell_and_each_runs_alone() {
     );
     let text = failure(&mut study(&bench, &["--cell", "18"]), 1);
     assert!(text.contains("counted from 0"), "{text}");
+    // Other settings would make cells that cannot be compared with these; a larger grid does not.
+    let text = failure(
+        &mut study(&bench, &["--set", "test_pairs=4", "--summary"]),
+        1,
+    );
+    assert!(text.contains("holds cells of another test_pairs"), "{text}");
+    let larger = ["--set", "seeds=[3, 4, 5]", "--summary"];
+    assert!(study(&bench, &larger).output().unwrap().status.success());
+    let text = failure(&mut study(&bench, &["--seed", "3"]), 1);
+    assert!(text.contains("--set seeds"), "{text}");
 }
 
 #[test]

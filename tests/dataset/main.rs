@@ -7,5 +7,5 @@ mod studies;
 
 mod align;
 mod geometry;
+mod load;
 mod mixture;
-mod study;

@@ -9,7 +9,9 @@ use hmorph::kernels::oracle::random::uniform;
 use hmorph::loss::{Diffusion, LossConfig, Mse};
 use hmorph::model::{Model, ModelConfig, Prediction, TransformKind};
 use hmorph::nn::Encoder;
-use hmorph::train::{Adam, BatchTensors, checkpointed_gradients, gradients, objective};
+use hmorph::train::{
+    Adam, BatchTensors, ItemWeights, checkpointed_gradients, gradients, objective,
+};
 use hmorph::volume::Dimension;
 use ndarray::Array3;
 
@@ -40,7 +42,14 @@ fn check(config: &ModelConfig, shape: [usize; 3], freeze: &[String]) {
         ..LossConfig::default()
     };
     let judge = |prediction: &Prediction| -> Result<_, Infallible> {
-        Ok(objective(&loss, &model, &batch, &images, prediction, None))
+        Ok(objective(
+            &loss,
+            &model,
+            &batch,
+            &images,
+            prediction,
+            ItemWeights::mean(&batch),
+        ))
     };
     let Ok((plain, expected)) = gradients(&model, &images, judge);
     let Ok((checkpointed, found)) = checkpointed_gradients(&model, &images, judge);

@@ -12,7 +12,7 @@ use hmorph::volume::Dimension;
 
 use crate::golden::{Golden, assert_close, values};
 
-/// Values through a whole network in float32; the gradients also cross LeakyReLU's kink (golden README).
+/// Values through a whole network in float32; the gradients also cross LeakyReLU's kink.
 const VALUES: f32 = 1e-3;
 const GRADIENTS: f32 = 1e-3;
 

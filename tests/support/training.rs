@@ -71,9 +71,13 @@ impl Bench {
     }
 
     pub fn hmorph(&self) -> Command {
+        self.hmorph_on("cpu")
+    }
+
+    pub fn hmorph_on(&self, devices: &str) -> Command {
         let mut command = Command::cargo_bin("hmorph").unwrap();
         command.current_dir(self.folder.path());
-        command.args(["--threads", "1", "--device", "cpu"]);
+        command.args(["--threads", "1", "--device", devices]);
         command
     }
 

@@ -230,3 +230,69 @@ fn labels_of_real_pairs_drive_and_measure() {
             .all(|row| (0.0..=1.0).contains(&row["dice"]))
     );
 }
+
+#[test]
+fn devices_that_share_a_batch_find_what_one_finds() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, true);
+    let run = |devices: &str, out: &str, more: &[&str]| {
+        let mut command = bench.hmorph_on(devices);
+        command.args(["train", "--config", "tiny.toml", "-o", out]);
+        let labels = [
+            "data.labels='labels/{subject}.nii'",
+            "loss.dice={ on = 'synthetic' }",
+        ];
+        for change in with(&labels).iter().chain(more) {
+            command.args(["--set", change]);
+        }
+        command
+    };
+    for (name, more) in [
+        (
+            "sample",
+            [
+                "mixture.alpha=0.5",
+                "mixture.mode='sample'",
+                "train.batch=5",
+            ],
+        ),
+        (
+            "weighted",
+            [
+                "mixture.alpha=0.8",
+                "mixture.mode='weighted'",
+                "train.batch=4",
+            ],
+        ),
+    ] {
+        let means = |devices: &str| {
+            let out = format!("{name}-{devices}");
+            let assert = run(devices, &out, &more).assert().success();
+            let row = rows(&bench.path(&out).join("metrics.csv"))[0].clone();
+            (
+                row,
+                String::from_utf8_lossy(&assert.get_output().stdout).into_owned(),
+            )
+        };
+        let (alone, _) = means("cpu");
+        let (shared, said) = means("cpu,cpu,cpu");
+        assert!(said.contains("3, which share each batch"), "{said}");
+        assert!(alone.contains_key("real/mse") && alone.contains_key("synthetic/dice"));
+        for (value, expected) in &alone {
+            if ["seconds", "seconds_per_step", "peak_memory_mb"].contains(&value.as_str()) {
+                continue;
+            }
+            let found = shared[value];
+            let distance = (found - expected).abs();
+            assert!(
+                distance <= 1e-4 * expected.abs(),
+                "{name}, {value}: {found} beside {expected}"
+            );
+        }
+    }
+    let line = failure(&mut run("cpu,cpu,cpu", "small", &["train.batch=2"]), 1);
+    assert!(
+        line.contains("train.batch is 2; 3 devices share a batch"),
+        "{line}"
+    );
+}

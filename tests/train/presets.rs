@@ -8,7 +8,7 @@ use hmorph::loss::NccForm;
 use hmorph::model::TransformKind;
 use hmorph::nn::Encoder;
 use hmorph::study::{Paradigm, StudyConfig, plan};
-use hmorph::synth::{ShapesConfig, Sharing, SynthConfig};
+use hmorph::synth::{Range, Sharing};
 use hmorph::train::Session;
 use hmorph::volume::Dimension;
 
@@ -99,7 +99,11 @@ fn voxelmorph_has_the_published_numbers() {
 
 #[test]
 fn synthmorph_has_the_published_numbers() {
-    for name in ["synthmorph-shapes-2d", "synthmorph-shapes-3d"] {
+    let sizes = [
+        ("synthmorph-shapes-2d", (256.0, 16)),
+        ("synthmorph-shapes-3d", (170.0, 26)),
+    ];
+    for (name, size) in sizes {
         let config = preset(name);
         assert_eq!(
             network(&config),
@@ -114,20 +118,37 @@ fn synthmorph_has_the_published_numbers() {
         assert_eq!(terms(&config), [("dice", 1.0), ("diffusion", 1.0)]);
         assert_eq!(config.loss.dice.as_ref().unwrap().offset, 1.0);
         assert_eq!(config.mixture.alpha, Alpha::Constant(0.0));
-        // The intensities, scales and strengths written out are those the synthesis has anyway; only the
-        // contrast differs from its default, which is HybridMorph's.
-        let mut synth = config.synth.unwrap();
+        let synth = config.synth.unwrap();
         assert_eq!(synth.contrast.pair, Sharing::Independent);
-        synth.contrast.pair = Sharing::Shared;
-        let published = SynthConfig {
-            reference_size: synth.reference_size,
-            shapes: ShapesConfig {
-                labels: synth.shapes.labels,
-                ..ShapesConfig::default()
-            },
-            ..SynthConfig::default()
-        };
-        assert_eq!(synth, published, "{name}");
+        assert_eq!((synth.reference_size, synth.shapes.labels), size);
+        let lists = [
+            (&synth.shapes.scales, &[32.0, 64.0][..]),
+            (&synth.shapes.warp_scales, &[16.0, 32.0, 64.0]),
+            (&synth.deformation.velocity_scales, &[16.0, 32.0, 64.0]),
+            (&synth.bias.scales, &[40.0]),
+        ];
+        for (found, expected) in lists {
+            assert_eq!(found, expected, "{name}");
+        }
+        let ranges = [
+            (synth.shapes.noise_sd, [0.0, 1.0]),
+            (synth.shapes.warp_sd, [0.0, 16.0]),
+            (synth.deformation.velocity_sd, [0.0, 6.0]),
+            // Of 255: 25 to 225, and 5 to 25.
+            (synth.contrast.mean, [0.1, 0.9]),
+            (synth.contrast.sd, [0.02, 0.1]),
+            (synth.blur.sd, [0.0, 1.0]),
+            (synth.bias.sd, [0.0, 0.3]),
+        ];
+        for (found, [low, high]) in ranges {
+            assert_eq!(found, Range::new(low, high), "{name}");
+        }
+        assert_eq!(synth.gamma.log_sd, 0.25);
+        assert_eq!(synth.contrast.zero_background_prob, 0.2);
+        assert_eq!(
+            (synth.noise.prob, synth.crop.prob, synth.thickness.prob),
+            (0.0, 0.0, 0.0)
+        );
     }
 }
 
@@ -207,6 +228,30 @@ fn presets_of_studies_span_their_grids() {
             assert_eq!(job.settings.mixture.alpha.at(0) > 0.0, real, "{}", job.name);
         }
     }
+}
+
+#[test]
+fn a_study_may_change_alpha_along_weighted_transfer() {
+    let settings = ["run.data.images='scans/{subject}.nii.gz'", "alpha_from=0.2"];
+    let settings = settings.map(String::from);
+    let study: StudyConfig = load("hybridmorph-study-small", &settings).unwrap();
+    let (_, jobs) = plan(&study, std::path::Path::new("out")).unwrap();
+    let of = |paradigm| jobs.iter().filter(move |job| job.arm.paradigm == paradigm);
+    for job in of(Paradigm::Weighted) {
+        let at = |step| job.settings.mixture.alpha.at(step);
+        let last = job.settings.train.steps();
+        let half = (0.2 + job.arm.alpha) / 2.0;
+        for (step, expected) in [(0, 0.2), (last / 2, half), (last, job.arm.alpha)] {
+            assert!((at(step) - expected).abs() < 1e-9, "{step}");
+        }
+    }
+    for job in of(Paradigm::Transfer) {
+        assert_eq!(job.settings.mixture.alpha.range(), (1.0, 1.0));
+    }
+    let outside = [settings[0].clone(), "alpha_from=1.5".into()];
+    let study: StudyConfig = load("hybridmorph-study-small", &outside).unwrap();
+    let problem = plan(&study, std::path::Path::new("out")).unwrap_err();
+    assert!(problem.to_string().contains("alpha_from is 1.5"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{ApplyArgs, names};
 use crate::cli::Common;
 use crate::cli::output::as_held;
 use crate::cli::points::PointFile;
-use crate::cli::spacing::PixelSpacing;
+use crate::cli::spacing::{PixelSpacing, grid_of, placed};
 use crate::cli::transforms::{Transforms, recorded_spacing};
 use crate::register::{Transform, check_inverses, map_point, matrix_of, pull_labels, pull_series};
 use crate::volume::{
@@ -37,8 +37,7 @@ impl<'a> Plan<'a> {
         let spacing = args.spacing.or_else(recorded);
         let grid = |path: &Option<PathBuf>| -> anyhow::Result<Option<Geometry>> {
             let Some(path) = path else { return Ok(None) };
-            let grid = read_image_frame(path, Some(0))?.geometry;
-            Ok(Some(placed(spacing, path, grid)?))
+            Ok(Some(grid_of(path, spacing)?))
         };
         let (reference, points_grid) = (grid(&args.reference)?, grid(&args.points_image)?);
         let transforms = Transforms::read(&args.transforms, reference.as_ref())?;
@@ -168,16 +167,4 @@ impl<'a> Plan<'a> {
             ),
         }
     }
-}
-
-/// The grid with the pixel size that was given, where the file has none.
-fn placed(
-    spacing: Option<PixelSpacing>,
-    path: &Path,
-    mut grid: Geometry,
-) -> anyhow::Result<Geometry> {
-    if let Some(spacing) = spacing {
-        spacing.place(path, &mut grid)?;
-    }
-    Ok(grid)
 }

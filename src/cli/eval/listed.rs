@@ -17,9 +17,7 @@ use crate::eval::{Landmarks, Moved, Options, Pair, Protocol, evaluate_pair};
 use crate::register::{Transform, pull_image, pull_labels};
 use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
-use crate::volume::{
-    Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint, read_labels,
-};
+use crate::volume::{Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint};
 
 /// Evaluates every pair of the table.
 pub fn evaluate(
@@ -43,11 +41,18 @@ pub fn evaluate(
     let mut outcome = Outcome::default();
     for (number, row) in rows.iter().enumerate() {
         let evaluated = pair(args, row, &mut method, options, common, &mut outcome);
-        evaluated.with_context(|| format!("pair {}", row.id))?;
-        common.say(format!("{:>4} of {}  {}", number + 1, rows.len(), row.id));
+        let failed = match evaluated.with_context(|| format!("pair {}", row.id)) {
+            Ok(()) => "",
+            Err(error) => {
+                outcome.failures.push(format!("{error:#}"));
+                "  failed"
+            }
+        };
+        let (number, count) = (number + 1, rows.len());
+        common.say(format!("{number:>4} of {count}  {}{failed}", row.id));
     }
     outcome.facts = json!({
-        "pairs": path, "count": rows.len(), "method": method.record(), "reading": args.reading,
+        "pairs": path, "count": rows.len(), "failures": outcome.failures, "method": method.record(), "reading": args.reading,
         "label_interpolation": args.label_interpolation,
     });
     Ok(outcome)
@@ -267,7 +272,7 @@ impl Points {
     ) -> anyhow::Result<Self> {
         let grid = fixed.geometry();
         if Format::of(fixed_file).is_ok() {
-            let drawn = read_labels(moving_file)?;
+            let drawn = moving.labels(moving_file)?;
             let start = [Transform::Affine(solution.linear)];
             // A landmark may be a single voxel, which no vote would keep.
             let there = pull_labels(&drawn, grid, &start, LabelInterpolation::Nearest)?;

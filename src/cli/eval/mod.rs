@@ -1,13 +1,13 @@
 //! `hmorph eval`: how good registrations are, before and after.
 
 mod given;
+mod held_out;
 mod listed;
 mod report;
-mod study;
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use serde_json::json;
 
 use super::Common;
@@ -21,7 +21,7 @@ use crate::eval::{Options, PairResult, Populations, Protocol};
 use crate::register::{RECORD, ResultFolder};
 use given::FieldUnits;
 
-pub(super) use study::HeldOut;
+pub(super) use held_out::HeldOut;
 
 /// Evaluate registrations of many pairs, by a model or by given transforms
 #[derive(Debug, clap::Args)]
@@ -111,6 +111,8 @@ fn protocol(text: &str) -> Result<Protocol, String> {
 struct Outcome {
     rows: Vec<PairResult>,
     populations: Populations,
+    /// What is wrong with pairs that could not be measured.
+    failures: Vec<String>,
     /// What was evaluated, for `run.json`.
     facts: serde_json::Value,
 }
@@ -128,11 +130,14 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
     };
     let mut outcome = match (&args.pairs, &args.data) {
         (Some(pairs), _) => listed::evaluate(args, pairs, &options, common)?,
-        (None, Some(config)) => study::evaluate(args, config, &options, common)?,
+        (None, Some(config)) => held_out::evaluate(args, config, &options, common)?,
         (None, None) => anyhow::bail!("name the pairs by --pairs or --data"),
     };
     if args.protocol == Protocol::Hmorph {
         outcome.rows.extend(outcome.populations.rows());
+    }
+    if let (true, Some(first)) = (outcome.rows.is_empty(), outcome.failures.first()) {
+        bail!("{first}");
     }
     ensure!(
         !outcome.rows.is_empty(),
@@ -150,5 +155,19 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
         args.out.display(),
         files.join(" ")
     ));
-    Ok(())
+    outcome.check()
+}
+
+impl Outcome {
+    /// Pairs that failed end the program with an error, once all others are on disk.
+    fn check(&self) -> anyhow::Result<()> {
+        match self.failures.as_slice() {
+            [] => Ok(()),
+            [one] => bail!("{one}; all other pairs were measured"),
+            [first, others @ ..] => bail!(
+                "{first}; {} more pairs failed (see {RECORD}), all others were measured",
+                others.len()
+            ),
+        }
+    }
 }

@@ -64,6 +64,8 @@ pub fn run(args: &InfoArgs, _common: &Common) -> anyhow::Result<()> {
 }
 
 fn describe(path: &Path) -> Result<Value> {
+    // Before anything is said about the name.
+    std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
     if path.is_dir() {
         return folder(path);
     }

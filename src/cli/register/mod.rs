@@ -11,7 +11,7 @@ mod pair;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::output::OutputArgs;
 use super::points::PointSpace;
@@ -20,7 +20,7 @@ use super::registrar::{ModelArgs, Registrar, Stages};
 use super::{Common, record};
 use crate::dataset::stem;
 use crate::register::ResultFolder;
-use crate::volume::Dimension;
+use crate::volume::{Dimension, Format};
 use batch::BatchArgs;
 use channel::ChannelFiles;
 use inputs::{Inputs, PairFiles};
@@ -148,6 +148,11 @@ fn run_pair(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
     let started = Instant::now();
     let files = args.files()?;
     let out = args.out_of(&files);
+    ensure!(
+        Format::of(&out).is_err() || out.is_dir(),
+        "-o {}: a registration is a folder of results, of which moved.nii.gz is one; name a folder",
+        out.display()
+    );
     ResultFolder::check(&out, common.force)?;
     let inputs = Inputs::read(&files, &args.reading, args.points_space)?;
     common.say(format!("fixed    {}", inputs.fixed.describe()));

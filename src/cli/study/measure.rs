@@ -30,7 +30,7 @@ pub fn measure(
     // One seed for all cells: they are compared on the same pairs.
     let pairs = dataset.validation_pairs(Split::Test, study.test_pairs, 0);
     ensure!(!pairs.is_empty(), "the test split has no pairs");
-    let device = common.device()?;
+    let (device, _) = common.devices()?;
     let model = weights.model(&device)?;
     let facts = facts(job, settings, weights, &dataset);
     let mut rows = Vec::new();

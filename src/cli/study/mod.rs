@@ -3,11 +3,11 @@
 mod cells;
 mod measure;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::json;
 
 use super::common::print;
@@ -69,6 +69,10 @@ pub struct StudyArgs {
 /// # Errors
 /// Settings or images that cannot be used, a cell that fails, an interruption.
 pub fn run(args: &StudyArgs, common: &Common) -> anyhow::Result<()> {
+    ensure!(
+        common.seed.is_none(),
+        "--seed: a study has seeds of its own; use --set seeds=[..]"
+    );
     let settings: StudyConfig = config::load(&args.config, &args.overrides)?;
     let (pretrainings, jobs) = plan(&settings, &args.out)?;
     let study = Study {
@@ -115,7 +119,9 @@ impl Study<'_> {
 
     /// The command that runs one cell, for a shell.
     fn command(&self, number: usize) -> String {
-        let mut words = vec!["hmorph".to_string(), "study".into(), "--config".into()];
+        let mut words = vec!["hmorph".to_string()];
+        words.extend(self.common.options());
+        words.extend(["study".into(), "--config".into()]);
         words.push(shell::quoted(&self.args.config));
         for change in &self.args.overrides {
             words.extend(["--set".into(), shell::quoted(change)]);
@@ -134,11 +140,31 @@ impl Study<'_> {
         for folder in [out.clone(), out.join("cells"), out.join("results")] {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
         }
+        let path = out.join("study.toml");
+        self.check_settings(&path)?;
         write_folds(&self.settings, out)?;
         let text = toml::to_string(&self.settings).context("the settings cannot be written")?;
-        write_text(out.join("study.toml"), &text)?;
+        write_text(path, &text)?;
         let facts = json!({ "cells": self.jobs.len(), "pretrainings": self.pretrainings.len() });
         record::write(&out.join("run.json"), self.common, facts)?;
+        Ok(())
+    }
+
+    /// Refuses to put cells of other settings beside those that are there.
+    fn check_settings(&self, path: &Path) -> anyhow::Result<()> {
+        if self.common.force || !path.is_file() {
+            return Ok(());
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let before: StudyConfig =
+            toml::from_str(&text).map_err(|e| Error::file(path, e.message()))?;
+        if let Some(key) = self.settings.difference(&before)? {
+            bail!(
+                "{}: holds cells of another {key}; only paradigms, n, alphas and seeds of a study may change: choose another folder, or \
+                 --force to run the cells anew",
+                self.args.out.display()
+            );
+        }
         Ok(())
     }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use nalgebra::Vector3;
 
-use super::{Landmark, ras};
+use super::Landmark;
 use crate::error::{Error, Result};
+use crate::volume::WorldPoint;
 
 #[derive(serde::Deserialize)]
 struct Row {
@@ -25,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Landmark>> {
         .map_err(wrong)?;
     let landmark = |row: csv::Result<Row>| {
         let Row { x, y, z, name } = row.map_err(wrong)?;
-        let at = ras(Vector3::new(x, y, z));
+        let at = WorldPoint::from_lps(Vector3::new(x, y, z));
         Ok(Landmark { at, name })
     };
     reader.deserialize::<Row>().map(landmark).collect()

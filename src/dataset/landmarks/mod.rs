@@ -8,8 +8,6 @@ pub use slicer::Markups;
 use std::collections::HashSet;
 use std::path::Path;
 
-use nalgebra::Vector3;
-
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint};
 
@@ -44,11 +42,6 @@ pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Landmark>> {
         return Err(Error::file(path, problem));
     }
     Ok(landmarks)
-}
-
-/// World is RAS: the first two axes run the other way.
-fn ras(lps: Vector3<f64>) -> WorldPoint {
-    WorldPoint(lps.component_mul(&Vector3::new(-1.0, -1.0, 1.0)))
 }
 
 /// The landmarks that two images share, as voxels of the two grids, in the order of the first.
@@ -109,6 +102,8 @@ fn check_unique(list: &[Landmark]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use nalgebra::Vector3;
+
     use super::*;
     use crate::volume::{Affine, Dimension};
 

@@ -21,7 +21,7 @@ pub struct IndexRow {
     /// Where its page and its picture are, relative to the table; nothing where there is none.
     pub report: Option<String>,
     pub picture: Option<String>,
-    /// done, skipped, failed.
+    /// done or failed.
     pub status: String,
     /// Empty unless it failed.
     pub error: String,

@@ -2,7 +2,7 @@
 
 use nalgebra::Matrix4;
 
-use super::{FieldTransform, InverseField, Transform, check_inverses, map_point};
+use super::{FieldTransform, InverseField, Transform, check_dimension, check_inverses, map_point};
 use crate::error::{Error, Result};
 use crate::register::field::from_function;
 use crate::volume::resample::place;
@@ -13,8 +13,9 @@ use crate::volume::{DisplacementField, Geometry, VoxelPoint};
 /// On a 2-D grid only displacements along its plane count.
 ///
 /// # Errors
-/// A grid whose affine has no inverse, an inverse of a field that was not found.
+/// A grid whose affine has no inverse, a 2-D field on a 3-D grid, an inverse of a field that was not found.
 pub fn compose(transforms: &[Transform], grid: &Geometry) -> Result<DisplacementField> {
+    check_dimension(transforms, grid.dimension)?;
     let to_voxel = grid.to_voxel()?;
     let field = if let Some(matrix) = matrix_of(transforms) {
         // The linear part on its own, so that the identity gives zeros and not differences of positions.

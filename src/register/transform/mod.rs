@@ -18,7 +18,7 @@ use std::sync::Arc;
 use nalgebra::{Matrix4, Vector3};
 
 use super::field::Sampler;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::volume::resample::place;
 use crate::volume::{Dimension, DisplacementField, Step, WorldPoint};
 
@@ -84,6 +84,24 @@ impl FieldTransform {
         }
         Sampler::new(&self.field).at(voxel)
     }
+}
+
+/// Refuses fields of 2-D images for volumes: they know nothing of the third axis.
+fn check_dimension(transforms: &[Transform], dimension: Dimension) -> Result<()> {
+    let is_flat = |transform: &Transform| {
+        let field = match transform {
+            Transform::Field(field) => &field.field,
+            Transform::InverseField(inverse) => &inverse.forward().field,
+            Transform::Affine(_) => return false,
+        };
+        field.geometry.dimension == Dimension::Two
+    };
+    if dimension == Dimension::Three && transforms.iter().any(is_flat) {
+        return Err(Error::invalid(
+            "the displacement field is 2-D, the reference 3-D; both must have the same dimension",
+        ));
+    }
+    Ok(())
 }
 
 /// The way of a place through several transforms, in the order given.

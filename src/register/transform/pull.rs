@@ -2,7 +2,7 @@
 
 use nalgebra::{Matrix4, Vector3};
 
-use super::{Transform, check_inverses, map_point};
+use super::{Transform, check_dimension, check_inverses, map_point};
 use crate::error::{Error, Result};
 use crate::register::Fill;
 use crate::volume::resample::{
@@ -13,7 +13,7 @@ use crate::volume::{Affine, Dimension, Geometry, Image, LabelMap, Series, VoxelP
 /// The image on the grid `reference`: each voxel takes the value that the transforms, in the order given, lead to.
 ///
 /// # Errors
-/// 2-D images in planes that are not parallel, a 2-D image for a 3-D reference or the reverse, an inverse of a field
+/// 2-D images in planes that are not parallel, a 2-D image or field for a 3-D reference or the reverse, an inverse of a field
 /// that was not found, splines through voxels that are not finite.
 pub fn pull_image(
     image: &Image,
@@ -93,6 +93,7 @@ impl<'a> Path<'a> {
                 reference.dimension.axes()
             )));
         }
+        check_dimension(transforms, reference.dimension)?;
         let path = Self {
             reference: &reference.affine,
             transforms,

@@ -45,7 +45,7 @@ impl WorldAffine {
     }
 
     /// Whether it keeps to the plane of a 2-D image and leaves the third coordinate alone.
-    pub(super) fn is_planar(&self) -> bool {
+    pub(in crate::volume) fn is_planar(&self) -> bool {
         (0..2).all(|n| self.0[(2, n)] == 0.0 && self.0[(n, 2)] == 0.0)
     }
 

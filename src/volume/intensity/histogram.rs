@@ -8,15 +8,9 @@ const POINTS: usize = 1001;
 
 /// The reference's values at evenly spaced cumulative frequencies 0 to 1; `None` for no values.
 pub(super) fn quantiles(mut values: Vec<f32>) -> Option<Vec<f32>> {
-    let last = values.len().checked_sub(1)?;
     values.sort_unstable_by(f32::total_cmp);
-    let at = |n: usize| {
-        let rank = n as f64 / (POINTS - 1) as f64 * last as f64;
-        let below = rank.floor() as usize;
-        let (a, b) = (values[below], values[(below + 1).min(last)]);
-        (f64::from(a) + f64::from(b - a) * (rank - below as f64)) as f32
-    };
-    Some((0..POINTS).map(at).collect())
+    let at = |n: usize| interpolate(&values, n as f64 / (POINTS - 1) as f64);
+    (!values.is_empty()).then(|| (0..POINTS).map(at).collect())
 }
 
 /// Maps the chosen voxels; the others become 0. Equal values stay equal: all take their mean rank.
@@ -53,10 +47,11 @@ impl Table {
     }
 }
 
-fn interpolate(quantiles: &[f32], fraction: f64) -> f32 {
-    let last = quantiles.len() - 1;
+/// What lies at a fraction of the way through values in order.
+fn interpolate(sorted: &[f32], fraction: f64) -> f32 {
+    let last = sorted.len() - 1;
     let rank = fraction.clamp(0.0, 1.0) * last as f64;
     let below = rank.floor() as usize;
-    let (a, b) = (quantiles[below], quantiles[(below + 1).min(last)]);
+    let (a, b) = (sorted[below], sorted[(below + 1).min(last)]);
     (f64::from(a) + f64::from(b - a) * (rank - below as f64)) as f32
 }

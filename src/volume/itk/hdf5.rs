@@ -92,7 +92,7 @@ fn values(group: &Group, names: [&str; 2], limit: u64) -> Result<Vec<f64>, Strin
         .try_fold(1_u64, u64::checked_mul);
     match count {
         Some(0) => Ok(Vec::new()),
-        Some(count) if count <= limit => set.read_f64().map_err(at),
+        Some(count) if count <= limit / size_of::<f64>() as u64 => set.read_f64().map_err(at),
         _ => Err(format!(
             "{} claims more numbers than the file can hold",
             names[0]

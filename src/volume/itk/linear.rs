@@ -12,11 +12,9 @@ use super::Stored;
 /// With the centre at the origin. A 2-D pull stays 2-D where it keeps to the plane.
 pub(super) fn stored(affine: &WorldAffine, dimension: Dimension) -> Stored {
     let lps = affine.flipped().0;
-    let flat = (0..2).all(|n| lps[(2, n)] == 0.0 && lps[(n, 2)] == 0.0);
-    let axes = if dimension == Dimension::Two && flat {
-        2
-    } else {
-        3
+    let axes = match dimension {
+        Dimension::Two if affine.is_planar() => 2,
+        _ => 3,
     };
     let rows = (0..axes).flat_map(|r| (0..axes).map(move |c| lps[(r, c)]));
     let offset = (0..axes).map(|r| lps[(r, 3)]);

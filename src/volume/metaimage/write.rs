@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::write::ZlibEncoder;
 
 use super::super::format::voxel_file;
-use super::super::io::{COMPRESSION, write_atomically, write_parts};
+use super::super::io::{COMPRESSION, write_beside, write_parts};
 use super::super::placement::Placement;
 use super::super::write::Content;
 use super::TYPES;
@@ -25,9 +25,7 @@ pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()>
     };
     let name = data.file_name().unwrap_or_default().to_string_lossy();
     let header = header(content, None, &name).map_err(at)?;
-    // The header last: where it stands, its voxels stand too.
-    write_atomically(&data, |out| out.write_all(voxels))?;
-    write_parts(path, &[header.as_bytes()])
+    write_beside((path, &header), (&data, voxels))
 }
 
 fn header(content: &Content, packed: Option<usize>, data_file: &str) -> Result<String, String> {

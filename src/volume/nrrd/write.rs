@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::GzBuilder;
 
 use super::super::format::voxel_file;
-use super::super::io::{COMPRESSION, write_parts};
+use super::super::io::{COMPRESSION, write_beside, write_parts};
 use super::super::placement::Placement;
 use super::super::write::Content;
 use super::TYPES;
@@ -19,9 +19,7 @@ pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()>
     if let Some(data) = voxel_file(path) {
         let name = data.file_name().unwrap_or_default().to_string_lossy();
         let header = header(content).map_err(at)? + &format!("data file: {name}\n");
-        // The header last: where it stands, its voxels stand too.
-        write_parts(&data, &[voxels])?;
-        return write_parts(path, &[header.as_bytes()]);
+        return write_beside((path, &header), (&data, voxels));
     }
     let header = header(content).map_err(at)? + "\n";
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), COMPRESSION);

@@ -33,11 +33,12 @@ use work::{Batch, Finished};
 /// Pairs of a list, or the volumes of an image.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BatchArgs {
-    /// CSV of pairs: fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,id; paths are
-    /// relative to it. Each pair gets the folder DIR/ID
+    /// CSV of pairs: fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,fixed_mask,
+    /// moving_mask,id; paths are relative to it. Each pair gets the folder DIR/ID
     #[arg(long, value_name = "FILE", requires = "out", group = "many")]
     #[arg(conflicts_with_all = ["fixed_image", "moving_image", "fixed", "moving"])]
     #[arg(conflicts_with_all = ["fixed_labels", "moving_labels", "fixed_points", "moving_points"])]
+    #[arg(conflicts_with_all = ["fixed_mask", "moving_mask"])]
     pub pairs: Option<PathBuf>,
     /// Register every volume of a 4-D MOVING to FIXED: a folder DIR/frame-NNNN for each, counted from 0, and all of them
     /// moved in DIR/moved.nii.gz. Of a 4-D FIXED, which may be MOVING itself, --fixed-frame is the reference
@@ -193,7 +194,7 @@ fn say(task: &Task, finished: &Finished, [ended, total]: [usize; 2], common: &Co
             // Nobody may be listening any more; the table has the error too.
             let _ = writeln!(std::io::stderr(), "hmorph: pair {id}: {error}");
         }
-        Outcome::Done(record) | Outcome::Skipped(record) => {
+        Outcome::Done(record) => {
             let measures = &record["measures"];
             let change = |name: &str, key: &str, unit: &str| {
                 let [before, after] = ["before", "after"].map(|side| measures[side][key].as_f64());

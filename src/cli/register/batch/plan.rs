@@ -44,6 +44,7 @@ pub fn tasks(
 fn task(row: Row, out: &Path, frames: [Option<usize>; 2]) -> Task {
     let [fixed_labels, moving_labels] = both(row.labels);
     let [fixed_points, moving_points] = both(row.points);
+    let [fixed_mask, moving_mask] = row.masks;
     Task {
         out: out.join(&row.id),
         id: row.id,
@@ -55,6 +56,8 @@ fn task(row: Row, out: &Path, frames: [Option<usize>; 2]) -> Task {
             moving_labels,
             fixed_points,
             moving_points,
+            fixed_mask,
+            moving_mask,
             ..PairFiles::default()
         },
     }
@@ -94,7 +97,7 @@ pub fn done(tasks: &[Task], method: &Method, force: bool) -> Result<Vec<Option<O
             );
             return Err(Error::file(&task.out, problem));
         }
-        found.push(Some(Outcome::Skipped(record)));
+        found.push(Some(Outcome::Done(record)));
     }
     Ok(found)
 }

@@ -11,10 +11,8 @@ use crate::volume::write_atomically;
 /// What became of a pair.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Registered by this command; its record.
+    /// Registered, now or before from the same inputs and settings; its record.
     Done(Value),
-    /// Registered before, from the same inputs and settings; its record.
-    Skipped(Value),
     /// The error in one line.
     Failed(String),
 }
@@ -23,7 +21,6 @@ impl Outcome {
     pub fn status(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",
-            Self::Skipped(_) => "skipped",
             Self::Failed(_) => "failed",
         }
     }
@@ -32,14 +29,14 @@ impl Outcome {
     pub fn error(&self) -> &str {
         match self {
             Self::Failed(error) => error,
-            Self::Done(_) | Self::Skipped(_) => "",
+            Self::Done(_) => "",
         }
     }
 
     /// The pair's `run.json`.
     pub fn record(&self) -> Option<&Value> {
         match self {
-            Self::Done(record) | Self::Skipped(record) => Some(record),
+            Self::Done(record) => Some(record),
             Self::Failed(_) => None,
         }
     }
@@ -88,7 +85,7 @@ fn cells(id: &str, outcome: &Outcome) -> Cells {
     let mut add = |name: &str, value: &Value| cells.push((name.into(), text(value)));
     match outcome {
         Outcome::Failed(error) => cells.push(("error".into(), error.clone())),
-        Outcome::Done(record) | Outcome::Skipped(record) => {
+        Outcome::Done(record) => {
             add("seconds", &record["seconds"]["all"]);
             add("seconds_register", &record["seconds"]["register"]);
             add("peak_memory_bytes", &record["peak_memory_bytes"]);
@@ -145,7 +142,7 @@ mod tests {
         labelled["measures"]["before"] = json!({ "ncc": 0.1, "dice": 0.25 });
         labelled["measures"]["after"] = json!({ "ncc": 0.2, "dice": 0.5, "tre_mean_mm": 1.5 });
         let outcomes = [
-            ("a", Outcome::Skipped(plain)),
+            ("a", Outcome::Done(plain)),
             ("b", Outcome::Failed("b.nii: no, \"not\" an image".into())),
             ("c", Outcome::Done(labelled)),
         ];
@@ -160,7 +157,7 @@ mod tests {
         let expected = "\
 id,status,error,seconds,seconds_register,peak_memory_bytes,dice_before,dice_after,ncc_before,ncc_after,\
 folded_voxels,tre_mean_mm_before,tre_mean_mm_after
-a,skipped,,2.5,2.0,7,,,0.5,0.75,0,,
+a,done,,2.5,2.0,7,,,0.5,0.75,0,,
 b,failed,\"b.nii: no, \"\"not\"\" an image\",,,,,,,,,,
 c,done,,2.5,2.0,7,0.25,0.5,0.1,0.2,0,,1.5
 ";

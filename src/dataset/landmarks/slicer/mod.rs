@@ -12,7 +12,7 @@ use nalgebra::Vector3;
 use serde_json::Value;
 
 use self::table::Line;
-use super::{Landmark, ras};
+use super::Landmark;
 use crate::error::{Error, Result};
 use crate::volume::WorldPoint;
 
@@ -135,15 +135,14 @@ fn is_lps(system: Option<&str>) -> Result<bool, String> {
 
 fn world(numbers: Vector3<f64>, lps: bool) -> WorldPoint {
     if lps {
-        ras(numbers)
+        WorldPoint::from_lps(numbers)
     } else {
         WorldPoint(numbers)
     }
 }
 
 fn stored(place: WorldPoint, lps: bool) -> Vector3<f64> {
-    // Turning RAS to LPS is turning it back.
-    let numbers = if lps { ras(place.0).0 } else { place.0 };
+    let numbers = if lps { place.lps() } else { place.0 };
     numbers.map(|v| (v * 1e6).round() / 1e6)
 }
 

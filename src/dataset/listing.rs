@@ -14,7 +14,7 @@ use super::split::Split;
 use super::verify;
 
 /// The images that are read, and how they are paired.
-pub(super) struct Study {
+pub(super) struct Listing {
     pub entries: Vec<Entry>,
     pub splits: Vec<Split>,
     pub pairing: Pairing,
@@ -22,7 +22,7 @@ pub(super) struct Study {
     pub groups: [Group; 3],
 }
 
-impl Study {
+impl Listing {
     /// Leaves out the unused, adds the atlas and checks that every split can make a pair.
     pub fn new(
         config: &DataConfig,
