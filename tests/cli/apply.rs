@@ -236,14 +236,20 @@ fn a_result_folder_moves_everything_the_right_way() {
     // The model's shift in voxels of the fixed grid: a place of the fixed world goes this far (mm, RAS).
     let shift = fixed.affine.linear() * Vector3::new(1.5, -0.5, 0.75);
     std::fs::write(bench.path("lm.csv"), "x,y,z,name\n-4.5,3,9,a\n2,-1,5,b\n").unwrap();
+    // Labels that are called as their image, as in folders images and labels.
+    std::fs::create_dir(bench.path("labels")).unwrap();
+    std::fs::copy(bench.path("seg.nii.gz"), bench.path("labels/moving.nii.gz")).unwrap();
     apply(
         &bench,
-        "-t run -i moving.nii.gz -l seg.nii.gz -p lm.csv -r fixed.nii.gz -o all",
+        "-t run -i moving.nii.gz -l labels/moving.nii.gz -p lm.csv -r fixed.nii.gz -o all",
     );
     let moved = read_image(bench.path("run/moved.nii.gz")).unwrap();
     assert_eq!(read_image(bench.path("all/moving.nii.gz")).unwrap(), moved);
     let labels = read_labels(bench.path("run/moved_labels.nii.gz")).unwrap();
-    assert_eq!(read_labels(bench.path("all/seg.nii.gz")).unwrap(), labels);
+    assert_eq!(
+        read_labels(bench.path("all/moving_labels.nii.gz")).unwrap(),
+        labels
+    );
     // A landmark of the moving image comes from where the shift has led: back against it. LPS: x and y negated.
     let back = Vector3::new(shift.x, shift.y, -shift.z);
     for (found, start) in points(&bench.path("all/lm.csv"))
@@ -312,8 +318,17 @@ fn what_cannot_be_applied_is_said_in_one_line_and_nothing_is_written() {
     itk_case(&bench);
     let slice = Geometry::new([12, 13, 1], Dimension::Two, Affine::from_spacing([1.0; 3]));
     bench.image("slice.nii.gz", &painted(&slice, ramp));
+    let flat = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/volume/field_2d.nii.gz"
+    );
+    std::fs::copy(flat, bench.path("flat.nii.gz")).unwrap();
     let before = bench.names();
     for (arguments, part) in [
+        (
+            "-t flat.nii.gz -i moving.nii.gz -r reference.nii.gz -o o",
+            "the displacement field is 2-D",
+        ),
         (
             "-t field.nii.gz -i moving.nii.gz -p points.csv -r reference.nii.gz -o o",
             "separate calls",

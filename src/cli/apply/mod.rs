@@ -16,6 +16,7 @@ use super::spacing::PixelSpacing;
 use super::transforms::TRANSFORMS_HELP;
 use crate::register::{RECORD, ResultFolder};
 use crate::volume::resample::Interpolation;
+use names::Names;
 use plan::Plan;
 
 /// Apply transforms to images, labels and landmarks
@@ -111,8 +112,9 @@ impl From<Between> for Interpolation {
 /// # Errors
 /// Inputs that cannot be read or do not fit together; results that cannot be written.
 pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
-    let names = names::outputs(args)?;
-    let single = names.len() == 1 && names::is_file(&args.out);
+    let names = Names::new(args)?;
+    let files = names.all();
+    let single = files.len() == 1 && names::is_file(&args.out);
     if single {
         check_file(&args.out, common.force)?;
     } else {
@@ -121,21 +123,21 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
     let plan = Plan::new(args)?;
     plan.check_inputs()?;
     if single {
-        return plan.write_all(common, |_| args.out.clone());
+        return plan.write_all(&names, common, |_| args.out.clone());
     }
     let folder = ResultFolder::new(&args.out, common.force)?;
-    plan.write_all(common, |name| folder.path(name))?;
+    plan.write_all(&names, common, |name| folder.path(name))?;
     let facts = json!({
         "transforms": args.transforms, "images": args.images, "labels": args.labels,
         "points": args.points, "reference": args.reference, "inverse": args.inverse,
-        "header_only": args.header_only, "files": names,
+        "header_only": args.header_only, "files": files,
     });
     record::write(&folder.path(RECORD), common, facts)?;
     folder.finish()?;
     common.say(format!(
         "written  {}: {}",
         args.out.display(),
-        names.join(" ")
+        files.join(" ")
     ));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Names of the results.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 
@@ -9,23 +9,57 @@ use super::ApplyArgs;
 use crate::dataset::{Markups, stem};
 use crate::volume::Format;
 
-/// Those of all results; two inputs must not share one.
-pub(super) fn outputs(args: &ApplyArgs) -> anyhow::Result<Vec<String>> {
-    let inputs = args.images.iter().chain(&args.labels).chain(&args.points);
-    let names: Vec<String> = inputs.map(|path| output(path)).collect();
-    ensure!(
-        !names.is_empty(),
-        "nothing to move: name images, labels or points"
-    );
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        bail!("two inputs would be written as {twice}; move them in separate calls");
+/// Those of all results, in the order of the inputs.
+pub(super) struct Names {
+    pub images: Vec<String>,
+    pub labels: Vec<String>,
+    pub points: Vec<String>,
+}
+
+impl Names {
+    /// A label map that is called as an image gets `_labels` behind its name.
+    ///
+    /// # Errors
+    /// Nothing to move; two results of one name.
+    pub fn new(args: &ApplyArgs) -> anyhow::Result<Self> {
+        let of = |paths: &[PathBuf]| paths.iter().map(|path| output(path)).collect();
+        let images: Vec<String> = of(&args.images);
+        let label_name = |path: &PathBuf| match output(path) {
+            name if images.contains(&name) => {
+                let stem = stem(path);
+                let suffix = name.strip_prefix(&stem).unwrap_or_default();
+                format!("{stem}_labels{suffix}")
+            }
+            name => name,
+        };
+        let names = Self {
+            labels: args.labels.iter().map(label_name).collect(),
+            points: of(&args.points),
+            images,
+        };
+        let all = names.all();
+        ensure!(
+            !all.is_empty(),
+            "nothing to move: name images, labels or points"
+        );
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = all.iter().find(|name| !seen.insert(name.as_str())) {
+            bail!("two inputs would be written as {twice}; move them in separate calls");
+        }
+        Ok(names)
     }
-    Ok(names)
+
+    pub fn all(&self) -> Vec<String> {
+        [&self.images, &self.labels, &self.points]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
 }
 
 /// The input's own name; `.nii.gz` for image formats that are only read.
-pub(super) fn output(path: &Path) -> String {
+fn output(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match Format::of(path) {
         Ok(Format::NiftiPair | Format::Npy | Format::Npz) => format!("{}.nii.gz", stem(path)),

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{ApplyArgs, names};
+use super::ApplyArgs;
+use super::names::Names;
 use crate::cli::Common;
 use crate::cli::output::as_held;
 use crate::cli::points::PointFile;
@@ -89,27 +90,25 @@ impl<'a> Plan<'a> {
 
     pub fn write_all(
         &self,
+        names: &Names,
         common: &Common,
         place: impl Fn(&str) -> PathBuf,
     ) -> anyhow::Result<()> {
         let args = self.args;
-        for path in &args.images {
-            self.write_image(path, &place(&names::output(path)))?;
+        for (path, name) in args.images.iter().zip(&names.images) {
+            self.write_image(path, &place(name))?;
             common.say(format!("image    {}", path.display()));
         }
-        for path in &args.labels {
-            self.write_labels(path, &place(&names::output(path)))?;
+        for (path, name) in args.labels.iter().zip(&names.labels) {
+            self.write_labels(path, &place(name))?;
             common.say(format!("labels   {}", path.display()));
         }
-        for (path, file) in args.points.iter().zip(&self.points) {
+        let points = args.points.iter().zip(&names.points);
+        for ((path, name), file) in points.zip(&self.points) {
             let moved = |landmark: &crate::dataset::Landmark| map_point(&self.carry, landmark.at);
             let places: Vec<WorldPoint> = file.landmarks().iter().map(moved).collect();
             check_inverses(&self.carry)?;
-            file.write(
-                &place(&names::output(path)),
-                &places,
-                self.reference.as_ref(),
-            )?;
+            file.write(&place(name), &places, self.reference.as_ref())?;
             common.say(format!("points   {}", path.display()));
         }
         let residuals = [check_inverses(&self.pull)?, check_inverses(&self.carry)?];
