@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use hmorph::cli::Cli;
 
 /// Keeps freed memory for the next step: training allocates and frees the same large tensors again and again.
@@ -11,7 +10,7 @@ use hmorph::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match Cli::of_arguments().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error may be a file on the disk that is full.

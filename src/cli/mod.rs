@@ -29,7 +29,9 @@ mod transforms;
 
 pub use common::Common;
 
-use clap::{Parser, Subcommand};
+use std::io::{IsTerminal, stdout};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::device;
 use crate::ops;
@@ -60,7 +62,20 @@ enum Command {
     Config(config::ConfigArgs),
 }
 
+/// Columns of the help where no terminal says how many it has.
+const COLUMNS: usize = 120;
+
 impl Cli {
+    /// What the arguments of the process ask for; ends the process where they ask for help or nothing sensible.
+    pub fn of_arguments() -> Self {
+        let mut command = Self::command();
+        if !stdout().is_terminal() {
+            command = command.term_width(COLUMNS);
+        }
+        let matches = command.get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the subcommand.
     ///
     /// # Errors

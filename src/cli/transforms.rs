@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
+use nalgebra::Matrix4;
 
 use super::spacing::PixelSpacing;
 use crate::error::Error;
@@ -17,7 +18,10 @@ Several are given in the order in which a place of the reference travels to the 
   inv:FILE   the other way round: matrices exactly, fields by iteration (refused where it does not converge)
   l2r:FILE   a field in voxels of the reference grid, as Learn2Reg's disp_FFFF_MMMM.nii.gz (x, y, z, 3)
 A .txt matrix is RAS (greedy, c3d, NiftyReg), an ITK .txt is known by its first line; an .lta stores the inverse, which
-hmorph minds.";
+hmorph minds. `identity` is the transform that moves nothing: images are resampled to the grid of the reference.";
+
+/// Name of the transform that moves nothing.
+const IDENTITY: &str = "identity";
 
 /// One `--transform`.
 struct Source {
@@ -140,6 +144,10 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
         None => (false, name),
     };
     let path = Path::new(name);
+    if name == IDENTITY && !path.exists() {
+        let kind = Kind::File(vec![Transform::Affine(Matrix4::identity())]);
+        return Ok(Source { kind, backwards });
+    }
     if !path.exists() {
         return Err(Error::file(path, "no such transform: neither a file nor a folder").into());
     }

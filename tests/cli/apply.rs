@@ -274,6 +274,17 @@ fn a_result_folder_moves_everything_the_right_way() {
         &bench,
         "-t run --inverse -i fixed.nii.gz -r moving.nii.gz -o fixed_on_moving.nii.gz",
     );
+    // Nothing moves, another grid: the scene stays where it is in the world.
+    apply(
+        &bench,
+        "-t identity -i fixed.nii.gz -r moving.nii.gz -o still.nii.gz",
+    );
+    let still = read_image(bench.path("still.nii.gz")).unwrap();
+    approx::assert_abs_diff_eq!(
+        f64::from(still.data[[8, 10, 7]]),
+        ramp(world(&moving, [8, 10, 7])),
+        epsilon = 0.01
+    );
     let there = read_image(bench.path("fixed_on_moving.nii.gz")).unwrap();
     let voxel = [8, 10, 7];
     let expected = ramp(world(&moving, voxel) - shift);

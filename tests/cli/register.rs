@@ -294,7 +294,7 @@ fn what_cannot_be_registered_is_said_in_one_line_and_nothing_is_written() {
         (&[good, flat], "every voxel is 77"),
         (&[good, slice], "both must have the same dimension"),
         (&[good, good, "--model", two], "2-D"),
-        (&[good, good, "--fixed-labels", labels], "12x13x15"),
+        (&[good, good, "--moving-labels", labels], "12x13x15"),
         (&[good, good, "--moving-frame", "3"], "frame"),
         // 12 x 13 x 14 mm in voxels of 0.01 mm: 2.2e9 of them.
         (

@@ -40,7 +40,9 @@ DIR/MOVING_to_FIXED/forward.nii.gz and DIR/disp_ID.nii.gz. They are pulls on the
 5-D NIfTI in LPS mm, or with --field-units voxel 4-D NIfTI (x, y, z, 3) in voxels, which the protocols of the
 challenges expect.
 
-With --data the pairs are held-out pairs of a training configuration, on its network grid.
+Without --transforms the network registers alone, as hmorph register --linear none --refine 0 does: no linear stage unless
+--linear asks for it, no optimisation. `before` is what the network starts from. With --data the pairs are held-out pairs
+of a training configuration, on its network grid.
 
 Results in DIR: results.csv (a row per pair, structure and measure, before and after), pairs.csv (a row per pair),
 summary.csv and summary.md (over pairs and per structure), a box plot (PNG) per measure, run.json.")]

@@ -92,8 +92,8 @@ pub struct RegisterArgs {
     pub model: ModelArgs,
     #[command(flatten)]
     pub reading: ReadArgs,
-    /// Labels of FIXED, on its grid: Dice before and after is measured
-    #[arg(long, value_name = "FILE")]
+    /// Labels of FIXED, on its grid, beside --moving-labels: Dice before and after is measured
+    #[arg(long, value_name = "FILE", requires = "moving_labels")]
     pub fixed_labels: Option<PathBuf>,
     /// Labels of MOVING, on its grid: they are moved
     #[arg(long, value_name = "FILE")]
