@@ -142,6 +142,53 @@ fn a_model_and_its_transforms_in_files_are_judged_alike() {
     assert!(record.contains("\"protocol\": \"hmorph\""), "{record}");
 }
 
+#[test]
+fn labels_have_names_and_a_mask_says_what_counts() {
+    let bench = Bench::new();
+    study(&bench);
+    std::fs::write(
+        bench.path("lut.txt"),
+        "#No. Name R G B A\n3 Block 1 2 3 0\n",
+    )
+    .unwrap();
+    // Both images are zero in the first plane.
+    bench.labels("mask.nii.gz", &volume(|i, _, _| i32::from(i == 0)));
+    let head = "fixed,moving,fixed_labels,moving_labels,fixed_mask,id";
+    let row = "fixed.nii.gz,moving.nii.gz,fixed_seg.nii.gz,moving_seg.nii.gz,mask.nii.gz,one";
+    std::fs::write(bench.path("masked.csv"), format!("{head}\n{row}\n")).unwrap();
+    eval(
+        &bench,
+        "--pairs masked.csv --model m.safetensors --label-names lut.txt -o out",
+    );
+    let found = results(&bench.path("out/results.csv"));
+    let of = |structure: &str, metric: &str| found[&["one", structure, metric].map(String::from)];
+    assert_eq!(of("Block", "dice"), [0.5, 1.0]);
+    assert_eq!(of("7", "dice"), [0.8, 1.0]);
+    assert_eq!(of("", "mse"), [0.0, 0.0]);
+}
+
+#[test]
+fn a_pair_that_fails_does_not_cost_the_others() {
+    let bench = Bench::new();
+    study(&bench);
+    std::fs::write(bench.path("broken.nii.gz"), "not an image").unwrap();
+    let list = std::fs::read_to_string(bench.path("pairs.csv")).unwrap();
+    let rows = "broken.nii.gz,moving.nii.gz,,,,,two\nfixed.nii.gz,broken.nii.gz,,,,,three\n";
+    std::fs::write(bench.path("pairs.csv"), list + rows).unwrap();
+    let mut command = hmorph();
+    command
+        .current_dir(bench.folder.path())
+        .args(["eval", "--pairs", "pairs.csv"]);
+    let error = one_line_error(command.args(["--model", "m.safetensors", "-o", "out"]));
+    assert!(
+        error.contains("pair two") && error.contains("1 more pairs failed"),
+        "{error}"
+    );
+    check(&bench, "out");
+    let record = std::fs::read_to_string(bench.path("out/run.json")).unwrap();
+    assert!(record.contains("pair three"), "{record}");
+}
+
 /// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header.
 fn write_voxel_field(path: &Path) {
     let [x, y, z] = geometry().shape;

@@ -174,6 +174,10 @@ fn pair(
         None => None,
         Some(files) => Some(Points::read(args, files, [&fixed, &moving], &solution)?),
     };
+    let mask = row.masks[0].as_deref().map(|path| fixed.labels(path));
+    let mask = mask
+        .transpose()?
+        .map(|mask| mask.data.mapv(|label| label != 0));
     // The challenges move labels that lie on the fixed grid already, by their own rules.
     let moved = match options.protocol {
         Protocol::Hmorph => Moved {
@@ -189,6 +193,7 @@ fn pair(
             labels: labels.as_ref().map(|l| (&l.fixed, &l.moving)),
             landmarks: points.as_ref().map(Points::landmarks),
             moved,
+            mask: mask.as_ref(),
             seconds: solution.seconds,
             peak_memory: solution.seconds.and_then(|_| peak_memory_bytes()),
             ..Pair::new(&row.id, &names[0], &names[1], &solution.deformation)

@@ -2,6 +2,7 @@
 
 mod given;
 mod held_out;
+mod label_names;
 mod listed;
 mod report;
 
@@ -32,8 +33,8 @@ Examples:
   hmorph eval --data runs/brains/config.toml --split test --count 100 --model runs/brains/best.safetensors -o results
   hmorph eval --pairs pairs.csv --transforms submission/ --protocol learn2reg -o results
 
-pairs.csv has the columns fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,id,
-transform; paths are relative to it. Landmarks are CSV x,y,z,name in LPS mm (--points-space), or label volumes.
+pairs.csv has the columns fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,fixed_mask,
+id,transform; paths are relative to it. Intensities and Jacobians are measured within the mask. Landmarks are CSV x,y,z,name in LPS mm (--points-space), or label volumes.
 
 Transforms are looked for in the column `transform`, then as DIR/ID.nii.gz, DIR/ID/forward.nii.gz,
 DIR/MOVING_to_FIXED/forward.nii.gz and DIR/disp_ID.nii.gz. They are pulls on the fixed grid, moved(x) = moving(x + u(x)):
@@ -93,6 +94,9 @@ pub struct EvalArgs {
     /// Labels to measure [default: those of each fixed image but 0]
     #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
     pub labels: Option<Vec<i32>>,
+    /// Names of the labels for the tables: FreeSurfer's colour table, or CSV label,name
+    #[arg(long, value_name = "FILE")]
+    pub label_names: Option<PathBuf>,
     /// What the numbers of landmark files are
     #[arg(long, value_enum, default_value_t)]
     pub points_space: PointSpace,
@@ -125,9 +129,15 @@ struct Outcome {
 /// Inputs that cannot be read or do not fit together; results that cannot be written.
 pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
     ResultFolder::check(&args.out, common.force)?;
+    let names = args
+        .label_names
+        .as_deref()
+        .map(label_names::read)
+        .transpose()?;
     let options = Options {
         protocol: args.protocol,
         labels: args.labels.clone(),
+        names: names.unwrap_or_default(),
         ..Options::default()
     };
     let mut outcome = match (&args.pairs, &args.data) {
