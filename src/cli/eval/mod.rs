@@ -34,7 +34,8 @@ Examples:
   hmorph eval --pairs pairs.csv --transforms submission/ --protocol learn2reg -o results
 
 pairs.csv has the columns fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,fixed_mask,
-id,transform; paths are relative to it. Intensities and Jacobians are measured within the mask. Landmarks are CSV x,y,z,name in LPS mm (--points-space), or label volumes.
+id,transform; paths are relative to it. Intensities and Jacobians are measured within the mask. Landmarks are CSV
+x,y,z,name in LPS mm (--points-space), or label volumes.
 
 Transforms are looked for in the column `transform`, then as DIR/ID.nii.gz, DIR/ID/forward.nii.gz,
 DIR/MOVING_to_FIXED/forward.nii.gz and DIR/disp_ID.nii.gz. They are pulls on the fixed grid, moved(x) = moving(x + u(x)):
@@ -177,7 +178,7 @@ impl Outcome {
             [] => Ok(()),
             [one] => bail!("{one}; all other pairs were measured"),
             [first, others @ ..] => bail!(
-                "{first}; {} more pairs failed (see {RECORD}), all others were measured",
+                "{first}; {} more failed (see {RECORD}), all others were measured",
                 others.len()
             ),
         }
