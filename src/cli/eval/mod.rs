@@ -139,7 +139,6 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
         protocol: args.protocol,
         labels: args.labels.clone(),
         names: names.unwrap_or_default(),
-        ..Options::default()
     };
     let mut outcome = match (&args.pairs, &args.data) {
         (Some(pairs), _) => listed::evaluate(args, pairs, &options, common)?,
