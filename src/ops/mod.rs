@@ -4,7 +4,9 @@
 //! the CPU (burn's `flex` backend) those of [`crate::kernels`], on a GPU those of `gpu/`. The other form is composed
 //! from burn's operations, runs on any backend, and is the reference that the kernels are tested against.
 //!
-//! Tensors are `[batch, channel, d, h, w]`; 2-D images have `d = 1` and fields of two components `(h, w)`.
+//! Tensors are `[batch, channel, d, h, w]`; 2-D images have `d = 1` and fields of two components `(h, w)`. What a network is
+//! made of ([`conv()`], [`joined_conv`], [`max_pool2`], [`upsample_concat`]) also takes images and features of 16-bit floats, and
+//! then gives such; sums are made in 32 bits, and weights are of 32.
 
 mod boxsum;
 mod bridge;
@@ -13,6 +15,7 @@ mod correlation;
 mod diffusion;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod half;
 mod integrate;
 mod joined;
 mod memory;

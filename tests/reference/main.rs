@@ -7,7 +7,7 @@ mod models;
 #[path = "../support/operations.rs"]
 mod operations;
 
-mod checkpointing;
+mod activations;
 mod cost;
 mod interop;
 mod kernels;

@@ -26,6 +26,32 @@ fn kernels_agree_with_the_composed_forms() {
     }
 }
 
+/// Inputs, value and the gradient that comes in are rounded to 11 bits, by 2^-12 on average; their products with weights
+/// of either sign do not add up.
+#[test]
+fn features_in_half_precision_change_results_by_their_rounding() {
+    let device = Device::flex();
+    let cases: Vec<_> = cases().into_iter().filter(|c| c.features > 0).collect();
+    assert!(
+        cases.len() >= 15,
+        "an operation of networks has lost its cases"
+    );
+    for case in &cases {
+        let found = case.run_in_half(&device);
+        let expected = case.run(&case.public, &device);
+        assert_close(&case.name, &found.value, &expected.value, 2e-3);
+        for (n, gradient) in found.gradients.iter().enumerate() {
+            let what = format!("{}: gradient of input {n}", case.name);
+            assert_close(&what, gradient, &expected.gradients[n], 2e-3);
+        }
+        assert_ne!(
+            found.value, expected.value,
+            "{}: nothing was rounded",
+            case.name
+        );
+    }
+}
+
 #[test]
 fn a_position_that_is_not_a_number_gives_zero() {
     let device = Device::flex();

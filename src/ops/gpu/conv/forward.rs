@@ -2,10 +2,10 @@
 
 use cubecl::prelude::*;
 
-use super::super::{Grid, grid};
+use super::super::{Grid, element, empty_like, grid};
 use super::pack::{Weights, padded};
 use super::source::{Source, Window, depth, fill, last, source};
-use super::{Buffer, LANE, MOST, argument, batch, empty, extent};
+use super::{Buffer, LANE, MOST, argument, batch, extent};
 use crate::kernels::Extent;
 
 /// Voxels along `w` that one unit computes, each for [`LANE`] channels.
@@ -116,7 +116,7 @@ pub fn convolve(
     let from = extent(x);
     let to = [0, 1, 2].map(|axis| (from[axis] - 1) / stride[axis] + 1);
     let outside = weights.out_channels;
-    let out = empty(x, [batch(x), outside, to[0], to[1], to[2]]);
+    let out = empty_like(x, [batch(x), outside, to[0], to[1], to[2]]);
     let lanes = (padded(outside) / LANE)
         .min(MOST / LANE)
         .next_power_of_two();
@@ -147,12 +147,13 @@ pub fn convolve(
             argument(low),
             argument(x),
             argument(&weights.packed),
-            argument(bias.unwrap_or(x)),
+            argument(bias.unwrap_or(&weights.packed)),
             argument(&out),
             source(inputs),
             sizes,
             slope.unwrap_or(1.0),
             plan,
+            element(x),
         );
     }
     out
@@ -168,16 +169,17 @@ fn tile(to: Extent, units: usize) -> Extent {
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
-fn convolution<N: Size>(
-    low: &[f32],
-    x: &[f32],
+fn convolution<E: Float, N: Size>(
+    low: &[E],
+    x: &[E],
     weights: &[Vector<f32, Const<4>>],
     bias: &[f32],
-    out: &mut [Vector<f32, N>],
+    out: &mut [Vector<E, N>],
     source: Source,
     sizes: Sizes,
     slope: f32,
     #[comptime] plan: Plan,
+    #[define(E)] _element: ElemType,
 ) {
     let item = CUBE_POS_Z as usize;
     let first_out = CUBE_POS_Y as usize * comptime!(plan.lanes * LANE);
@@ -290,7 +292,7 @@ fn convolution<N: Size>(
                 for part in 0..comptime!(RUN / width) {
                     let k = first_w + w + comptime!(part * width);
                     if k < sizes.to.w {
-                        let mut values = Vector::<f32, N>::empty();
+                        let mut values = Vector::<E, N>::empty();
                         #[unroll]
                         for n in 0..width {
                             let run = comptime!(part * width + n);
@@ -299,7 +301,7 @@ fn convolution<N: Size>(
                             if comptime!(plan.activated) {
                                 activated = select(sum > 0.0, sum, sum * slope);
                             }
-                            values.insert(n, activated);
+                            values.insert(n, E::cast_from(activated));
                         }
                         out[(row * sizes.to.w + k) / width] = values;
                     }
