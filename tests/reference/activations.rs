@@ -18,8 +18,9 @@ use crate::golden::{relative_distance, values};
 /// Float32 sums of some ten thousand products, in another order.
 const TOLERANCE: f32 = 2e-5;
 
-/// Each of some ten layers rounds its value and the gradient on its way back to 11 bits, by up to 5e-4.
-const HALF_TOLERANCE: f32 = 1e-2;
+/// Each layer rounds its value to 11 bits, by up to 5e-4; so about one activation in a thousand comes to lie beyond the kink of
+/// LeakyReLU, or is no longer the maximum that is pooled, and changes its gradient by its whole size: sqrt(1e-3).
+const HALF_TOLERANCE: f32 = 3e-2;
 
 const PLAIN: Activations = Activations {
     made_again: false,

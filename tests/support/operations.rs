@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test program uses a part.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use half::f16;
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::ops::{self, Border, ConvOptions, CorrelationForm, Norm, reference};
 
@@ -30,7 +31,23 @@ pub struct Outcome {
     pub gradients: Vec<Vec<f32>>,
 }
 
+impl Input {
+    /// The nearest values of 16 bits.
+    fn round_to_half(&mut self) {
+        for value in &mut self.values {
+            *value = f16::from_f32(*value).to_f32();
+        }
+    }
+}
+
 impl Case {
+    /// Features of 16 bits: what follows from them alone is the same in half and in single precision.
+    pub fn with_rounded_features(mut self) -> Self {
+        let features = &mut self.inputs[..self.features];
+        features.iter_mut().for_each(Input::round_to_half);
+        self
+    }
+
     fn new(
         name: impl Into<String>,
         inputs: Vec<Input>,

@@ -51,11 +51,7 @@ fn how_activations_are_kept_changes_a_run_by_rounding_only() {
         rows(&bench.path(out).join("metrics.csv"))[0].clone()
     };
     let plain = first_means("plain", &[]);
-    for (setting, tolerance) in [
-        ("train.gradient_checkpointing=true", 1e-4),
-        // Means over steps whose activations have 11 bits.
-        ("train.mixed_precision=true", 1e-2),
-    ] {
+    let compare = |setting: &str, tolerance: f64| {
         let found = first_means(setting, &[setting]);
         for name in ["total", "gradient_norm"] {
             let (found, expected) = (found[name], plain[name]);
@@ -64,9 +60,13 @@ fn how_activations_are_kept_changes_a_run_by_rounding_only() {
                 distance < tolerance,
                 "{setting}, {name}: {found} beside {expected}"
             );
-            assert!(distance > 0.0, "{setting} changed nothing");
         }
-    }
+        found
+    };
+    compare("train.gradient_checkpointing=true", 1e-4);
+    // Means over steps whose activations have 11 bits.
+    let half = compare("train.mixed_precision=true", 1e-2);
+    assert_ne!(half["gradient_norm"], plain["gradient_norm"]);
 }
 
 #[test]
