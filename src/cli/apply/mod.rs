@@ -3,8 +3,9 @@
 mod names;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -107,6 +108,25 @@ impl From<Between> for Interpolation {
     }
 }
 
+/// Refuses to replace the folder that a transform is read from, which would be gone then.
+fn keep_transforms(args: &ApplyArgs) -> anyhow::Result<()> {
+    let Ok(out) = args.out.canonicalize() else {
+        return Ok(());
+    };
+    let within = |name: &&String| {
+        let path = Path::new(name.as_str()).canonicalize();
+        path.is_ok_and(|path| path.starts_with(&out))
+    };
+    match args.transforms.iter().find(within) {
+        None => Ok(()),
+        Some(transform) => bail!(
+            "{}: the transform {} is in there and would be lost; choose another folder with -o",
+            args.out.display(),
+            transform
+        ),
+    }
+}
+
 /// Runs `hmorph apply`.
 ///
 /// # Errors
@@ -117,8 +137,10 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
     let single = files.len() == 1 && names::is_file(&args.out);
     if single {
         check_file(&args.out, common.force)?;
+        names::check_points(&args.points, &args.out)?;
     } else {
         ResultFolder::check(&args.out, common.force)?;
+        keep_transforms(args)?;
     }
     let plan = Plan::new(args)?;
     plan.check_inputs()?;

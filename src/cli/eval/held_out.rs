@@ -41,7 +41,8 @@ pub fn evaluate(
         "{name}: the split {} has no pairs",
         args.split
     );
-    let mut outcome = Outcome::default();
+    let fixed_ids = pairs.iter().map(|&(fixed, _)| dataset.items()[fixed].id.clone());
+    let mut outcome = Outcome::of_pairs(options.protocol, fixed_ids);
     for (number, &(fixed, moving)) in pairs.iter().enumerate() {
         let pair = HeldOut::new(&dataset, [fixed, moving])?;
         let evaluation = pair.evaluate(|images| Ok(registrar.predict(images)?.fields), options)?;
