@@ -83,6 +83,7 @@ impl Population {
 
     fn means(&self) -> [f64; 2] {
         let sums = self.sums.each_ref();
-        self.means.unwrap_or_else(|| sums.map(IntensityVariance::mean))
+        self.means
+            .unwrap_or_else(|| sums.map(IntensityVariance::mean))
     }
 }

@@ -247,7 +247,9 @@ fn test_row(
         .map(|row| row.pair.as_str())
         .collect();
     let [of_a, of_b] = sides.each_ref().map(|side| {
-        let both = side.iter().filter(|row| !without.contains(row.pair.as_str()));
+        let both = side
+            .iter()
+            .filter(|row| !without.contains(row.pair.as_str()));
         by_subject(&both.copied().collect::<Vec<_>>(), |row| row.value)
     });
     let mean = |seeds: &BTreeMap<u64, f64>| seeds.values().sum::<f64>() / seeds.len() as f64;

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{EvalArgs, FieldUnits, Outcome, given};
 use crate::cli::Common;
 use crate::cli::pairs::{self, Row};
+use crate::cli::record;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::cli::scan::ScanFile;
 use crate::dataset::corresponding;
@@ -52,7 +53,7 @@ pub fn evaluate(
         common.say(format!("{number:>4} of {count}  {}{failed}", row.id));
     }
     outcome.facts = json!({
-        "pairs": path, "count": rows.len(), "failures": outcome.failures, "method": method.record(), "reading": args.reading,
+        "pairs": record::shown(path), "count": rows.len(), "failures": outcome.failures, "method": method.record(), "reading": args.reading,
         "label_interpolation": args.label_interpolation,
     });
     Ok(outcome)
@@ -307,7 +308,16 @@ impl Points {
         // The fixed grid as the moving world sees it: its voxels are those of the fixed grid.
         let affine = Affine(solution.linear * grid.affine.0);
         let beside = Geometry::new(grid.shape, grid.dimension, affine);
+        let all = f.len().max(m.len());
         let (fixed, moving) = corresponding((&f, grid), (&m, &beside))?;
+        if fixed.len() < all {
+            tracing::warn!(
+                "{}: {} of {all} landmarks have a counterpart in {}; the others are left out",
+                fixed_file.display(),
+                fixed.len(),
+                moving_file.display()
+            );
+        }
         Ok(Self::Lists { fixed, moving })
     }
 

@@ -93,7 +93,7 @@ impl Registrar {
             linear: args.linear.clone(),
             in_plane: args.in_plane,
             network: !args.refine.no_network && !args.in_plane,
-            refine: args.refine.settings(steps, args.linear.metric),
+            refine: args.refine.settings(steps, args.linear.metric)?,
             card,
             device,
             source,
@@ -235,6 +235,11 @@ impl Registrar {
         factor
     }
 
+    /// Whether the pair itself is optimised.
+    pub fn refines(&self) -> bool {
+        self.refine.is_some()
+    }
+
     /// Of the images that the model registers.
     pub fn dimension(&self) -> Dimension {
         self.card.config.dimension
@@ -246,11 +251,17 @@ impl Registrar {
 
     /// Where the model comes from, in one line.
     pub fn describe(&self) -> String {
-        format!("{} ({})", self.source, self.card.provenance)
+        match self.network {
+            true => format!("{} ({})", self.source, self.card.provenance),
+            false => "none".into(),
+        }
     }
 
     /// The same for `run.json`.
     pub fn record(&self) -> Value {
+        if !self.network {
+            return json!({ "source": "none" });
+        }
         json!({
             "source": self.source, "provenance": self.card.provenance, "licence": self.card.licence,
             "config": self.card.config,

@@ -94,7 +94,8 @@ pub fn refine(
     let geometry = &channels[0].fixed.geometry;
     let finest = Grid::of(geometry);
     let grids = pyramid(finest);
-    let level = |grid, field: &Field| Level::new(channels, &finest, grid, settings.similarity, field);
+    let level =
+        |grid, field: &Field| Level::new(channels, &finest, grid, settings.similarity, field);
     let steps = |index: usize| match index + 1 == grids.len() {
         true => settings.steps.div_ceil(2),
         false => settings.steps,
@@ -137,7 +138,11 @@ pub fn refine(
 
 /// What an objective is ordered by: one that is no number comes last.
 fn order(objective: f64) -> f64 {
-    if objective.is_nan() { f64::INFINITY } else { objective }
+    if objective.is_nan() {
+        f64::INFINITY
+    } else {
+        objective
+    }
 }
 
 /// No deformation, and the given start, on the grid of an image.
