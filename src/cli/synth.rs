@@ -81,6 +81,7 @@ pub fn run(args: &SynthArgs, common: &Common) -> anyhow::Result<()> {
         "settings": { "synth": set.config, "count": set.count },
         "grid": record::grid(&set.geometry),
         "seconds": started.elapsed().as_secs_f64(),
+        "files": folder.names()?,
     });
     record::write(&folder.path(RECORD), common, facts)?;
     folder.finish()?;

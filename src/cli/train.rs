@@ -263,7 +263,7 @@ fn describe(session: &Session, common: &Common) {
 fn report(folder: &Path, ending: Ending, state: &RunState, common: &Common) {
     if let Some(best) = state.best {
         common.say(format!(
-            "best validation {best:.4} at step {}: {}",
+            "best validation score {best:.4} (Dice, or minus the loss without labels) at step {}: {}",
             state.best_step,
             folder.join("best.safetensors").display()
         ));

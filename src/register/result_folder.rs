@@ -59,6 +59,21 @@ impl ResultFolder {
         self.temporary.path().join(name)
     }
 
+    /// What has been written so far, for the record of the folder.
+    ///
+    /// # Errors
+    /// Refusals of the operating system.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let folder = self.temporary.path();
+        let entries =
+            std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let entries = entries.map_err(|e| Error::io(folder, e))?;
+        let name = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> = entries.iter().map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Gives the folder its name; results that were there before are removed, files that are none of them stay.
     ///
     /// # Errors
@@ -256,5 +271,23 @@ mod tests {
         folder.finish().unwrap();
         assert_eq!(files(&target), ["new.txt", "thesis.txt"]);
         assert_eq!(files(home.path()), ["out"]);
+    }
+
+    #[test]
+    fn a_file_of_ones_own_is_not_replaced_and_the_new_results_are_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("out");
+        std::fs::create_dir(&target).unwrap();
+        std::fs::write(target.join(RECORD), "{}").unwrap();
+        std::fs::write(target.join("labels.txt"), "mine").unwrap();
+        let folder = ResultFolder::new(&target, true).unwrap();
+        std::fs::write(folder.path("labels.txt"), "new").unwrap();
+        let error = folder.finish().unwrap_err().to_string();
+        let kept = error.rsplit(" are in ").next().unwrap();
+        let text = |folder: &Path| std::fs::read_to_string(folder.join("labels.txt")).unwrap();
+        assert_eq!(
+            (text(&target), text(Path::new(kept))),
+            ("mine".into(), "new".into())
+        );
     }
 }

@@ -65,6 +65,7 @@ impl Session {
             Some(data) => Some(Arc::new(Dataset::load(data, factor)?)),
             None => None,
         };
+        check_labels(&config, dataset.as_deref())?;
         let shape = grid(&config, dataset.as_deref(), factor)?;
         if let Some(dataset) = dataset
             .as_deref()
@@ -235,6 +236,22 @@ impl HeldOut {
             _ => Ok(Self::None),
         }
     }
+}
+
+/// Refuses an overlap of labels that no training pair would have.
+fn check_labels(config: &RunConfig, dataset: Option<&Dataset>) -> Result<()> {
+    let Some(dataset) = dataset.filter(|_| config.loss.dice.is_some() && config.synth.is_none())
+    else {
+        return Ok(());
+    };
+    let mut members = dataset.members(Split::Train).iter();
+    if members.any(|&n| dataset.items()[n].labels.is_some()) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "[loss.dice] compares labels, and no image of the train split has any: name them in the manifest or by data.labels, or \
+         leave the term out",
+    ))
 }
 
 /// Refuses mixed precision where it cannot be had.

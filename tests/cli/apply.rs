@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use hmorph::volume::{
-    Affine, Dimension, DisplacementField, Geometry, read_field, read_image, read_labels,
+    Affine, Dimension, DisplacementField, Geometry, Image, read_field, read_image, read_labels,
     write_field,
 };
 use nalgebra::{Matrix3, Vector3};
-use ndarray::Array4;
+use ndarray::{Array3, Array4};
 
 use crate::support::{
     Bench, Card, asr, constant_model, grid, hmorph, lps, one_line_error, painted, quarters, ramp,
@@ -366,8 +366,20 @@ fn what_cannot_be_applied_is_said_in_one_line_and_nothing_is_written() {
             "nothing to move",
         ),
         (
-            "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -o moving.nii.gz",
+            "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -o reference.nii.gz",
             "--force",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -o moving.nii.gz --force",
+            "is the input",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz reference.nii.gz -r reference.nii.gz -o two.nii.gz",
+            "need a folder",
+        ),
+        (
+            "-t field.nii.gz -p points.csv -o points.fcsv",
+            "the same suffix",
         ),
         (
             "-t field.nii.gz --inverse -i moving.nii.gz -r reference.nii.gz -o o",
@@ -400,4 +412,42 @@ fn what_cannot_be_applied_is_said_in_one_line_and_nothing_is_written() {
         assert_eq!(bench.names(), before, "{arguments}");
     }
     assert!(read_field(bench.path("field.nii.gz")).is_ok());
+}
+
+#[test]
+fn deformations_of_spm_are_not_taken_for_displacements() {
+    let bench = Bench::new();
+    let path = bench.path("y_scan.nii");
+    let geometry = Geometry::new([5, 4, 3], Dimension::Three, Affine::identity());
+    write_field(&path, &DisplacementField::zeros(geometry), "").unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The intent's name in a NIfTI-1 header, as SPM fills it.
+    bytes[328..335].copy_from_slice(b"Mapping");
+    std::fs::write(&path, bytes).unwrap();
+    let error = one_line_error(hmorph().arg("info").arg(&path));
+    assert!(error.contains("SPM"), "{error}");
+}
+
+#[test]
+fn landmarks_and_images_do_not_share_plain_transforms() {
+    let bench = Bench::new();
+    let geometry = Geometry::new([5, 4, 3], Dimension::Three, Affine::identity());
+    let image = Image {
+        data: Array3::from_elem([5, 4, 3], 1.0),
+        geometry,
+    };
+    let scan = bench.image("scan.nii.gz", &image);
+    let [matrix, points] = ["shift.txt", "p.csv"].map(|name| bench.path(name));
+    std::fs::write(&matrix, "1 0 0 5\n0 1 0 0\n0 0 1 0\n0 0 0 1\n").unwrap();
+    std::fs::write(&points, "x,y,z,name\n1,2,3,a\n").unwrap();
+    let mut command = hmorph();
+    command
+        .arg("apply")
+        .arg("-t")
+        .arg(&matrix)
+        .arg("-p")
+        .arg(&points);
+    command.arg("-o").arg(bench.path("out"));
+    let error = one_line_error(command.arg("-i").arg(&scan).arg("-r").arg(&scan));
+    assert!(error.contains("separate calls"), "{error}");
 }

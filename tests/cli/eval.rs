@@ -138,6 +138,19 @@ fn a_model_and_its_transforms_in_files_are_judged_alike() {
         "--pairs pairs.csv --transforms voxels --field-units voxel -o voxel",
     );
     check(&bench, "voxel");
+    // A composite in the list itself.
+    hmorph()
+        .current_dir(bench.folder.path())
+        .args(["transform", "-t", "transforms/one", "-o", "chain.h5"])
+        .assert()
+        .success();
+    let list = std::fs::read_to_string(bench.path("pairs.csv")).unwrap();
+    let list = list
+        .replace(",id\n", ",id,transform\n")
+        .replace(",one\n", ",one,chain.h5\n");
+    std::fs::write(bench.path("listed.csv"), list).unwrap();
+    eval(&bench, "--pairs listed.csv -o composite");
+    check(&bench, "composite");
     let record = std::fs::read_to_string(bench.path("model/run.json")).unwrap();
     assert!(record.contains("\"protocol\": \"hmorph\""), "{record}");
 }
@@ -265,6 +278,36 @@ fn held_out_pairs_of_a_configuration() {
     assert!(
         bench.path("out/dice.png").is_file(),
         "two pairs make a box plot"
+    );
+    // The intensity variance over both would be of no pair.
+    let pairs = std::fs::read_to_string(bench.path("out/pairs.csv")).unwrap();
+    assert!(!pairs.contains("population"), "{pairs}");
+
+    // Of a run its own split counts, whatever its settings would deal out now.
+    let split = bench.path("study.csv");
+    let run = bench.path("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::copy(bench.path("run.toml"), run.join("config.toml")).unwrap();
+    let swapped = std::fs::read_to_string(split).unwrap();
+    let swapped = swapped
+        .replace("test", "train")
+        .replace("validation", "test");
+    let swapped = swapped
+        .replace("other", "../other")
+        .replace("fixed", "../fixed");
+    std::fs::write(
+        run.join("split.csv"),
+        swapped.replace("moving", "../moving"),
+    )
+    .unwrap();
+    eval(
+        &bench,
+        "--data run/config.toml --split test --model m.safetensors -o own",
+    );
+    let pairs = std::fs::read_to_string(bench.path("own/pairs.csv")).unwrap();
+    assert!(
+        pairs.contains("other3_to_other2") && !pairs.contains("moving_to_fixed"),
+        "{pairs}"
     );
 }
 

@@ -2,9 +2,10 @@
 
 use hmorph::dataset::Align;
 use hmorph::volume::{
-    Affine, DType, Dimension, Geometry, Image, read_field, read_image, read_labels, write_image,
+    Affine, DType, Dimension, Geometry, Image, read_affine, read_field, read_image, read_labels,
+    write_image,
 };
-use nalgebra::Vector3;
+use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
 use crate::support::{
@@ -354,4 +355,46 @@ fn existing_results_are_kept_unless_forced() {
     again().arg("--force").assert().success();
     assert!(read_image(out.join("moved.nii.gz")).is_ok());
     assert_eq!(bench.names(), ["image.nii.gz", "out", "zero.safetensors"]);
+}
+
+#[test]
+fn centres_that_meet_mirror_no_volume() {
+    let bench = Bench::new();
+    // The same anatomy, stored from right to left and from left to right, far apart in the world.
+    let shape = [9, 8, 7];
+    let value = |i: usize, j: usize, k: usize| (3 * i * i + 7 * j + k * k * k) as f32;
+    let image = |affine: Affine, value: &dyn Fn(usize, usize, usize) -> f32| Image {
+        data: Array3::from_shape_fn(shape, |(i, j, k)| value(i, j, k)),
+        geometry: Geometry::new(shape, Dimension::Three, affine),
+    };
+    let rightwards = Affine::identity();
+    let mut leftwards = Matrix3::identity();
+    leftwards[(0, 0)] = -1.0;
+    let leftwards = Affine::from_parts(leftwards, Vector3::new(900.0, 0.0, 0.0));
+    let fixed = image(rightwards, &value);
+    let moving = image(leftwards, &|i, j, k| value(8 - i, j, k));
+    let (f, m) = (
+        bench.image("f.nii.gz", &fixed),
+        bench.image("m.nii.gz", &moving),
+    );
+    for (out, stages) in [
+        ("network", &["--refine", "0"][..]),
+        ("alone", &["--no-network", "--refine", "0"]),
+    ] {
+        let out = bench.path(out);
+        let mut command = hmorph();
+        command.arg("register").args([&f, &m]).arg("-o").arg(&out);
+        command
+            .args(["--init", "centre", "--linear", "none"])
+            .args(stages);
+        command.assert().success();
+        if out.ends_with("alone") {
+            let moved = read_image(out.join("moved.nii.gz")).unwrap();
+            for (found, expected) in moved.data.iter().zip(&fixed.data) {
+                assert!((found - expected).abs() < 0.1, "{found} {expected}");
+            }
+        }
+        let linear = read_affine(out.join("affine.mat")).unwrap().0;
+        assert!(linear.determinant() > 0.0, "{linear}");
+    }
 }

@@ -176,10 +176,17 @@ fn the_list_has_a_command_per_cell_and_each_runs_alone() {
         1,
     );
     assert!(text.contains("holds cells of another test_pairs"), "{text}");
+    let measured = names(&bench.path("out/results"));
+    assert!(!measured.is_empty());
     let larger = ["--set", "seeds=[3, 4, 5]", "--summary"];
     assert!(study(&bench, &larger).output().unwrap().status.success());
     let text = failure(&mut study(&bench, &["--seed", "3"]), 1);
     assert!(text.contains("--set seeds"), "{text}");
+    // By force what was measured with other settings goes, so that no later run takes it for its own.
+    let forced = ["--set", "test_pairs=4", "--force", "--summary"];
+    let text = failure(&mut study(&bench, &forced), 1);
+    assert!(text.contains("no cell is finished"), "{text}");
+    assert!(names(&bench.path("out/results")).is_empty());
 }
 
 #[test]

@@ -6,9 +6,11 @@ use anyhow::{Context, ensure};
 use ndarray::Axis;
 
 use crate::cli::pairs::Row;
+use crate::cli::transforms::Transforms;
 use crate::dataset::stem;
+use crate::register::compose;
 use crate::volume::resample::field_to;
-use crate::volume::{DisplacementField, Geometry, read_field, read_voxel_field};
+use crate::volume::{DisplacementField, Format, Geometry, read_field, read_voxel_field};
 
 /// What the vectors of a field file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -35,18 +37,17 @@ pub fn find(row: &Row, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
         )
     })?;
     let id = &row.id;
-    let names = [
+    let by_scans = format!("{}_to_{}", stem(&row.moving), stem(&row.fixed));
+    let mut names = vec![
         format!("{id}.nii.gz"),
         format!("{id}.nii"),
         format!("{id}/forward.nii.gz"),
-        format!(
-            "{}_to_{}/forward.nii.gz",
-            stem(&row.moving),
-            stem(&row.fixed)
-        ),
         format!("disp_{id}.nii.gz"),
         format!("disp_{id}.nii"),
     ];
+    if *id != by_scans {
+        names.push(format!("{by_scans}/forward.nii.gz"));
+    }
     let found = names
         .iter()
         .map(|name| folder.join(name))
@@ -60,8 +61,13 @@ pub fn find(row: &Row, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Reads a field and brings it to the fixed grid.
+/// Reads a field and brings it to the fixed grid; affines and composites become one there.
 pub fn read(path: &Path, units: FieldUnits, fixed: &Geometry) -> anyhow::Result<DisplacementField> {
+    if Format::of(path).is_err() {
+        let name = path.display().to_string();
+        let transforms = Transforms::read(&[name], Some(fixed))?.pull(false)?;
+        return Ok(compose(&transforms, fixed)?);
+    }
     let field = match units {
         FieldUnits::Voxel => read_voxel_field(path, fixed)?,
         FieldUnits::Lps => {

@@ -48,7 +48,8 @@ Without --transforms the network registers alone, as hmorph register --linear no
 of a training configuration, on its network grid.
 
 Results in DIR: results.csv (a row per pair, structure and measure, before and after), pairs.csv (a row per pair),
-summary.csv and summary.md (over pairs and per structure), a box plot (PNG) per measure, run.json.")]
+summary.csv and summary.md (over pairs and per structure), a box plot (PNG) of each measure that has a before and an after,
+from two pairs on, run.json.")]
 pub struct EvalArgs {
     /// CSV of pairs
     #[arg(
