@@ -1,6 +1,7 @@
 //! Held-out pairs of a training configuration, on its network grid.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -25,6 +26,7 @@ pub fn evaluate(
     name: &str,
     options: &Options,
     common: &Common,
+    stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
     let settings: RunConfig = config::load(name, &args.overrides)?;
     let data = settings.data.clone();
@@ -49,6 +51,10 @@ pub fn evaluate(
         .map(|&(fixed, _)| dataset.items()[fixed].id.clone());
     let mut outcome = Outcome::of_pairs(options.protocol, fixed_ids);
     for (number, &(fixed, moving)) in pairs.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            outcome.left = pairs.len() - number;
+            break;
+        }
         let pair = HeldOut::new(&dataset, [fixed, moving])?;
         let evaluation = pair.evaluate(|images| Ok(registrar.predict(images)?.fields), options)?;
         outcome.rows.extend(evaluation.rows);

@@ -1,6 +1,7 @@
 //! Pairs of a table: registered by a model, or with transforms that are given.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 use nalgebra::Matrix4;
@@ -26,6 +27,7 @@ pub fn evaluate(
     path: &Path,
     options: &Options,
     common: &Common,
+    stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
     let rows = pairs::read(path)?;
     let by_files = args.transforms.is_some() || rows.iter().any(|row| row.transform.is_some());
@@ -41,6 +43,10 @@ pub fn evaluate(
     };
     let mut outcome = Outcome::of_pairs(options.protocol, rows.iter().map(target));
     for (number, row) in rows.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            outcome.left = rows.len() - number;
+            break;
+        }
         let evaluated = pair(args, row, &mut method, options, common, &mut outcome);
         let failed = match evaluated.with_context(|| format!("pair {}", row.id)) {
             Ok(()) => "",

@@ -17,6 +17,7 @@ use super::points::PointSpace;
 use super::reading::ReadArgs;
 use super::record;
 use super::registrar::ModelArgs;
+use super::signals;
 use crate::dataset::Split;
 use crate::eval::{Options, PairResult, Populations, Protocol};
 use crate::metric::Metric;
@@ -122,6 +123,8 @@ struct Outcome {
     populations: Populations,
     /// What is wrong with pairs that could not be measured.
     failures: Vec<String>,
+    /// Pairs that were left when a signal came.
+    left: usize,
     /// What was evaluated, for `run.json`.
     facts: serde_json::Value,
 }
@@ -148,6 +151,11 @@ impl Outcome {
 
     /// Pairs that failed end the program with an error, once all others are on disk.
     fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.left == 0,
+            "stopped; {} pairs were not measured",
+            self.left
+        );
         match self.failures.as_slice() {
             [] => Ok(()),
             [one] => bail!("{one}; all other pairs were measured"),
@@ -175,15 +183,20 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
         labels: args.labels.clone(),
         names: names.unwrap_or_default(),
     };
+    let stop = signals::stop_flag()?;
     let mut outcome = match (&args.pairs, &args.data) {
-        (Some(pairs), _) => listed::evaluate(args, pairs, &options, common)?,
-        (None, Some(config)) => held_out::evaluate(args, config, &options, common)?,
+        (Some(pairs), _) => listed::evaluate(args, pairs, &options, common, &stop)?,
+        (None, Some(config)) => held_out::evaluate(args, config, &options, common, &stop)?,
         (None, None) => anyhow::bail!("name the pairs by --pairs or --data"),
     };
     outcome.rows.extend(outcome.populations.rows());
     if let (true, Some(first)) = (outcome.rows.is_empty(), outcome.failures.first()) {
         bail!("{first}");
     }
+    ensure!(
+        outcome.left == 0 || !outcome.rows.is_empty(),
+        "stopped; nothing was measured yet"
+    );
     ensure!(
         !outcome.rows.is_empty(),
         "nothing could be measured: the pairs have no labels or landmarks"
