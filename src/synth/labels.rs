@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rand::RngExt;
 
 use super::config::SynthConfig;
+use super::engine::Engine;
 use super::grid::Grid;
 use super::seeds::{Seeds, Side, Step};
 use super::shapes;
@@ -22,19 +23,25 @@ pub enum LabelSource {
 }
 
 /// A label map with labels replaced by their place in `ids`; place 0 is always background.
-pub(super) struct Indexed {
-    pub index: Vec<u16>,
-    pub ids: Vec<i32>,
+struct Indexed {
+    index: Vec<u16>,
+    ids: Vec<i32>,
 }
 
 impl LabelSource {
-    /// The label map of the pair that `seeds` stands for.
-    pub(super) fn draw(&self, config: &SynthConfig, grid: &Grid, seeds: &Seeds) -> Result<Indexed> {
+    /// The label map of the pair that `seeds` stands for, and the number of the label at each place.
+    pub(super) fn draw<E: Engine>(
+        &self,
+        engine: &E,
+        config: &SynthConfig,
+        grid: &Grid,
+        seeds: &Seeds,
+    ) -> Result<(E::Labels, Vec<i32>)> {
         match self {
-            Self::Shapes => Ok(Indexed {
-                index: shapes::label_map(&config.shapes, grid, seeds),
-                ids: (0..config.shapes.labels as i32).collect(),
-            }),
+            Self::Shapes => {
+                let labels = shapes::label_map(engine, &config.shapes, grid, seeds);
+                Ok((labels, (0..config.shapes.labels as i32).collect()))
+            }
             Self::Maps(maps) if maps.is_empty() => Err(Error::invalid(
                 "synth: the list of label maps is empty; name at least one, or use shapes",
             )),
@@ -43,7 +50,8 @@ impl LabelSource {
                     .rng(Step::Source, Side::Fixed, 0)
                     .random_range(0..maps.len());
                 check_grid(&maps[pick], pick, grid)?;
-                Indexed::new(&maps[pick], pick)
+                let Indexed { index, ids } = Indexed::new(&maps[pick], pick)?;
+                Ok((engine.labels(index, grid), ids))
             }
         }
     }
@@ -99,6 +107,7 @@ impl Indexed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synth::Host;
     use crate::volume::{Affine, Dimension, Geometry};
     use ndarray::Array3;
 
@@ -123,7 +132,7 @@ mod tests {
         let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
         let config = SynthConfig::default();
         let error = source
-            .draw(&config, &grid, &Seeds::new(0, 0))
+            .draw(&Host, &config, &grid, &Seeds::new(0, 0))
             .err()
             .unwrap();
         let text = error.to_string();
@@ -137,7 +146,7 @@ mod tests {
     fn an_empty_list_is_refused() {
         let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
         let config = SynthConfig::default();
-        let draw = LabelSource::Maps(vec![]).draw(&config, &grid, &Seeds::new(0, 0));
+        let draw = LabelSource::Maps(vec![]).draw(&Host, &config, &grid, &Seeds::new(0, 0));
         assert!(draw.err().unwrap().to_string().contains("empty"));
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::parallel::Others;
 use super::synthesis::grid;
-use super::{Adam, Synthesis, TrainConfig};
+use super::{Adam, Synthesis, SynthesisPlace, TrainConfig};
 use crate::config::RunConfig;
 use crate::dataset::{Align, Dataset, MakeSynthetic, Sample, Sampler, Split};
 use crate::error::{Error, Result};
@@ -27,6 +27,8 @@ pub struct Session {
     pub(super) others: Option<Others>,
     pub dataset: Option<Arc<Dataset>>,
     pub sampler: Arc<Sampler>,
+    /// Makes the synthetic pairs of batches on the device; without it they come from the sampler.
+    pub(super) on_device: Option<Arc<Synthesis>>,
     /// Weights to start from; fresh ones otherwise.
     pub start: Option<WeightsFile>,
     /// Training grid, `(i, j, k)`.
@@ -42,9 +44,11 @@ enum HeldOut {
 }
 
 impl Session {
-    /// Threads that prepare batches ahead: as many as are set, or one beside a CPU that trains, or beside a GPU all but one.
+    /// Threads that prepare batches ahead: as many as are set, or one beside a CPU that trains, or beside a GPU all but one;
+    /// one where the device makes all pairs.
     pub fn workers(&self) -> usize {
-        let beside = match self.device == Device::flex() {
+        let all_on_device = self.on_device.is_some() && self.dataset.is_none();
+        let beside = match self.device == Device::flex() || all_on_device {
             true => 1,
             false => rayon::current_num_threads().saturating_sub(1).max(1),
         };
@@ -72,6 +76,9 @@ impl Session {
         }
         let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?.map(Arc::new);
         let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone())?;
+        let on_device = synthesis
+            .clone()
+            .filter(|_| on_device(config.train.synthesis, &device));
         let make =
             synthesis.map(|s| -> Box<MakeSynthetic> { Box::new(move |index| s.sample(index)) });
         let sampler = Sampler::new(
@@ -82,12 +89,17 @@ impl Session {
             dataset.clone(),
             make,
         )?;
+        let sampler = match &on_device {
+            Some(_) => sampler.leaving_synthetic(shape),
+            None => sampler,
+        };
         let session = Self {
             config,
             device,
             others: None,
             dataset,
             sampler: Arc::new(sampler),
+            on_device,
             start,
             shape,
             held_out,
@@ -114,6 +126,11 @@ impl Session {
             false => Some(Others::new(others)?),
         };
         Ok(self)
+    }
+
+    /// Whether the device makes the synthetic pairs of batches.
+    pub fn synthesises_on_device(&self) -> bool {
+        self.on_device.is_some()
     }
 
     /// Devices that train.
@@ -229,6 +246,15 @@ impl HeldOut {
             (None, Some(synthesis)) if count > 0 => Ok(Self::Synthetic(synthesis)),
             _ => Ok(Self::None),
         }
+    }
+}
+
+/// Whether synthetic pairs are made on `device`.
+fn on_device(place: SynthesisPlace, device: &Device) -> bool {
+    match place {
+        SynthesisPlace::Auto => *device != Device::flex(),
+        SynthesisPlace::Host => false,
+        SynthesisPlace::Device => true,
     }
 }
 

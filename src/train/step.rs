@@ -9,7 +9,6 @@ use super::{
     Adam, BatchTensors, ItemWeights, Means, Objective, Outcome, Session, checkpointed_gradients,
     gradients, objective,
 };
-use crate::config::RunConfig;
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
 use crate::model::{Model, Prediction};
@@ -60,21 +59,21 @@ impl Trainee {
         batch: &Batch,
         place: &str,
     ) -> Result<(Objective, GradientsParams)> {
-        let config = &session.config;
-        let weights = match config.mixture.mode {
+        let mixture = &session.config.mixture;
+        let weights = match mixture.mode {
             Mode::Sample => ItemWeights::mean(batch),
             Mode::Weighted => {
-                let synthetic = config.mixture.synthetic_weight(batch.number);
+                let synthetic = mixture.synthetic_weight(batch.number);
                 ItemWeights::by_kind(batch, synthetic)
             }
         };
         let work = |device: &Device, model: &Model, part: &Batch| {
-            differentiate(config, device, model, part, weights)
+            differentiate(session, device, model, part, weights)
         };
         let found = match &session.others {
             None => work(&session.device, &self.model, batch),
             Some(others) => others.share(&session.device, &self.model, batch, work),
-        };
+        }?;
         found.ok_or_else(|| {
             Error::invalid(format!(
                 "{place}: no term of the loss applies to {}; give these items a term, or labels if it needs them",
@@ -85,15 +84,19 @@ impl Trainee {
 }
 
 /// The loss over the items of `batch`, and the gradients of its total; `None` where no term applies to any of them.
+///
+/// # Errors
+/// A pair that cannot be made.
 fn differentiate(
-    config: &RunConfig,
+    session: &Session,
     device: &Device,
     model: &Model,
     batch: &Batch,
     weights: ItemWeights,
-) -> Option<(Objective, GradientsParams)> {
+) -> Result<Option<(Objective, GradientsParams)>> {
+    let config = &session.config;
     // The images are constants: only what meets the parameters is differentiated.
-    let images = BatchTensors::new(batch, device);
+    let images = BatchTensors::make(batch, session.on_device.as_deref(), &config.loss, device)?;
     let judge = |prediction: &Prediction| {
         let judged = objective(&config.loss, model, batch, &images, prediction, weights);
         (!judged.is_empty()).then_some(judged).ok_or(())
@@ -102,7 +105,7 @@ fn differentiate(
         true => checkpointed_gradients(model, &images, judge),
         false => gradients(model, &images, judge),
     };
-    found.ok()
+    Ok(found.ok())
 }
 
 /// Terms weigh by their items, so that means over steps are means over items.
