@@ -68,7 +68,7 @@ fn forward(
     let mut sum = 0.0f32;
     #[unroll]
     for n in 0..lattices.len() {
-        let lattice = *lattices.index(n);
+        let lattice = lattices.index(n);
         let (i0, i1, fi) = neighbours(i, lattice.steps.d, lattice.extent.d);
         let (j0, j1, fj) = neighbours(j, lattice.steps.h, lattice.extent.h);
         let (k0, k1, fk) = neighbours(k, lattice.steps.w, lattice.extent.w);

@@ -138,12 +138,12 @@ fn samples(block: u32, streams: &Streams) -> Array<f32> {
 
 #[cube]
 fn box_muller(radius: u32, angle: u32) -> (f32, f32) {
-    let radius = (unit(radius).ln() * -2.0).sqrt();
-    let angle = (unit(angle) - 0.5) * comptime!(std::f32::consts::TAU);
+    let radius = (unit(radius).ln() * -2.0f32).sqrt();
+    let angle = (unit(angle) - 0.5f32) * comptime!(std::f32::consts::TAU);
     (radius * angle.cos(), radius * angle.sin())
 }
 
 #[cube]
 fn unit(bits: u32) -> f32 {
-    ((bits >> 9u32) as f32 + 0.5) * comptime!(1.0 / (1 << 23) as f32)
+    ((bits >> 9u32) as f32 + 0.5f32) * comptime!(1.0f32 / (1 << 23) as f32)
 }
