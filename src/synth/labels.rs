@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rand::RngExt;
+use rayon::prelude::*;
 
 use super::config::SynthConfig;
 use super::engine::Engine;
@@ -10,7 +11,7 @@ use super::grid::Grid;
 use super::seeds::{Seeds, Side, Step};
 use super::shapes;
 use crate::error::{Error, Result};
-use crate::volume::LabelMap;
+use crate::volume::{Dimension, LabelMap};
 
 /// What the label map of a synthetic pair is.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,21 @@ struct Indexed {
 }
 
 impl LabelSource {
+    /// Finds what would otherwise be found when a map's turn comes.
+    ///
+    /// # Errors
+    /// A map that is not on the pairs' grid of `shape` `(i, j, k)`, or holds no labels but intensities.
+    pub fn check(&self, dimension: Dimension, shape: [usize; 3]) -> Result<()> {
+        let Self::Maps(maps) = self else {
+            return Ok(());
+        };
+        let check = |(number, map): (usize, &LabelMap)| {
+            check_grid(map, number, dimension, shape)?;
+            Indexed::new(map, number).map(|_| ())
+        };
+        maps.par_iter().enumerate().map(check).collect()
+    }
+
     /// The label map of the pair that `seeds` stands for, and the number of the label at each place.
     pub(super) fn draw<E: Engine>(
         &self,
@@ -49,7 +65,7 @@ impl LabelSource {
                 let pick = seeds
                     .rng(Step::Source, Side::Fixed, 0)
                     .random_range(0..maps.len());
-                check_grid(&maps[pick], pick, grid)?;
+                check_grid(&maps[pick], pick, grid.dimension, grid.array_shape())?;
                 let Indexed { index, ids } = Indexed::new(&maps[pick], pick)?;
                 Ok((engine.labels(index, grid), ids))
             }
@@ -57,17 +73,21 @@ impl LabelSource {
     }
 }
 
-fn check_grid(map: &LabelMap, number: usize, grid: &Grid) -> Result<()> {
-    let expected = grid.array_shape();
+fn check_grid(
+    map: &LabelMap,
+    number: usize,
+    dimension: Dimension,
+    expected: [usize; 3],
+) -> Result<()> {
     let found = map.data.dim();
-    if [found.0, found.1, found.2] == expected && map.geometry.dimension == grid.dimension {
+    if [found.0, found.1, found.2] == expected && map.geometry.dimension == dimension {
         return Ok(());
     }
     Err(Error::invalid(format!(
         "synth: label map {number} has shape {found:?} ({}-D), the pairs {expected:?} ({}-D); \
          pad or crop the map to the pairs' grid first",
         map.geometry.dimension.axes(),
-        grid.axes()
+        dimension.axes()
     )))
 }
 
@@ -108,7 +128,7 @@ impl Indexed {
 mod tests {
     use super::*;
     use crate::synth::Host;
-    use crate::volume::{Affine, Dimension, Geometry};
+    use crate::volume::{Affine, Geometry};
     use ndarray::Array3;
 
     fn map(shape: [usize; 3], values: Vec<i32>) -> LabelMap {
@@ -135,11 +155,14 @@ mod tests {
             .draw(&Host, &config, &grid, &Seeds::new(0, 0))
             .err()
             .unwrap();
-        let text = error.to_string();
-        assert!(
-            text.contains("label map 0") && text.contains("(4, 5, 1)"),
-            "{text}"
-        );
+        let before = source.check(Dimension::Two, [4, 6, 1]).err().unwrap();
+        for text in [error.to_string(), before.to_string()] {
+            assert!(
+                text.contains("label map 0") && text.contains("(4, 5, 1)"),
+                "{text}"
+            );
+        }
+        source.check(Dimension::Two, [4, 5, 1]).unwrap();
     }
 
     #[test]

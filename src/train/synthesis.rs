@@ -21,7 +21,7 @@ impl Synthesis {
     /// The grid is that of `dataset` if there is one, else `synth_labels.shape`, in multiples of `factor` voxels.
     ///
     /// # Errors
-    /// A missing shape or one of the wrong size, label maps that are not there.
+    /// A missing shape or one of the wrong size, label maps that are not there or cannot be used.
     pub fn plan(
         config: &RunConfig,
         dataset: Option<&Dataset>,
@@ -32,6 +32,7 @@ impl Synthesis {
         };
         let shape = grid(config, dataset, factor)?;
         let source = label_source(config, dataset, shape)?;
+        source.check(config.model.dimension, shape)?;
         let geometry = match &source {
             LabelSource::Maps(maps) => maps[0].geometry.clone(),
             LabelSource::Shapes => Geometry::new(shape, config.model.dimension, Affine::identity()),
