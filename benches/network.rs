@@ -16,7 +16,7 @@ use hmorph::kernels::oracle::random::uniform;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig, Prediction};
 use hmorph::train::{
-    Adam, BatchTensors, ItemWeights, Objective, checkpointed_gradients, gradients, objective,
+    Activations, Adam, BatchTensors, ItemWeights, Objective, gradients, objective,
 };
 use hmorph::volume::Dimension;
 use ndarray::Array3;
@@ -55,6 +55,9 @@ struct Options {
     /// Train hmorph's side with gradient checkpointing
     #[arg(long)]
     checkpointing: bool,
+    /// Train hmorph's side with activations in 16 bits
+    #[arg(long)]
+    mixed: bool,
     /// A Python with torch
     #[arg(long, default_value = "python3")]
     python: String,
@@ -78,6 +81,13 @@ impl Options {
         match self.on_gpu() {
             true => GPU_SIDES,
             false => CPU_SIDES,
+        }
+    }
+
+    fn activations(&self) -> Activations {
+        Activations {
+            made_again: self.checkpointing,
+            half: self.mixed,
         }
     }
 
@@ -170,10 +180,13 @@ fn command(side: &str, what: &str, options: &Options) -> Command {
     ] {
         command.args([name, &count.to_string()]);
     }
-    if ours && options.checkpointing {
-        command.arg("--checkpointing");
-    }
-    if !ours {
+    if ours {
+        let chosen = [
+            (options.checkpointing, "--checkpointing"),
+            (options.mixed, "--mixed"),
+        ];
+        command.args(chosen.iter().filter(|(on, _)| *on).map(|(_, name)| name));
+    } else {
         command.env("OMP_NUM_THREADS", rayon::current_num_threads().to_string());
     }
     match side {
@@ -225,7 +238,7 @@ fn measure(what: &str, options: &Options, device: &Device) -> (f64, u64) {
             &config,
             batch,
             device.clone(),
-            options.checkpointing,
+            options.activations(),
         )),
         _ => Box::new(inference(&config, batch, device.clone())),
     };
@@ -261,7 +274,7 @@ fn training(
     config: &ModelConfig,
     batch: Batch,
     device: Device,
-    checkpointing: bool,
+    activations: Activations,
 ) -> impl FnMut() {
     let mut model = Model::new(config, 0, &device.clone().autodiff()).expect("a valid network");
     let mut adam = Adam::new(&model, 0.0, 0.0, &[]).expect("valid settings");
@@ -282,10 +295,7 @@ fn training(
                 ItemWeights::mean(&batch),
             ))
         };
-        let Ok((_, grads)) = match checkpointing {
-            true => checkpointed_gradients(&model, &images, judge),
-            false => gradients(&model, &images, judge),
-        };
+        let Ok((_, grads)) = gradients(&model, &images, activations, judge);
         model = adam.step(model.clone(), grads, 1e-4).0;
     }
 }

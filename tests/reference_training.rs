@@ -16,7 +16,7 @@ use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig, Prediction};
 use hmorph::nn::Encoder;
 use hmorph::ops;
-use hmorph::train::{Adam, BatchTensors, ItemWeights, gradients, objective};
+use hmorph::train::{Activations, Adam, BatchTensors, ItemWeights, gradients, objective};
 use hmorph::volume::Dimension;
 use ndarray::Array3;
 
@@ -57,7 +57,7 @@ fn train(config: &ModelConfig, batch: &Batch) -> (Vec<f32>, Vec<f32>) {
                 ItemWeights::mean(batch),
             ))
         };
-        let Ok((judged, grads)) = gradients(&model, &images, judge);
+        let Ok((judged, grads)) = gradients(&model, &images, Activations::default(), judge);
         losses.push(judged.total.into_scalar::<f32>());
         model = adam.step(model.clone(), grads, LEARNING_RATE).0;
     }

@@ -81,8 +81,9 @@ fn describe(device: &str, failures: &[String]) -> String {
     let mut lines = failures.iter().flat_map(|text| text.lines());
     if let Some(line) = lines.find(|line| is_about_memory(line)) {
         return format!(
-            "--device {device}: out of memory ({}); try fewer pairs a step (train.batch), train.gradient_checkpointing = true, \
-             larger voxels (data.spacing in training, --network-spacing in registration), or --device cpu",
+            "--device {device}: out of memory ({}); try fewer pairs a step (train.batch), train.mixed_precision or \
+             train.gradient_checkpointing = true, larger voxels (data.spacing in training, --network-spacing in \
+             registration), or --device cpu",
             shortened(line)
         );
     }

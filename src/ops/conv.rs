@@ -7,6 +7,7 @@ use super::bridge::{self, Operation, Saved, View};
 use super::bridge::{Buffer, SavedBuffers};
 #[cfg(feature = "gpu")]
 use super::gpu;
+use super::half::{is_half, widened};
 use crate::kernels::conv::{self, ConvSpec};
 
 /// What a convolution does beside its weights.
@@ -24,13 +25,15 @@ pub struct ConvOptions {
 /// - `x`: `[n, ic, d, h, w]`, `weight`: `[oc, ic, 3 or 1, 3, 3]`, `bias`: `[oc]`
 /// - output: `[n, oc, (d-1)/s+1, (h-1)/s+1, (w-1)/s+1]`
 pub fn conv(x: Tensor<5>, weight: Tensor<5>, bias: Tensor<1>, options: ConvOptions) -> Tensor<5> {
-    if bridge::serves(&x) && bridge::serves(&weight) {
+    if bridge::serves_half(&x) && bridge::serves(&weight) {
         let inputs = [
             x.into_dispatch(),
             weight.into_dispatch(),
             bias.into_dispatch(),
         ];
         bridge::run(options, inputs)
+    } else if is_half(&x) {
+        widened([x], |[x]| conv(x, weight, bias, options))
     } else {
         composed(x, weight, bias, options)
     }

@@ -25,7 +25,7 @@ pub fn joined_conv(
 ) -> Tensor<5> {
     let spec = spec(&low.dims(), &skip.dims(), &weight.dims());
     let [_, _, d, h, w] = low.dims();
-    let served = [&low, &skip, &weight].into_iter().all(bridge::serves);
+    let served = bridge::serves_half(&low) && bridge::serves_half(&skip) && bridge::serves(&weight);
     if served && options.stride == [1; 3] && spec.joins([d, h, w]) {
         let slope = options.slope;
         let inputs = [

@@ -6,7 +6,9 @@
 //! learnt through, the steps of making synthetic pairs, is a [`bridge::Constant`] without gradient, whose form for the CPU
 //! is the reference.
 //!
-//! Tensors are `[batch, channel, d, h, w]`; 2-D images have `d = 1` and fields of two components `(h, w)`.
+//! Tensors are `[batch, channel, d, h, w]`; 2-D images have `d = 1` and fields of two components `(h, w)`. What a network is
+//! made of ([`conv()`], [`joined_conv`], [`max_pool2`], [`upsample_concat`]) also takes images and features of 16-bit floats, and
+//! then gives such; sums are made in 32 bits, and weights are of 32.
 
 mod boxsum;
 mod bridge;
@@ -16,6 +18,7 @@ mod diffusion;
 mod gaussian;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod half;
 mod integrate;
 mod joined;
 mod labels;

@@ -7,6 +7,7 @@ use super::bridge::{self, Operation, Saved, View};
 use super::bridge::{Buffer, SavedBuffers};
 #[cfg(feature = "gpu")]
 use super::gpu;
+use super::half::{is_half, widened};
 use crate::kernels::pool;
 
 /// Maximum over blocks of two voxels along each axis longer than the singleton of a 2-D image.
@@ -16,8 +17,10 @@ use crate::kernels::pool;
 /// # Shapes
 /// - `x`: `[n, c, d, h, w]`; result: `[n, c, d/f, h/f, w/f]`, rounded down
 pub fn max_pool2(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
-    if bridge::serves(&x) {
+    if bridge::serves_half(&x) {
         bridge::run(MaxPool { factor }, [x.into_dispatch()])
+    } else if is_half(&x) {
+        widened([x], |[x]| max_pool2(x, factor))
     } else {
         composed(x, factor)
     }

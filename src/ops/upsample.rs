@@ -7,6 +7,7 @@ use super::bridge::{self, Operation, Saved, View};
 use super::bridge::{Buffer, SavedBuffers};
 #[cfg(feature = "gpu")]
 use super::gpu;
+use super::half::{is_half, widened};
 use crate::kernels::{Extent, upsample};
 
 /// Upsamples `low` to the grid of `skip` by repeating voxels and appends `skip` along the channels.
@@ -15,9 +16,11 @@ use crate::kernels::{Extent, upsample};
 /// - `low`: `[n, a, d, h, w]`, `skip`: `[n, b, 2d or 2d+1, ..]` (2-D: `d` stays 1)
 /// - result: `[n, a + b, ..]` on the grid of `skip`; where that is odd, the last voxel of `low` repeats
 pub fn upsample_concat(low: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
-    if bridge::serves(&low) && bridge::serves(&skip) {
+    if bridge::serves_half(&low) && bridge::serves_half(&skip) {
         let operation = UpsampleConcat::of(&low, &skip);
         bridge::run(operation, [low.into_dispatch(), skip.into_dispatch()])
+    } else if is_half(&skip) {
+        widened([low, skip], |[low, skip]| upsample_concat(low, skip))
     } else {
         composed(low, skip)
     }

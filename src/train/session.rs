@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 
 use super::parallel::Others;
 use super::synthesis::grid;
 use super::{Adam, Synthesis, SynthesisPlace, TrainConfig};
 use crate::config::RunConfig;
 use crate::dataset::{Align, Dataset, MakeSynthetic, Sample, Sampler, Split};
+use crate::device;
 use crate::error::{Error, Result};
 use crate::loss::{Items, LossConfig};
 use crate::model::{Model, ModelCard, WeightsFile};
@@ -61,6 +62,7 @@ impl Session {
     /// Settings that do not hold together; one report of all problems of the data.
     pub fn prepare(config: RunConfig, start: Option<WeightsFile>, device: Device) -> Result<Self> {
         config.validate()?;
+        check_precision(&config.train, &device)?;
         let dimension = config.model.dimension;
         let factor = config.model.size_factor()[1];
         let dataset = match &config.data {
@@ -115,6 +117,9 @@ impl Session {
     /// # Errors
     /// A batch of fewer pairs than devices.
     pub fn share_with(mut self, others: Vec<Device>) -> Result<Self> {
+        for device in &others {
+            check_precision(&self.config.train, device)?;
+        }
         let (devices, batch) = (others.len() + 1, self.config.train.batch);
         if batch < devices {
             return Err(Error::invalid(format!(
@@ -256,6 +261,17 @@ fn on_device(place: SynthesisPlace, device: &Device) -> bool {
         SynthesisPlace::Host => false,
         SynthesisPlace::Device => true,
     }
+}
+
+/// Refuses mixed precision where it cannot be had.
+fn check_precision(config: &TrainConfig, device: &Device) -> Result<()> {
+    if !config.mixed_precision || device.supports_dtype(DType::F16) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "train.mixed_precision: {} has no 16-bit floats; leave it out, or try train.gradient_checkpointing where memory is short",
+        device::name(device)
+    )))
 }
 
 /// Refuses real images that nothing compares: their smoothness alone would be learnt, or choose the best weights.

@@ -6,8 +6,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 
 use super::{
-    Adam, BatchTensors, ItemWeights, Means, Objective, Outcome, Session, checkpointed_gradients,
-    gradients, objective,
+    Activations, Adam, BatchTensors, ItemWeights, Means, Objective, Outcome, Session, gradients,
+    objective,
 };
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
@@ -101,11 +101,8 @@ fn differentiate(
         let judged = objective(&config.loss, model, batch, &images, prediction, weights);
         (!judged.is_empty()).then_some(judged).ok_or(())
     };
-    let found = match config.train.gradient_checkpointing {
-        true => checkpointed_gradients(model, &images, judge),
-        false => gradients(model, &images, judge),
-    };
-    Ok(found.ok())
+    let activations = Activations::of_run(&config.train);
+    Ok(gradients(model, &images, activations, judge).ok())
 }
 
 /// Terms weigh by their items, so that means over steps are means over items.

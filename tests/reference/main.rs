@@ -9,7 +9,7 @@ mod operations;
 #[path = "../support/pairs.rs"]
 mod pairs;
 
-mod checkpointing;
+mod activations;
 mod cost;
 mod interop;
 mod kernels;

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use hmorph::ops::{self, Border};
 
 use crate::golden::{assert_close, values};
-use crate::operations::cases;
+use crate::operations::{Case, cases};
 
 /// Relative to the largest value: float32 sums of at most some 2,000 products, in another order.
 const TOLERANCE: f32 = 1e-5;
@@ -23,6 +23,30 @@ fn kernels_agree_with_the_composed_forms() {
             let what = format!("{}: gradient of input {n}", case.name);
             assert_close(&what, gradient, &expected.gradients[n], TOLERANCE);
         }
+    }
+}
+
+/// The value and the gradients that come in and go out are rounded to 11 bits, by 2^-12 on average; roundings of either sign
+/// do not add up.
+#[test]
+fn features_in_half_precision_change_results_by_their_rounding() {
+    let device = Device::flex();
+    let halved = cases().into_iter().filter(|case| case.features > 0);
+    let cases: Vec<_> = halved.map(Case::with_rounded_features).collect();
+    assert!(
+        cases.len() >= 15,
+        "an operation of networks has lost its cases"
+    );
+    for case in &cases {
+        let found = case.run_in_half(&device);
+        let expected = case.run(&case.public, &device);
+        assert_close(&case.name, &found.value, &expected.value, 2e-3);
+        for (n, gradient) in found.gradients.iter().enumerate() {
+            let what = format!("{}: gradient of input {n}", case.name);
+            assert_close(&what, gradient, &expected.gradients[n], 2e-3);
+        }
+        let [found, expected] = [found, expected].map(|outcome| outcome.gradients[0].clone());
+        assert_ne!(found, expected, "{}: nothing was rounded", case.name);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Every operation of `ops` as cases: inputs, and the operation in both of its forms.
 #![allow(dead_code)] // Each test program uses a part.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use half::f16;
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::ops::{self, Border, ConvOptions, CorrelationForm, Norm, reference};
 
@@ -11,6 +12,8 @@ type Operation = Box<dyn Fn(&[Tensor<5>]) -> Tensor<5>>;
 pub struct Case {
     pub name: String,
     pub inputs: Vec<Input>,
+    /// How many of the first inputs may be features of a network, in 16-bit floats.
+    pub features: usize,
     /// What the networks call: kernels on the CPU, elsewhere the same as `composed`.
     pub public: Operation,
     /// The form made of burn's operations.
@@ -28,7 +31,23 @@ pub struct Outcome {
     pub gradients: Vec<Vec<f32>>,
 }
 
+impl Input {
+    /// The nearest values of 16 bits.
+    fn round_to_half(&mut self) {
+        for value in &mut self.values {
+            *value = f16::from_f32(*value).to_f32();
+        }
+    }
+}
+
 impl Case {
+    /// Features of 16 bits: what follows from them alone is the same in half and in single precision.
+    pub fn with_rounded_features(mut self) -> Self {
+        let features = &mut self.inputs[..self.features];
+        features.iter_mut().for_each(Input::round_to_half);
+        self
+    }
+
     fn new(
         name: impl Into<String>,
         inputs: Vec<Input>,
@@ -38,20 +57,39 @@ impl Case {
         Self {
             name: name.into(),
             inputs,
+            features: 0,
             public: Box::new(public),
             composed: Box::new(composed),
         }
     }
 
+    fn with_features(self, features: usize) -> Self {
+        Self { features, ..self }
+    }
+
     /// Value and gradients of one of the forms on `device`.
     pub fn run(&self, operation: &Operation, device: &Device) -> Outcome {
+        self.evaluate(operation, device, 0)
+    }
+
+    /// The same of the public form with its features, and its value, in 16-bit floats.
+    pub fn run_in_half(&self, device: &Device) -> Outcome {
+        self.evaluate(&self.public, device, self.features)
+    }
+
+    fn evaluate(&self, operation: &Operation, device: &Device, halved: usize) -> Outcome {
         let device = device.clone().autodiff();
         let inputs: Vec<Tensor<5>> = self
             .inputs
             .iter()
             .map(|input| tensor(&input.values, input.shape, &device).require_grad())
             .collect();
-        let out = operation(&inputs);
+        let stored = |(n, input): (usize, &Tensor<5>)| match n < halved {
+            true => input.clone().cast(DType::F16),
+            false => input.clone(),
+        };
+        let stored: Vec<Tensor<5>> = inputs.iter().enumerate().map(stored).collect();
+        let out = operation(&stored).cast(DType::F32);
         // Random weights, so that no gradient is the same everywhere.
         let shape = out.dims();
         let weights = uniform(99, shape.iter().product(), 1.0);
@@ -126,6 +164,7 @@ fn convolutions() -> Vec<Case> {
                 move |x| ops::conv(x[0].clone(), x[1].clone(), bias(x), options),
                 move |x| reference::conv(x[0].clone(), x[1].clone(), bias(x), options),
             )
+            .with_features(1)
         };
     vec![
         case([1, 1, 1], Some(0.2), 1, [1, 16, 12], [3, 4]),
@@ -160,7 +199,7 @@ fn joined_convolutions() -> Vec<Case> {
             }
         });
         let name = format!("conv of {low:?} joined with {skip:?}, slope {slope:?}");
-        Case::new(name, inputs, public, composed)
+        Case::new(name, inputs, public, composed).with_features(2)
     };
     vec![
         case(Some(0.2), 1, [1, 8, 6], [1, 16, 12]),
@@ -292,6 +331,7 @@ fn pooling() -> Vec<Case> {
             move |x| ops::max_pool2(x[0].clone(), factor),
             move |x| reference::max_pool2(x[0].clone(), factor),
         )
+        .with_features(1)
     };
     let upsample = |low: [usize; 5], skip: [usize; 5]| {
         Case::new(
@@ -300,6 +340,7 @@ fn pooling() -> Vec<Case> {
             |x| ops::upsample_concat(x[0].clone(), x[1].clone()),
             |x| reference::upsample_concat(x[0].clone(), x[1].clone()),
         )
+        .with_features(2)
     };
     vec![
         pool([2, 2, 1, 16, 12], [1, 2, 2]),

@@ -44,19 +44,29 @@ fn training_on_shapes_lowers_the_loss_and_raises_dice() {
 }
 
 #[test]
-fn gradient_checkpointing_changes_a_run_by_rounding_only() {
+fn how_activations_are_kept_changes_a_run_by_rounding_only() {
     let bench = Bench::new();
     let first_means = |out: &str, overrides: &[&str]| {
         bench.train(out, overrides).assert().success();
         rows(&bench.path(out).join("metrics.csv"))[0].clone()
     };
     let plain = first_means("plain", &[]);
-    let found = first_means("checkpointed", &["train.gradient_checkpointing=true"]);
-    for name in ["total", "gradient_norm"] {
-        let (found, expected) = (found[name], plain[name]);
-        let distance = (found - expected).abs() / expected;
-        assert!(distance < 1e-4, "{name}: {found} beside {expected}");
-    }
+    let compare = |setting: &str, tolerance: f64| {
+        let found = first_means(setting, &[setting]);
+        for name in ["total", "gradient_norm"] {
+            let (found, expected) = (found[name], plain[name]);
+            let distance = (found - expected).abs() / expected;
+            assert!(
+                distance < tolerance,
+                "{setting}, {name}: {found} beside {expected}"
+            );
+        }
+        found
+    };
+    compare("train.gradient_checkpointing=true", 1e-4);
+    // Means over steps whose activations have 11 bits.
+    let half = compare("train.mixed_precision=true", 1e-2);
+    assert_ne!(half["gradient_norm"], plain["gradient_norm"]);
 }
 
 #[test]

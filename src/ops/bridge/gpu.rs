@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use burn::backend::fusion::custom::TensorSpec;
-use burn::tensor::DType;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::{
-    Gradients, Kept, Operation, Pack, PackMetadata, Plan, Run, Shared, array, pack, unpack,
+    Form, Gradients, Kept, Operation, Pack, PackMetadata, Plan, Run, Shared, array, pack, unpack,
 };
 
-/// A contiguous tensor of 32-bit floats in the memory of a GPU.
+/// A contiguous tensor of floats in the memory of a GPU.
 pub type Buffer = CubeTensor;
 
 /// Tensors the backward pass of an operation of `N` inputs may read.
@@ -70,15 +69,12 @@ pub(super) fn backward<const N: usize>(
 pub(super) fn value_spec(inputs: &PackMetadata, operation: &Shared) -> TensorSpec {
     let inputs: Vec<&TensorSpec> = unpack!(PackMetadata, inputs);
     let shapes: Vec<&[usize]> = inputs.iter().map(|spec| &spec.shape[..]).collect();
-    spec(operation.shape(&shapes))
+    TensorSpec::new(operation.shape(&shapes).into(), inputs[0].dtype)
 }
 
 /// Shapes and types of the gradients that are wanted.
 pub(super) fn gradient_specs(plan: &Plan) -> PackMetadata {
-    let specs: Vec<TensorSpec> = plan.wanted_shapes().cloned().map(spec).collect();
+    let spec = |form: &Form| TensorSpec::new(form.shape.clone().into(), form.dtype);
+    let specs: Vec<TensorSpec> = plan.wanted_forms().map(spec).collect();
     pack!(PackMetadata, specs)
-}
-
-fn spec(shape: Vec<usize>) -> TensorSpec {
-    TensorSpec::new(shape.into(), DType::F32)
 }

@@ -78,10 +78,13 @@ pub(super) fn backward<const N: usize>(
         },
         wanted: array(kept.plan.wanted.clone()),
     });
-    let pairs = grads.into_iter().zip(&kept.plan.shapes);
+    let pairs = grads.into_iter().zip(&kept.plan.forms);
     let wanted = pairs.zip(&kept.plan.wanted).filter(|(_, wanted)| **wanted);
     wanted
-        .map(|((grad, shape), _)| made(grad.expect("a gradient that was wanted"), shape.clone()))
+        .map(|((grad, form), _)| {
+            let grad = grad.expect("a gradient that was wanted");
+            made(grad, form.shape.clone())
+        })
         .collect()
 }
 

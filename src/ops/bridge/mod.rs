@@ -73,7 +73,7 @@ pub trait Operation<const N: usize>: Debug + Send + Sync + 'static {
     fn saves_output(&self) -> bool {
         false
     }
-    /// Shape of the value.
+    /// Shape of the value, which is stored as the first input is.
     fn shape(&self, inputs: [&[usize]; N]) -> Vec<usize>;
     /// The value, on the CPU.
     fn forward(&self, inputs: [View; N]) -> Vec<f32>;
@@ -101,6 +101,16 @@ pub fn serves<const D: usize>(tensor: &Tensor<D>) -> bool {
     !REFERENCE.load(Ordering::Relaxed)
         && tensor.dtype() == DType::F32
         && (cfg!(feature = "gpu") || tensor.device().inner() == Device::flex())
+}
+
+/// The same for an operation whose GPU kernels also take its first inputs, and give its value, in 16-bit floats.
+pub fn serves_half<const D: usize>(tensor: &Tensor<D>) -> bool {
+    match tensor.dtype() {
+        DType::F16 => {
+            !REFERENCE.load(Ordering::Relaxed) && tensor.device().inner() != Device::flex()
+        }
+        _ => serves(tensor),
+    }
 }
 
 /// Runs an operation on the device that holds its inputs.
@@ -177,15 +187,33 @@ struct Plan {
     operation: Shared,
     /// Which inputs need a gradient.
     wanted: Vec<bool>,
-    /// Shapes of the inputs.
-    shapes: Vec<Vec<usize>>,
+    /// Of the inputs, and so of their gradients.
+    forms: Vec<Form>,
+}
+
+/// Shape and type of a tensor.
+#[derive(Debug, Clone)]
+struct Form {
+    shape: Vec<usize>,
+    #[cfg(feature = "gpu")]
+    dtype: DType,
+}
+
+impl Form {
+    fn of(tensor: &impl TensorMetadata) -> Self {
+        Self {
+            shape: tensor.shape().to_vec(),
+            #[cfg(feature = "gpu")]
+            dtype: tensor.dtype(),
+        }
+    }
 }
 
 #[cfg(feature = "gpu")]
 impl Plan {
-    fn wanted_shapes(&self) -> impl Iterator<Item = &Vec<usize>> {
-        let pairs = self.shapes.iter().zip(&self.wanted);
-        pairs.filter(|(_, wanted)| **wanted).map(|(shape, _)| shape)
+    fn wanted_forms(&self) -> impl Iterator<Item = &Form> {
+        let pairs = self.forms.iter().zip(&self.wanted);
+        pairs.filter(|(_, wanted)| **wanted).map(|(form, _)| form)
     }
 }
 
@@ -255,7 +283,7 @@ struct State<B: Backend, const N: usize> {
     operation: Shared,
     inputs: Option<[NodeId; N]>,
     output: Option<FloatTensor<B>>,
-    shapes: [Vec<usize>; N],
+    forms: [Form; N],
 }
 
 impl<B: Gradients, const N: usize> Backward<B, N> for Differentiable {
@@ -271,14 +299,14 @@ impl<B: Gradients, const N: usize> Backward<B, N> for Differentiable {
             operation,
             inputs,
             output,
-            shapes,
+            forms,
         } = ops.state;
         let grad = grads.consume::<B>(&ops.node);
         let inputs = inputs.map(|ids| ids.map(|id| checkpointer.retrieve_node_output(id)));
         let plan = Arc::new(Plan {
             operation,
             wanted: ops.parents.iter().map(Option::is_some).collect(),
-            shapes: shapes.into(),
+            forms: forms.into(),
         });
         let kept = Kept {
             inputs: inputs.map_or(vec![], Vec::from),
@@ -299,7 +327,7 @@ fn track<B: Run + Gradients, C: CheckpointStrategy, const N: usize>(
     inputs: [FloatTensor<Autodiff<B, C>>; N],
 ) -> FloatTensor<Autodiff<B, C>> {
     let guards = inputs.each_ref().map(|t| t.node());
-    let shapes = inputs.each_ref().map(|t| t.shape().to_vec());
+    let forms = inputs.each_ref().map(Form::of);
     let primitives = Vec::from(inputs.each_ref().map(|t| t.primitive().clone()));
     let output = B::run(pack!(Pack, primitives), operation.clone());
     match Differentiable
@@ -314,7 +342,7 @@ fn track<B: Run + Gradients, C: CheckpointStrategy, const N: usize>(
             let state = State {
                 inputs,
                 output: operation.saves_output().then(|| output.clone()),
-                shapes,
+                forms,
                 operation,
             };
             prep.finish(state, output)

@@ -1,6 +1,7 @@
 //! Kernels for GPUs in CubeCL, one file an operation, each meeting the CPU kernel of the same name.
 //!
-//! Buffers are contiguous and row-major, as on the CPU. All kernels are launched unchecked, which means that an index
+//! Buffers are contiguous and row-major, as on the CPU. Those of a network's activations may hold 16-bit floats, `E`; kernels
+//! add in 32 bits, and round once where they store. All kernels are launched unchecked, which means that an index
 //! out of bounds is undefined behaviour: each of them ends units past its last item first and clamps what it reads.
 
 pub mod boxsum;
@@ -22,6 +23,7 @@ pub mod warp;
 
 mod sums;
 
+use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::DType;
 use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, zeros_client};
 use cubecl::prelude::*;
@@ -74,15 +76,30 @@ fn elements(buffer: &Buffer) -> usize {
     buffer.meta.shape().iter().product()
 }
 
-/// A buffer beside `other`, whose values a kernel has yet to write.
+/// A buffer of 32-bit floats beside `other`, whose values a kernel has yet to write.
 fn empty<const D: usize>(other: &Buffer, shape: [usize; D]) -> Buffer {
-    let (client, device) = (other.client.clone(), other.device.clone());
-    empty_device_contiguous_dtype(client, device, shape.into(), DType::F32)
+    unwritten(other, shape, DType::F32)
 }
 
+/// The same, of floats as `other` holds.
+fn empty_like<const D: usize>(other: &Buffer, shape: [usize; D]) -> Buffer {
+    unwritten(other, shape, other.dtype)
+}
+
+fn unwritten<const D: usize>(other: &Buffer, shape: [usize; D], dtype: DType) -> Buffer {
+    let (client, device) = (other.client.clone(), other.device.clone());
+    empty_device_contiguous_dtype(client, device, shape.into(), dtype)
+}
+
+/// Zeros beside `other`, of floats as it holds.
 fn zeros<const D: usize>(other: &Buffer, shape: [usize; D]) -> Buffer {
     let (client, device) = (other.client.clone(), other.device.clone());
-    zeros_client(client, device, shape.into(), DType::F32)
+    zeros_client(client, device, shape.into(), other.dtype)
+}
+
+/// What a kernel takes for `E`: the floats of a buffer.
+fn element(buffer: &Buffer) -> ElemType {
+    dtype_to_storage_type(buffer.dtype)
 }
 
 /// How many cubes of how many units serve `items`, one unit each.

@@ -2,13 +2,16 @@
 
 use cubecl::prelude::*;
 
-use super::{Buffer, Grid, argument, batch, channels, elements, empty, extent, grid, units, zeros};
+use super::{
+    Buffer, Grid, argument, batch, channels, element, elements, empty_like, extent, grid, units,
+    zeros,
+};
 
 /// Maximum over blocks of `factor` voxels of `[n, c, d, h, w]`; what does not fill a block is left out.
 pub fn max2(x: Buffer, factor: [usize; 3]) -> Buffer {
     let from = extent(&x);
     let [d, h, w] = [0, 1, 2].map(|axis| from[axis] / factor[axis]);
-    let out = empty(&x, [batch(&x), channels(&x), d, h, w]);
+    let out = empty_like(&x, [batch(&x), channels(&x), d, h, w]);
     let items = elements(&out);
     let (count, dim) = units(&x, items);
     unsafe {
@@ -22,6 +25,7 @@ pub fn max2(x: Buffer, factor: [usize; 3]) -> Buffer {
             grid(from),
             grid([d, h, w]),
             factor,
+            element(&x),
         );
     }
     out
@@ -45,19 +49,21 @@ pub fn max2_grad(x: Buffer, grad: Buffer, factor: [usize; 3]) -> Buffer {
             grid(extent(&x)),
             grid(extent(&grad)),
             factor,
+            element(&x),
         );
     }
     out
 }
 
 #[cube(launch_unchecked)]
-fn forward(
-    x: &[f32],
-    out: &mut [f32],
+fn forward<E: Float>(
+    x: &[E],
+    out: &mut [E],
     items: usize,
     from: Grid,
     to: Grid,
     #[comptime] factor: [usize; 3],
+    #[define(E)] _element: ElemType,
 ) {
     if ABSOLUTE_POS >= items {
         terminate!();
@@ -68,14 +74,16 @@ fn forward(
 }
 
 #[cube(launch_unchecked)]
-fn backward(
-    x: &[f32],
-    grad: &[f32],
-    out: &mut [f32],
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
+fn backward<E: Float>(
+    x: &[E],
+    grad: &[E],
+    out: &mut [E],
     items: usize,
     from: Grid,
     to: Grid,
     #[comptime] factor: [usize; 3],
+    #[define(E)] _element: ElemType,
 ) {
     if ABSOLUTE_POS >= items {
         terminate!();
@@ -96,7 +104,7 @@ fn first_of_block(pooled: usize, from: Grid, to: Grid, #[comptime] factor: [usiz
 
 /// Where the first maximum of a block is.
 #[cube]
-fn maximum(x: &[f32], first: usize, from: Grid, #[comptime] factor: [usize; 3]) -> usize {
+fn maximum<E: Float>(x: &[E], first: usize, from: Grid, #[comptime] factor: [usize; 3]) -> usize {
     let mut best = first;
     #[unroll]
     for i in 0..comptime!(factor[0]) {

@@ -2,14 +2,16 @@
 
 use cubecl::prelude::*;
 
-use super::{Buffer, Grid, argument, batch, channels, elements, empty, extent, grid, units};
+use super::{
+    Buffer, Grid, argument, batch, channels, element, elements, empty_like, extent, grid, units,
+};
 use crate::kernels::Extent;
 
 /// `low` on the grid of `skip` by repeating voxels, then the channels of `skip`.
 pub fn nearest_concat(low: Buffer, skip: Buffer) -> Buffer {
     let [d, h, w] = extent(&skip);
     let (a, b) = (channels(&low), channels(&skip));
-    let out = empty(&skip, [batch(&skip), a + b, d, h, w]);
+    let out = empty_like(&skip, [batch(&skip), a + b, d, h, w]);
     let items = elements(&out);
     let (count, dim) = units(&skip, items);
     unsafe {
@@ -25,6 +27,7 @@ pub fn nearest_concat(low: Buffer, skip: Buffer) -> Buffer {
             b,
             grid(extent(&low)),
             grid([d, h, w]),
+            element(&skip),
         );
     }
     out
@@ -40,7 +43,7 @@ pub fn nearest_concat_grad(
     let [d, h, w] = extent(&grad);
     let grad_low = wanted[0].then(|| summed_children(&grad, (a, low)));
     let grad_skip = wanted[1].then(|| {
-        let out = empty(&grad, [batch(&grad), b, d, h, w]);
+        let out = empty_like(&grad, [batch(&grad), b, d, h, w]);
         let items = elements(&out);
         let (count, dim) = units(&grad, items);
         unsafe {
@@ -53,6 +56,7 @@ pub fn nearest_concat_grad(
                 items,
                 a * d * h * w,
                 b * d * h * w,
+                element(&grad),
             );
         }
         out
@@ -63,7 +67,7 @@ pub fn nearest_concat_grad(
 /// The first `a` channels of a gradient, summed over the voxels that repeat each voxel of `low`.
 pub fn summed_children(grad: &Buffer, (a, low): (usize, Extent)) -> Buffer {
     let [d, h, w] = low;
-    let out = empty(grad, [batch(grad), a, d, h, w]);
+    let out = empty_like(grad, [batch(grad), a, d, h, w]);
     let items = elements(&out);
     let (count, dim) = units(grad, items);
     unsafe {
@@ -78,6 +82,7 @@ pub fn summed_children(grad: &Buffer, (a, low): (usize, Extent)) -> Buffer {
             channels(grad),
             grid(low),
             grid(extent(grad)),
+            element(grad),
         );
     }
     out
@@ -85,15 +90,16 @@ pub fn summed_children(grad: &Buffer, (a, low): (usize, Extent)) -> Buffer {
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
-fn forward(
-    low: &[f32],
-    skip: &[f32],
-    out: &mut [f32],
+fn forward<E: Float>(
+    low: &[E],
+    skip: &[E],
+    out: &mut [E],
     items: usize,
     a: usize,
     b: usize,
     from: Grid,
     to: Grid,
+    #[define(E)] _element: ElemType,
 ) {
     if ABSOLUTE_POS >= items {
         terminate!();
@@ -122,7 +128,14 @@ fn parent(fine: usize, from: usize, to: usize) -> usize {
 }
 
 #[cube(launch_unchecked)]
-fn last_channels(grad: &[f32], out: &mut [f32], items: usize, before: usize, kept: usize) {
+fn last_channels<E: Float>(
+    grad: &[E],
+    out: &mut [E],
+    items: usize,
+    before: usize,
+    kept: usize,
+    #[define(E)] _element: ElemType,
+) {
     if ABSOLUTE_POS >= items {
         terminate!();
     }
@@ -131,14 +144,16 @@ fn last_channels(grad: &[f32], out: &mut [f32], items: usize, before: usize, kep
 }
 
 #[cube(launch_unchecked)]
-fn children(
-    grad: &[f32],
-    out: &mut [f32],
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
+fn children<E: Float>(
+    grad: &[E],
+    out: &mut [E],
     items: usize,
     a: usize,
     all: usize,
     low: Grid,
     fine: Grid,
+    #[define(E)] _element: ElemType,
 ) {
     if ABSOLUTE_POS >= items {
         terminate!();
@@ -152,11 +167,11 @@ fn children(
     for i in i0..i1 {
         for j in j0..j1 {
             for k in k0..k1 {
-                sum += grad[base + (i * fine.h + j) * fine.w + k];
+                sum += f32::cast_from(grad[base + (i * fine.h + j) * fine.w + k]);
             }
         }
     }
-    out[ABSOLUTE_POS] = sum;
+    out[ABSOLUTE_POS] = E::cast_from(sum);
 }
 
 /// First and past-the-last fine voxel that repeat a coarse one.

@@ -3,6 +3,7 @@
 use cubecl::prelude::*;
 
 use super::super::sums::{UNITS, over_cube, parts, total};
+use super::super::{element, empty_like};
 use super::{Buffer, argument, batch, channels, empty, extent};
 
 /// The gradient before the activation, and its sum over the voxels of each channel; `output` is the activated value.
@@ -13,7 +14,7 @@ pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (B
     let parts = parts(voxels);
     let partial = empty(&grad, [n * parts, 1, 1, c]);
     let before = match slope {
-        Some(_) => empty(&grad, [n, c, d, h, w]),
+        Some(_) => empty_like(&grad, [n, c, d, h, w]),
         None => grad.clone(),
     };
     unsafe {
@@ -28,6 +29,7 @@ pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (B
             voxels,
             slope.unwrap_or(1.0),
             slope.is_some(),
+            element(&grad),
         );
     }
     let bias = empty(&grad, [c]);
@@ -36,14 +38,16 @@ pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (B
 }
 
 #[cube(launch_unchecked)]
-fn through_activation(
-    output: &[f32],
-    grad: &[f32],
-    before: &mut [f32],
+#[allow(clippy::too_many_arguments)] // What a launch passes one by one.
+fn through_activation<E: Float>(
+    output: &[E],
+    grad: &[E],
+    before: &mut [E],
     partial: &mut [f32],
     voxels: usize,
     slope: f32,
     #[comptime] activated: bool,
+    #[define(E)] _element: ElemType,
 ) {
     let channels = CUBE_COUNT_Y as usize;
     let channel = CUBE_POS_Y as usize;
@@ -53,10 +57,11 @@ fn through_activation(
     let mut sum = 0.0f32;
     let mut at = CUBE_POS_X as usize * UNITS + unit;
     while at < voxels {
-        let mut value = grad[base + at];
+        let mut value = f32::cast_from(grad[base + at]);
         if comptime!(activated) {
-            value = select(output[base + at] > 0.0, value, value * slope);
-            before[base + at] = value;
+            let active = f32::cast_from(output[base + at]) > 0.0;
+            value = select(active, value, value * slope);
+            before[base + at] = E::cast_from(value);
         }
         sum += value;
         at += CUBE_COUNT_X as usize * UNITS;

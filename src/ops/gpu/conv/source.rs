@@ -76,10 +76,10 @@ const BATCH: usize = 8;
 /// below zero have wrapped around.
 #[cube]
 #[allow(clippy::too_many_arguments)] // Coordinates.
-pub fn fill(
+pub fn fill<E: Float>(
     window: &mut [f32],
-    low: &[f32],
-    x: &[f32],
+    low: &[E],
+    x: &[E],
     source: &Source,
     item: usize,
     channel: usize,
@@ -141,9 +141,9 @@ pub fn fill(
 /// Without branches, so that many values are on their way at once.
 #[cube]
 #[allow(clippy::too_many_arguments)] // Coordinates.
-fn copy(
+fn copy<E: Float>(
     window: &mut [f32],
-    from: &[f32],
+    from: &[E],
     fine: Grid,
     item: usize,
     channels: usize,
@@ -185,7 +185,8 @@ fn copy(
                 }
             }
             let index = (((item * channels + c) * grid.d + i) * grid.h + j) * grid.w + k;
-            values[n] = select(inside, from[select(inside, index, 0usize)], 0.0f32);
+            let value = f32::cast_from(from[select(inside, index, 0usize)]);
+            values[n] = select(inside, value, 0.0f32);
         }
         #[unroll]
         for n in 0..count {

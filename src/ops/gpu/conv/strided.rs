@@ -2,13 +2,13 @@
 
 use cubecl::prelude::*;
 
-use super::super::{Grid, elements, grid, units};
-use super::{Buffer, argument, batch, channels, empty, extent};
+use super::super::{Grid, element, elements, empty_like, grid, units};
+use super::{Buffer, argument, batch, channels, extent};
 
 /// Of an input `x`, which gives the shape; each of its voxels gathers from the outputs that it went into.
 pub fn grad_input(grad: &Buffer, weight: &Buffer, x: &Buffer, stride: [usize; 3]) -> Buffer {
     let shape: [usize; 5] = x.meta.shape().dims();
-    let out = empty(x, shape);
+    let out = empty_like(x, shape);
     let items = elements(&out);
     let (count, dim) = units(x, items);
     unsafe {
@@ -26,6 +26,7 @@ pub fn grad_input(grad: &Buffer, weight: &Buffer, x: &Buffer, stride: [usize; 3]
             batch(weight),
             stride,
             extent(weight)[0],
+            element(x),
         );
     }
     out
@@ -33,10 +34,10 @@ pub fn grad_input(grad: &Buffer, weight: &Buffer, x: &Buffer, stride: [usize; 3]
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
-fn gather(
-    grad: &[f32],
+fn gather<E: Float>(
+    grad: &[E],
     weight: &[f32],
-    out: &mut [f32],
+    out: &mut [E],
     items: usize,
     from: Grid,
     to: Grid,
@@ -44,6 +45,7 @@ fn gather(
     out_channels: usize,
     #[comptime] stride: [usize; 3],
     #[comptime] kernel_depth: usize,
+    #[define(E)] _element: ElemType,
 ) {
     if ABSOLUTE_POS >= items {
         terminate!();
@@ -72,13 +74,13 @@ fn gather(
                     for o in 0..out_channels {
                         let row = ((item * out_channels + o) * to.d + d) * to.h + h;
                         let by = weight[(o * in_channels + c) * comptime!(9 * kernel_depth) + tap];
-                        sum += grad[row * to.w + w] * by;
+                        sum += f32::cast_from(grad[row * to.w + w]) * by;
                     }
                 }
             }
         }
     }
-    out[ABSOLUTE_POS] = sum;
+    out[ABSOLUTE_POS] = E::cast_from(sum);
 }
 
 /// The output voxel into which an input voxel goes by one tap of an axis, and whether there is one.

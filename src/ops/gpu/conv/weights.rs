@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 use super::super::sums::total;
-use super::super::{Grid, grid};
+use super::super::{Grid, element, grid};
 use super::pack::padded;
 use super::source::{Source, Window, depth, fill, last, source};
 use super::{Buffer, FAST, MOST, argument, batch, channels, empty, extent};
@@ -158,6 +158,7 @@ pub fn grad_weights(
             source(inputs),
             sizes,
             plan,
+            element(grad),
         );
     }
     let shape: [usize; 5] = weight.meta.shape().dims();
@@ -169,14 +170,15 @@ pub fn grad_weights(
 /// A unit sums the nine taps of one plane of the kernel for four output channels and one input channel.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
-fn partial_sums(
-    low: &[f32],
-    x: &[f32],
-    grad: &[f32],
+fn partial_sums<E: Float>(
+    low: &[E],
+    x: &[E],
+    grad: &[E],
     partial: &mut [Vector<f32, Const<4>>],
     source: Source,
     sizes: Sizes,
     #[comptime] plan: Plan,
+    #[define(E)] _element: ElemType,
 ) {
     let part = CUBE_POS_X as usize;
     let first_in = CUBE_POS_Y as usize * comptime!(plan.depth);
@@ -235,7 +237,7 @@ fn partial_sums(
                 let known = inside && channel < sizes.out_channels;
                 let volume = (item * sizes.out_channels + channel) * sizes.to.d + i;
                 let index = (volume * sizes.to.h + j) * sizes.to.w + k;
-                let value = grad[select(known, index, 0usize)];
+                let value = f32::cast_from(grad[select(known, index, 0usize)]);
                 values.insert(o, select(known, value, 0.0f32));
             }
             if group < comptime!(plan.fours) {

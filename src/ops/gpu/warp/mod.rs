@@ -1,10 +1,16 @@
 //! The spatial transformer: linear sampling at displaced positions.
 
+mod atomic;
+mod corners;
+
 use cubecl::features::AtomicUsage;
 use cubecl::prelude::*;
 
-use super::{Buffer, Grid, argument, batch, channels, empty, extent, grid, units, zeros};
+use super::{Buffer, argument, batch, channels, empty, extent, grid, units, zeros};
 use crate::kernels::warp::Border;
+use atomic::{AddBits, AddFloat, AtomicSum};
+pub(super) use corners::finite;
+use corners::{Corners, Places, PlacesLaunch, share, sign};
 
 /// `image(x + flow(x))` on the grid of `flow`; see [`crate::ops::warp()`].
 pub fn linear(image: Buffer, flow: Buffer, border: Border) -> Buffer {
@@ -114,19 +120,6 @@ fn scatter(image: &Buffer, flow: &Buffer, grad: &Buffer, out: &Buffer, border: B
     }
 }
 
-/// Where images and samples lie.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-#[expand(derive(Clone, Copy))]
-struct Places {
-    /// Of the image.
-    from: Grid,
-    /// Of the samples.
-    to: Grid,
-    channels: usize,
-    /// Samples of all items of the batch.
-    sites: usize,
-}
-
 fn places(image: &Buffer, flow: &Buffer) -> PlacesLaunch {
     let [from, to] = [image, flow].map(|buffer| grid(extent(buffer)));
     PlacesLaunch::new(from, to, channels(image), sites(flow))
@@ -135,113 +128,6 @@ fn places(image: &Buffer, flow: &Buffer) -> PlacesLaunch {
 /// Samples of all items of the batch.
 fn sites(flow: &Buffer) -> usize {
     batch(flow) * extent(flow).iter().product::<usize>()
-}
-
-/// The eight voxels about a sample, one bit an axis; the third axis is the fastest.
-#[derive(CubeType)]
-struct Corners {
-    /// Index in one channel of the image.
-    index: Array<usize>,
-    /// 1 where the voxel counts, 0 outside of an image with zeros about it.
-    counts: Array<f32>,
-    /// Distance past the first corner along each axis.
-    d: f32,
-    h: f32,
-    w: f32,
-}
-
-#[cube]
-impl Corners {
-    fn new(
-        flow: &[f32],
-        site: usize,
-        places: &Places,
-        #[comptime] components: usize,
-        #[comptime] edge: bool,
-    ) -> Corners {
-        let to = places.to;
-        let from = places.from;
-        let voxels = to.voxels();
-        let here = site % voxels;
-        let first = (site / voxels) * components * voxels + here;
-        let k = here % to.w;
-        let j = (here / to.w) % to.h;
-        let i = here / (to.w * to.h);
-        // A singleton axis of a 2-D image is never displaced.
-        let mut p = i as f32;
-        if comptime!(components == 3) {
-            p += flow[first];
-        }
-        let q = j as f32 + flow[first + comptime!(components - 2) * voxels];
-        let r = k as f32 + flow[first + comptime!(components - 1) * voxels];
-        let known = finite(p) && finite(q) && finite(r);
-        let (i0, d) = cell(p, from.d);
-        let (j0, h) = cell(q, from.h);
-        let (k0, w) = cell(r, from.w);
-        let mut index = Array::<usize>::new(8usize);
-        let mut counts = Array::<f32>::new(8usize);
-        #[unroll]
-        for corner in 0..8usize {
-            let i = i0 + comptime!((corner / 4) as i32);
-            let j = j0 + comptime!((corner / 2 % 2) as i32);
-            let k = k0 + comptime!((corner % 2) as i32);
-            let (i, inside_d) = clamped(i, from.d);
-            let (j, inside_h) = clamped(j, from.h);
-            let (k, inside_w) = clamped(k, from.w);
-            index[corner] = (i * from.h + j) * from.w + k;
-            let mut counted = known;
-            if comptime!(!edge) {
-                counted = known && inside_d && inside_h && inside_w;
-            }
-            counts[corner] = select(counted, 1.0f32, 0.0f32);
-        }
-        Corners {
-            index,
-            counts,
-            d,
-            h,
-            w,
-        }
-    }
-
-    /// Share of a corner in the sample.
-    fn weight(&self, #[comptime] corner: usize) -> f32 {
-        share(self.d, comptime!(corner / 4))
-            * share(self.h, comptime!(corner / 2 % 2))
-            * share(self.w, comptime!(corner % 2))
-            * self.counts[corner]
-    }
-}
-
-/// The voxel below a position, and how far the position is past it; far outside, where nothing changes, two voxels
-/// off at most.
-#[cube]
-fn cell(position: f32, length: usize) -> (i32, f32) {
-    let position = clamp(position, -2.0f32, length as f32 + 1.0);
-    let below = position.floor();
-    (below as i32, position - below)
-}
-
-#[cube]
-fn clamped(at: i32, length: usize) -> (usize, bool) {
-    let last = length as i32 - 1;
-    let inside = at >= 0 && at <= last;
-    (clamp(at, 0i32, last) as usize, inside)
-}
-
-#[cube]
-fn share(fraction: f32, #[comptime] upper: usize) -> f32 {
-    let mut share = fraction;
-    if comptime!(upper == 0) {
-        share = 1.0 - fraction;
-    }
-    share
-}
-
-/// By its exponent: compilers of shaders may assume that no comparison meets what is not a number.
-#[cube]
-pub(super) fn finite(x: f32) -> bool {
-    (x.to_bits() & 0x7f80_0000u32) != 0x7f80_0000u32
 }
 
 #[cube(launch_unchecked)]
@@ -329,12 +215,6 @@ fn flow_gradient(
     out[w] = along_w;
 }
 
-/// Derivative of [`share`].
-#[cube]
-fn sign(#[comptime] upper: usize) -> f32 {
-    comptime!(if upper == 0 { -1.0f32 } else { 1.0f32 }).runtime()
-}
-
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
 fn image_gradient<A: AtomicSum>(
@@ -361,46 +241,6 @@ fn image_gradient<A: AtomicSum>(
             let part = upstream * corners.weight(corner);
             if part != 0.0 {
                 A::add(&mut out[base + corners.index[corner]], part);
-            }
-        }
-    }
-}
-
-/// How a 32-bit float in memory is added to by many units at once.
-#[cube]
-trait AtomicSum: Send + Sync + 'static {
-    type Cell: Numeric;
-
-    fn add(cell: &mut Atomic<Self::Cell>, value: f32);
-}
-
-/// Where the device adds floats.
-struct AddFloat;
-
-#[cube]
-impl AtomicSum for AddFloat {
-    type Cell = f32;
-
-    fn add(cell: &mut Atomic<f32>, value: f32) {
-        cell.fetch_add(value);
-    }
-}
-
-/// Elsewhere: the bits are exchanged until nobody has come between.
-struct AddBits;
-
-#[cube]
-impl AtomicSum for AddBits {
-    type Cell = u32;
-
-    fn add(cell: &mut Atomic<u32>, value: f32) {
-        let mut bits = cell.load();
-        loop {
-            let before = bits;
-            let sum = (f32::from_bits(before) + value).to_bits();
-            bits = cell.compare_exchange_weak(before, sum);
-            if bits == before {
-                break;
             }
         }
     }
