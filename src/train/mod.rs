@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod feed;
 mod folder;
 mod gradients;
 mod logs;

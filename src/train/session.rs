@@ -6,9 +6,9 @@ use burn::tensor::{DType, Device};
 
 use super::parallel::Others;
 use super::synthesis::grid;
-use super::{Adam, Synthesis, SynthesisPlace, TrainConfig};
+use super::{Adam, BatchTensors, Synthesis, SynthesisPlace, TrainConfig};
 use crate::config::RunConfig;
-use crate::dataset::{Align, Dataset, MakeSynthetic, Sample, Sampler, Split};
+use crate::dataset::{Align, Batch, Dataset, MakeSynthetic, Sample, Sampler, Split};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::loss::{Items, LossConfig};
@@ -136,6 +136,14 @@ impl Session {
     /// Whether the device makes the synthetic pairs of batches.
     pub fn synthesises_on_device(&self) -> bool {
         self.on_device.is_some()
+    }
+
+    /// A batch on `device`, whose missing pairs are made there.
+    ///
+    /// # Errors
+    /// Those of the synthesis.
+    pub(super) fn tensors(&self, batch: &Batch, device: &Device) -> Result<BatchTensors> {
+        BatchTensors::make(batch, self.on_device.as_deref(), &self.config.loss, device)
     }
 
     /// Devices that train.
