@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::Array3;
 
-use super::sample::{Kind, Sample};
+use super::sample::{Entry, Kind, Sample, synthetic_id};
 use crate::error::{Error, Result};
 use crate::volume::Dimension;
 
@@ -36,35 +36,6 @@ pub struct Batch {
     pub field: Vec<f32>,
     /// Per item: whether its true field is there, or will be.
     pub has_field: Vec<bool>,
-}
-
-/// What stands at one place of a batch.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Entry<S> {
-    /// A pair in memory.
-    Made(S),
-    /// The number of a synthetic pair, with labels and true field, that is made on the device.
-    Unmade(u64),
-}
-
-impl<S: Borrow<Sample>> Entry<S> {
-    fn sample(&self) -> Option<&Sample> {
-        match self {
-            Self::Made(sample) => Some(sample.borrow()),
-            Self::Unmade(_) => None,
-        }
-    }
-
-    fn number(&self) -> Option<u64> {
-        match self {
-            Self::Made(_) => None,
-            Self::Unmade(number) => Some(*number),
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        self.sample().map_or(Kind::Synthetic, |sample| sample.kind)
-    }
 }
 
 impl Batch {
@@ -196,11 +167,6 @@ impl Batch {
     pub fn components(&self) -> usize {
         self.dimension.axes()
     }
-}
-
-/// What an image of synthetic pair `number` is called.
-pub fn synthetic_id(number: u64, side: &str) -> String {
-    format!("synthetic-{number}-{side}")
 }
 
 /// Concatenates the items, zeros for the missing ones; empty when all are missing.

@@ -25,7 +25,7 @@ mod split;
 mod store;
 mod verify;
 
-pub use batch::{Batch, Entry, synthetic_id};
+pub use batch::Batch;
 pub use config::{Align, DataConfig, Pairs};
 pub use item::Item;
 pub use landmarks::{Landmark, Markups, corresponding, read_landmarks};
@@ -33,7 +33,7 @@ pub use loader::Loader;
 pub use manifest::stem;
 pub use mixture::{Alpha, MixtureConfig, Mode, Ramp};
 pub use preprocess::{Prepared, Preprocessing, check_labels};
-pub use sample::{Kind, Sample};
+pub use sample::{Entry, Kind, Sample, synthetic_id};
 pub use sampler::{MakeSynthetic, Sampler};
 pub use slice::{Plane, Slice};
 pub use split::Split;

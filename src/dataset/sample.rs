@@ -1,4 +1,6 @@
-//! One training pair as plain host memory.
+//! One training pair as plain host memory, or as the number of one that is made later.
+
+use std::borrow::Borrow;
 
 use ndarray::{Array3, Array4};
 
@@ -78,4 +80,38 @@ impl Sample {
             self.moving.dim(),
         )))
     }
+}
+
+/// What stands at one place of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry<S> {
+    /// A pair in memory.
+    Made(S),
+    /// The number of a synthetic pair, with labels and true field, that is made on the device.
+    Unmade(u64),
+}
+
+impl<S: Borrow<Sample>> Entry<S> {
+    pub(super) fn sample(&self) -> Option<&Sample> {
+        match self {
+            Self::Made(sample) => Some(sample.borrow()),
+            Self::Unmade(_) => None,
+        }
+    }
+
+    pub(super) fn number(&self) -> Option<u64> {
+        match self {
+            Self::Made(_) => None,
+            Self::Unmade(number) => Some(*number),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.sample().map_or(Kind::Synthetic, |sample| sample.kind)
+    }
+}
+
+/// What an image of synthetic pair `number` is called.
+pub fn synthetic_id(number: u64, side: &str) -> String {
+    format!("synthetic-{number}-{side}")
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::batch::{Batch, Entry};
+use super::batch::Batch;
 use super::mixture::{MixtureConfig, Mode};
-use super::sample::{Kind, Sample};
+use super::sample::{Entry, Kind, Sample};
 use super::store::Dataset;
 use crate::error::{Error, Result};
 use crate::volume::Dimension;

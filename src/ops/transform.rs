@@ -8,8 +8,7 @@ use super::bridge::{self, Constant, View};
 #[cfg(feature = "gpu")]
 use super::gpu;
 
-use crate::kernels::affine::Map;
-use crate::kernels::field;
+use crate::kernels::affine::{self, Map};
 
 /// Displacement of `x -> map(x + flow(x))`; row `a` of `map` gives the position along axis `a` of `(d, h, w)`.
 ///
@@ -31,7 +30,7 @@ impl Constant<1> for Transform {
 
     fn forward(&self, [flow]: [View; 1]) -> Vec<f32> {
         let extent = [flow.shape[2], flow.shape[3], flow.shape[4]];
-        field::transformed(flow.data, &self.map, flow.shape[1], extent)
+        affine::after_field(flow.data, &self.map, flow.shape[1], extent)
     }
 
     #[cfg(feature = "gpu")]

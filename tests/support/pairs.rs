@@ -112,10 +112,8 @@ pub fn assert_same_pair(what: &str, found: &Pair, expected: &Pair, field: f32, i
     let apart = |a: &[f32], b: &[f32], by: f32| {
         assert_eq!(a.len(), b.len(), "{what}");
         // What is not a number is not near.
-        a.iter()
-            .zip(b)
-            .filter(|(a, b)| !((*a - *b).abs() <= by))
-            .count()
+        let near = a.iter().zip(b).filter(|(a, b)| (*a - *b).abs() <= by);
+        a.len() - near.count()
     };
     assert_eq!(
         apart(&found.field, &expected.field, field),
