@@ -1,8 +1,10 @@
 //! Options that every subcommand shares.
 
-use std::io::{Write, stdout};
+use std::io::{ErrorKind, Write, stdout};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::ensure;
 use burn::tensor::Device;
 
 use super::shell;
@@ -139,7 +141,28 @@ impl SettingsArgs {
     }
 }
 
-/// Prints a line of results. A closed pipe or a full disk behind standard output does not end the work.
+/// Set where standard output has lost a line.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line of results. A closed pipe or a full disk behind standard output does not end the work; of the disk the
+/// exit code tells.
 pub fn print(line: impl AsRef<str>) {
-    let _ = writeln!(stdout(), "{}", line.as_ref());
+    let printed = writeln!(stdout(), "{}", line.as_ref());
+    if printed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
+        LOST.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether everything that was printed has arrived, as far as anybody listened.
+///
+/// # Errors
+/// A line that could not be written.
+pub fn check_printed() -> anyhow::Result<()> {
+    let flushed = stdout().flush();
+    let broken = flushed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
+    ensure!(
+        !broken && !LOST.load(Ordering::Relaxed),
+        "standard output could not be written; is a disk full?"
+    );
+    Ok(())
 }

@@ -7,6 +7,7 @@ use nalgebra::Matrix4;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::record;
 use super::registrar::Stages;
 use crate::dataset::Align;
 use crate::error::{Error, Result};
@@ -109,6 +110,10 @@ impl LinearArgs {
             (None, Stages::All, _) | (None, _, Align::Affine) => Freedom::Affine,
             (None, Stages::Network, Align::Header | Align::Centre) => Freedom::None,
         };
+        ensure!(
+            !self.allow_flip || freedom != Freedom::None,
+            "--allow-flip is for the linear registration, which --linear none does without; leave one of them out"
+        );
         let start = match (init, freedom, align) {
             (Init::None, ..) | (Init::Header, Freedom::None, _) => {
                 return Ok(AlignmentPlan::Header);
@@ -138,7 +143,7 @@ impl LinearArgs {
     /// The options for `run.json`.
     pub fn record(&self) -> Value {
         let init = match &self.init {
-            Some(Init::File(path)) => json!(path),
+            Some(Init::File(path)) => json!(record::shown(path)),
             Some(init) => json!(init),
             None => json!(Init::Auto),
         };

@@ -83,7 +83,8 @@ impl Cli {
     pub fn run(&self) -> anyhow::Result<()> {
         self.common.start_threads()?;
         ops::use_reference(self.common.reference_ops);
-        device::guard(&self.common.device, || self.execute())?
+        device::guard(&self.common.device, || self.execute())??;
+        common::check_printed()
     }
 
     fn execute(&self) -> anyhow::Result<()> {

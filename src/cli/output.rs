@@ -112,12 +112,17 @@ pub(super) fn as_held(series: Series, from: &Path, to: &Path) -> Result<Series> 
     }
 }
 
-/// The type of the voxels of a file, as far as a medical format has it.
+/// The type of the values of a file, as far as a medical format has it: that of its voxels, or float32 where the file scales
+/// them, since no integer holds what they stand for.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub(super) fn own_type(path: &Path) -> Result<DType> {
-    probe(path).map(|info| stored(info.dtype))
+    let info = probe(path)?;
+    Ok(match info.scaling {
+        Some(_) => DType::F32,
+        None => stored(info.dtype),
+    })
 }
 
 /// Half precision, which no medical format has, becomes single.

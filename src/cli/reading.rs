@@ -57,14 +57,18 @@ impl ReadArgs {
 pub struct Window([f32; 2]);
 
 impl Window {
-    /// Clips the image, which messages call `name`; what is no number stays so.
+    /// Clips the image, which messages call `name`; what is not finite stays so.
     ///
     /// # Errors
     /// An image that has no contrast within the window.
     pub fn clip(self, name: &str, image: &mut Image) -> Result<()> {
         let Self([low, high]) = self;
         let before = finite_range(&image.data);
-        image.data.mapv_inplace(|value| value.clamp(low, high));
+        let clipped = |value: f32| match value.is_finite() {
+            true => value.clamp(low, high),
+            false => value,
+        };
+        image.data.mapv_inplace(clipped);
         let after = finite_range(&image.data);
         let contrast = |range: Option<(f32, f32)>| range.filter(|(least, most)| least < most);
         if let (Some((least, most)), None) = (contrast(before), contrast(after)) {

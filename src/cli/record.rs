@@ -1,6 +1,8 @@
 //! `run.json`: what was done, with what, and how it went.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -56,17 +58,39 @@ pub fn grid(grid: &Geometry) -> Value {
     })
 }
 
-/// A file by its absolute path, with what tells whether it is still the same one.
+/// A file by its absolute path, with what tells whether it still holds the same.
 pub fn file(path: &Path) -> Value {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let metadata = std::fs::metadata(path).ok();
-    let modified = metadata.as_ref().and_then(|m| m.modified().ok());
-    let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     json!({
-        "file": absolute,
-        "bytes": metadata.map(|m| m.len()),
-        "modified_unix_seconds": modified.map(|time| time.as_secs()),
+        "file": shown(&absolute),
+        "bytes": std::fs::metadata(path).ok().map(|m| m.len()),
+        "crc32": checksum(path).ok(),
     })
+}
+
+/// A path as text: JSON holds no bytes that are no UTF-8.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Several paths as text.
+pub fn all_shown(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| shown(path)).collect()
+}
+
+/// Of the bytes of a file, not of its times, which a copy changes.
+fn checksum(path: &Path) -> std::io::Result<u32> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut sum = flate2::Crc::new();
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(sum.sum());
+        }
+        sum.update(bytes);
+        let count = bytes.len();
+        file.consume(count);
+    }
 }
 
 /// A value to read: without quotes and brackets, numbers without digits that their type does not carry.

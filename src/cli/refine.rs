@@ -1,5 +1,7 @@
 //! How a command line has the transform of a pair optimised.
 
+use anyhow::bail;
+
 use crate::linear::Similarity;
 use crate::model::TransformKind;
 use crate::register::RefineSettings;
@@ -14,21 +16,21 @@ pub struct RefineArgs {
     /// Do without the network: optimise from the linear registration
     #[arg(long)]
     pub no_network: bool,
-    /// How smooth the optimised deformation is, from 0 (free) to 1 (stiff)
-    #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = parse_share)]
-    pub smoothness: f64,
+    /// How smooth the optimised deformation is, from 0 (free) to 1 (stiff) [default: 0.5]
+    #[arg(long, value_name = "S", value_parser = parse_share)]
+    pub smoothness: Option<f64>,
     /// Compare the images on the fixed grid only, not on both
     #[arg(long)]
     pub one_sided: bool,
     /// What is optimised: a velocity, whose transform has an inverse, or the displacement itself, by the fixed grid only
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    pub deformation: Deformation,
+    /// [default: velocity]
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub deformation: Option<Deformation>,
 }
 
 /// How a deformation is described while it is optimised.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Deformation {
-    #[default]
     Velocity,
     Displacement,
 }
@@ -42,19 +44,45 @@ fn parse_share(text: &str) -> Result<f64, String> {
 
 impl RefineArgs {
     /// The settings, with `steps` where the command line names none; `None` for 0 steps.
-    pub fn settings(&self, steps: usize, similarity: Option<Similarity>) -> Option<RefineSettings> {
+    ///
+    /// # Errors
+    /// Options of the optimisation beside none.
+    pub fn settings(
+        &self,
+        steps: usize,
+        similarity: Option<Similarity>,
+    ) -> anyhow::Result<Option<RefineSettings>> {
         let steps = self.refine.unwrap_or(steps);
+        if steps == 0 {
+            self.check_unused()?;
+            return Ok(None);
+        }
         let defaults = RefineSettings::default();
-        (steps > 0).then(|| RefineSettings {
+        Ok(Some(RefineSettings {
             steps,
             similarity: similarity.unwrap_or(defaults.similarity),
-            smoothness: self.smoothness,
+            smoothness: self.smoothness.unwrap_or(defaults.smoothness),
             kind: match self.deformation {
-                Deformation::Velocity => TransformKind::Velocity,
-                Deformation::Displacement => TransformKind::Displacement,
+                Some(Deformation::Displacement) => TransformKind::Displacement,
+                Some(Deformation::Velocity) | None => TransformKind::Velocity,
             },
             symmetric: !self.one_sided,
             ..defaults
-        })
+        }))
+    }
+
+    /// Refuses options that nothing would come of.
+    fn check_unused(&self) -> anyhow::Result<()> {
+        let given = [
+            ("--smoothness", self.smoothness.is_some()),
+            ("--one-sided", self.one_sided),
+            ("--deformation", self.deformation.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((name, _)) => bail!(
+                "{name} is for the optimisation, which there is none of (--refine 0); leave it out, or name the steps by --refine"
+            ),
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::spacing::{PixelSpacing, grid_of};
 use super::transforms::{TRANSFORMS_HELP, Transforms, recorded_spacing};
 use crate::metric::folding;
 use crate::metric::jacobian;
-use crate::register::{Transform, compose, inverted, matrix_of};
+use crate::register::{Transform, compose, matrix_of};
 use crate::volume::{
     Affine, DType, Dimension, DisplacementField, Geometry, Image, Step, WorldAffine, write_affine,
     write_composite, write_field, write_image, write_voxel_field,
@@ -89,10 +89,11 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
     let grid = |path: &PathBuf| grid_of(path, spacing);
     let reference = args.reference.as_ref().map(grid).transpose()?;
     let moving = args.moving.as_ref().map(grid).transpose()?;
-    let mut chain = Transforms::read(&args.transforms, reference.as_ref())?.pull(false)?;
-    if args.invert {
-        chain = inverted(&chain)?;
-    }
+    let transforms = Transforms::read(&args.transforms, reference.as_ref())?;
+    let chain = match args.invert {
+        true => transforms.back()?,
+        false => transforms.pull(false)?,
+    };
     let job = Job {
         args,
         chain,

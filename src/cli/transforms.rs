@@ -18,7 +18,7 @@ Several are given in the order in which a place of the reference travels to the 
   inv:FILE   the other way round: matrices exactly, fields by iteration (refused where it does not converge)
   l2r:FILE   a field in voxels of the reference grid, as Learn2Reg's disp_FFFF_MMMM.nii.gz (x, y, z, 3)
 A .txt matrix is RAS (greedy, c3d, NiftyReg), an ITK .txt is known by its first line; an .lta stores the inverse, which
-hmorph minds. `identity` is the transform that moves nothing: images are resampled to the grid of the reference.";
+hmorph minds. FSL's matrices and warps are none of these: convert them first (c3d_affine_tool -fsl2ras). `identity` is the transform that moves nothing: images are resampled to the grid of the reference.";
 
 /// Name of the transform that moves nothing.
 const IDENTITY: &str = "identity";
@@ -94,9 +94,29 @@ impl Transforms {
         }
         Ok(chain)
     }
+
+    /// The way back of [`Self::pull`]: result folders by their inverse, all else inverted.
+    ///
+    /// # Errors
+    /// Unreadable fields, a matrix without inverse.
+    pub fn back(&self) -> anyhow::Result<Vec<Transform>> {
+        let mut chain = Vec::new();
+        for source in self.sources.iter().rev() {
+            chain.extend(source.back()?);
+        }
+        Ok(chain)
+    }
 }
 
 impl Source {
+    fn back(&self) -> anyhow::Result<Vec<Transform>> {
+        match &self.kind {
+            Kind::Folder(folder) => Ok(vec![result(folder, !self.backwards)?]),
+            Kind::File(chain) if self.backwards => Ok(chain.clone()),
+            Kind::File(chain) => Ok(inverted(chain)?),
+        }
+    }
+
     fn pull(&self, inverse: bool) -> anyhow::Result<Vec<Transform>> {
         match &self.kind {
             Kind::Folder(folder) => Ok(vec![result(folder, inverse != self.backwards)?]),
@@ -115,8 +135,8 @@ impl Source {
                     .any(|step| !matches!(step, Transform::Affine(_)));
                 ensure!(
                     !field,
-                    "landmarks need the inverse of what images need, which a field alone does not hold; give \
-                     landmarks and images in separate calls, or only result folders as --transform"
+                    "landmarks need the inverse of what images need, which a field alone does not hold; give only result \
+                     folders as --transform"
                 );
                 Ok(inverted(chain)?)
             }

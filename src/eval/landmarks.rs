@@ -15,8 +15,7 @@ pub(super) fn landmark_rows(pair: &Pair, options: &Options) -> Result<Vec<PairRe
     }
 }
 
-/// Points are measured in millimetres: by the field's affine, or as the challenges do, by the spacing
-/// of the moving image.
+/// Points are measured in millimetres: by the affine of the pair, or as the challenges do, by the spacing of the moving image.
 fn points(
     pair: &Pair,
     options: &Options,
@@ -27,7 +26,7 @@ fn points(
         let affine = Affine::from_spacing(pair.moving_spacing());
         (affine, Interpolation::CubicSpline)
     } else {
-        (pair.field.geometry.affine, Interpolation::Linear)
+        (pair.landmark_affine(), Interpolation::Linear)
     };
     let errors = |field| target_registration_errors(fixed, moving, field, &affine, interpolation);
     let (before, after) = (errors(None)?, errors(Some(pair.field))?);
@@ -49,7 +48,7 @@ fn volumes(pair: &Pair, options: &Options, fixed: &LabelMap, moving: &LabelMap) 
     let (metric, affine) = match options.protocol {
         Protocol::Lumir => (Metric::TreVoxels, Affine::identity()),
         Protocol::Learn2reg => (Metric::Tre, Affine::from_spacing(pair.moving_spacing())),
-        Protocol::Hmorph => (Metric::Tre, pair.field.geometry.affine),
+        Protocol::Hmorph => (Metric::Tre, pair.landmark_affine()),
     };
     let linear = affine.linear();
     let [target, start, end] = [fixed, moving, &moved].map(centroids);

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::eval::Protocol;
-use crate::volume::{DisplacementField, Image, LabelMap, VoxelPoint};
+use crate::volume::{Affine, DisplacementField, Image, LabelMap, VoxelPoint};
 use ndarray::Array3;
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ pub struct Pair<'a> {
     /// Fixed and moving image, on one intensity scale (0..1 for local NCC).
     pub images: Option<(&'a Image, &'a Image)>,
     pub landmarks: Option<Landmarks<'a>>,
+    /// From voxels to the millimetres in which landmarks are apart; of the field's grid without it. A linear part that is not in
+    /// the field belongs here: errors are those of the moving world.
+    pub landmark_affine: Option<Affine>,
     /// What was moved already; the rest is made of the moving images and the field.
     pub moved: Moved<'a>,
     /// Where intensities and the field count; everywhere without it.
@@ -75,6 +78,7 @@ impl<'a> Pair<'a> {
             labels: None,
             images: None,
             landmarks: None,
+            landmark_affine: None,
             moved: Moved::default(),
             mask: None,
             seconds: None,
@@ -118,6 +122,11 @@ impl<'a> Pair<'a> {
                 self.id
             ))),
         }
+    }
+
+    /// Where landmarks are compared under the rules of hmorph.
+    pub(super) fn landmark_affine(&self) -> Affine {
+        self.landmark_affine.unwrap_or(self.field.geometry.affine)
     }
 
     /// Voxel size of the moving image; of the field where no moving image or label map is given.

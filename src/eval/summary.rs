@@ -16,8 +16,9 @@ pub struct SummaryRow {
 
 /// One row per pair and measure: means over its structures (or landmarks), in the order of the rows.
 ///
-/// Under the rules of hmorph over finite values; under those of the challenges over the numbers, except
-/// that one lost landmark makes the mean `NaN`.
+/// Under the rules of hmorph over the structures that are finite before and after, so that both means are of the same ones (a
+/// structure that is lost has no distance); under those of the challenges over the numbers, except that one lost landmark
+/// makes the mean `NaN`.
 pub fn per_pair(rows: &[PairResult], protocol: Protocol) -> Vec<PairResult> {
     let mut groups: Vec<Vec<&PairResult>> = Vec::new();
     let mut places = HashMap::new();
@@ -38,8 +39,15 @@ pub fn per_pair(rows: &[PairResult], protocol: Protocol) -> Vec<PairResult> {
 /// The mean over the structures of one pair.
 fn mean_of(group: &[&PairResult], protocol: Protocol) -> PairResult {
     let metric = group[0].metric;
+    let counts = |row: &&&PairResult| {
+        let mut sides = [row.before, row.after].into_iter().flatten();
+        protocol != Protocol::Hmorph || sides.all(f64::is_finite)
+    };
+    let counted: Vec<&&PairResult> = group.iter().filter(counts).collect();
     let over = |side: fn(&PairResult) -> Option<f64>| {
-        let values: Option<Vec<f64>> = group.iter().map(|row| side(row)).collect();
+        let any = group.iter().any(|row| side(row).is_some());
+        let values: Option<Vec<f64>> = counted.iter().map(|row| side(row)).collect();
+        let values = values.filter(|_| any);
         values.map(|values| pair_mean(&values, metric, protocol))
     };
     PairResult {
@@ -52,8 +60,7 @@ fn mean_of(group: &[&PairResult], protocol: Protocol) -> PairResult {
 
 fn pair_mean(values: &[f64], metric: Metric, protocol: Protocol) -> f64 {
     let counts = |value: &f64| match (protocol, metric) {
-        (Protocol::Hmorph, _) => value.is_finite(),
-        (_, Metric::Tre | Metric::TreVoxels) => true,
+        (Protocol::Hmorph, _) | (_, Metric::Tre | Metric::TreVoxels) => true,
         _ => !value.is_nan(),
     };
     let counted: Vec<f64> = values.iter().copied().filter(counts).collect();

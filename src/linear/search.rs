@@ -241,9 +241,13 @@ impl Search {
     }
 }
 
-/// Least energy first; candidates of the same energy keep their order.
+/// Least energy first, none last; candidates of the same energy keep their order.
 fn sort(candidates: &mut [Candidate]) {
-    candidates.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let energy = |candidate: &Candidate| match candidate.1.is_nan() {
+        true => f64::INFINITY,
+        false => candidate.1,
+    };
+    candidates.sort_by(|a, b| energy(a).total_cmp(&energy(b)));
 }
 
 /// Whether no direction is stretched or squeezed beyond belief.

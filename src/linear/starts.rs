@@ -6,8 +6,8 @@ use super::moments::{Moments, between, middle};
 use super::pose::Frame;
 use super::pyramid::Level;
 use crate::error::{Error, Result};
-use crate::volume::Geometry;
 use crate::volume::resample::place;
+use crate::volume::{Geometry, codes_to_meet, reoriented};
 
 /// The first guess of a linear map.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +17,8 @@ pub enum Start {
     Auto { headers: bool },
     /// Both images where their headers say.
     Header,
-    /// The voxel in the centre of one grid on that of the other, voxel axis on voxel axis.
+    /// The voxel in the centre of one grid on that of the other, voxel axis on voxel axis; a volume that this would mirror is
+    /// turned as its header says first.
     Centre,
     /// Centre of mass on centre of mass.
     Mass,
@@ -68,6 +69,10 @@ impl Sides<'_> {
     /// size, halves rounded down.
     fn centre(&self) -> Result<Matrix4<f64>> {
         let [fixed, moving] = self.grids;
+        let moving = &match codes_to_meet(fixed, moving) {
+            Some(codes) => reoriented(moving, &codes)?,
+            None => moving.clone(),
+        };
         let shift = Vector3::from_fn(|axis, _| {
             let [f, m] = [fixed, moving].map(|grid| grid.shape[axis]);
             let before = |n: usize| ((f.max(m) - n) / 2) as f64;

@@ -3,8 +3,9 @@
 use nalgebra::Matrix4;
 use ndarray::Array3;
 
+use super::check;
 use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, prepare};
-use super::refine::{Channel, RefinePair, RefineSettings, refine};
+use super::refine::{Channel, RefineSettings, refine};
 use super::{InitialField, NetworkFields};
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
@@ -35,28 +36,46 @@ pub fn optimise(
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<(NetworkPair, NetworkFields)> {
     let first = on_fixed_grid(scans, alignment)?;
-    let others: Vec<([Image; 2], f64)> = others
-        .iter()
-        .map(|other| Ok((beside(other, &first)?, other.weight)))
-        .collect::<Result<_>>()?;
-    let masks = masks(scans, &first)?;
-    let channel = |fixed, moving, weight| Channel {
-        fixed,
-        moving,
-        weight,
-    };
-    let mut channels = vec![channel(&first.fixed, &first.moving, 1.0)];
+    let seen = masks(scans, &first)?;
+    let others = others.iter().map(|other| {
+        check_channel(other, scans)?;
+        let [images, masks] = [beside(other, &first)?, shared_masks(other, &first, &seen)?];
+        Ok((images, masks, other.weight))
+    });
+    let others: Vec<_> = others.collect::<Result<_>>()?;
+    let mut channels = vec![channel([&first.fixed, &first.moving], seen.each_ref(), 1.0)];
     channels.extend(
         others
             .iter()
-            .map(|([fixed, moving], weight)| channel(fixed, moving, *weight)),
+            .map(|(images, masks, weight)| channel(images.each_ref(), masks.each_ref(), *weight)),
     );
-    let images = RefinePair {
-        channels: &channels,
-        masks: [&masks[0], &masks[1]],
-    };
-    let fields = refine(&images, start, settings, done)?;
+    let fields = refine(&channels, start, settings, done)?;
     Ok((first, fields))
+}
+
+fn channel<'a>(images: [&'a Image; 2], masks: [&'a Image; 2], weight: f64) -> Channel<'a> {
+    Channel {
+        fixed: images[0],
+        moving: images[1],
+        masks,
+        weight,
+    }
+}
+
+/// Refuses scans that show nothing, or nothing of what the first pair shows.
+fn check_channel(other: &OtherScans, [fixed, moving]: [Scan; 2]) -> Result<()> {
+    check::contents(other.fixed, other.moving)?;
+    check::overlap(fixed, other.fixed)?;
+    check::overlap(moving, other.moving)
+}
+
+/// Where other scans and the first pair both show something that counts.
+fn shared_masks(other: &OtherScans, first: &NetworkPair, seen: &[Image; 2]) -> Result<[Image; 2]> {
+    let mut own = masks([other.fixed, other.moving], first)?;
+    for (own, seen) in own.iter_mut().zip(seen) {
+        own.data.zip_mut_with(&seen.data, |own, seen| *own *= seen);
+    }
+    Ok(own)
 }
 
 /// Both scans on the grid of the first pair, the moving one through its linear map.

@@ -32,7 +32,7 @@ pub use instance::{OtherScans, optimise, unmoved};
 pub use memory::network_bytes;
 pub use network::{NetworkFields, Predicted, predict};
 pub use prepare::{Alignment, NetworkPair, Scan, prepare};
-pub use quality::{Assessed, Assessment, Measures, Quality, assess};
+pub use quality::{Assessed, Assessment, Measures, Quality, assess, counted};
 pub use refine::{InitialField, RefineSettings};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{

@@ -6,7 +6,9 @@ use super::check;
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
 use crate::volume::resample::{Interpolation, Outside, image_to};
-use crate::volume::{Affine, Dimension, Geometry, Image, LabelMap, centre_fit};
+use crate::volume::{
+    Affine, Dimension, Geometry, Image, LabelMap, centre_fit, codes_to_meet, reorient,
+};
 
 /// An image with the name that messages call it by, and the voxels that count.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +28,7 @@ pub struct Scan<'a> {
 pub enum Alignment {
     /// Through both affines.
     Header,
-    /// The voxel in the centre of one image on that of the other.
+    /// The voxel in the centre of one image on that of the other, as [`crate::linear::Start::Centre`].
     Centre,
     /// By a map from the fixed to the moving world, RAS mm, found from the start `initial`.
     Linear {
@@ -124,6 +126,10 @@ fn by_header(fixed: &Image, moving: &Image, factor: [usize; 3]) -> Result<Networ
 
 /// In two steps, as a study is padded: to the size that holds both, then to the network's factor.
 fn by_centre(fixed: &Image, moving: &Image, factor: [usize; 3]) -> Result<NetworkPair> {
+    let moving = &match codes_to_meet(&fixed.geometry, &moving.geometry) {
+        Some(codes) => reorient(moving, &codes)?,
+        None => moving.clone(),
+    };
     let (a, b) = (fixed.geometry.shape, moving.geometry.shape);
     let content = [0, 1, 2].map(|axis| a[axis].max(b[axis]));
     let shape = padded(content, factor);

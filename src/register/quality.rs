@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::metric::{folding, mean_dice, mse, ncc, overlaps};
 use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
-use crate::volume::{Image, LabelMap};
+use crate::volume::{Geometry, Image, LabelMap};
 
 /// Similarity of the fixed scan and the other on its grid; of intensities where both scans lie and masks let them count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -162,7 +162,7 @@ impl<'a> Judge<'a> {
             None => None,
             Some((fixed, labels)) => mean_dice(&fixed.data, &labels.data)?,
         };
-        let counted = self.counted(transforms)?;
+        let counted = counted(self.pair.masks, grid, transforms)?;
         let measures = Measures {
             dice,
             ncc: ncc(&self.fixed.data, &image.data, counted.as_ref())?,
@@ -177,19 +177,25 @@ impl<'a> Judge<'a> {
             measures,
         })
     }
+}
 
-    /// The voxels of the fixed grid that both masks let count; `None` for all.
-    fn counted(&self, transforms: &[Transform]) -> Result<Option<Array3<bool>>> {
-        let [fixed, moving] = self.pair.masks;
-        let grid = &self.fixed.geometry;
-        let moved = moving
-            .map(|mask| pull_labels(mask, grid, transforms, LabelInterpolation::Vote))
-            .transpose()?;
-        let masks = [fixed, moved.as_ref()].into_iter().flatten();
-        let each = masks.map(|mask| mask.data.mapv(|label| label != 0));
-        Ok(each.reduce(|mut both, other| {
-            both.zip_mut_with(&other, |a, b| *a &= b);
-            both
-        }))
-    }
+/// The voxels of the fixed `grid` that the masks of the fixed and, through the transforms, of the moving scan let count; `None`
+/// for all.
+///
+/// # Errors
+/// 2-D scans whose planes are not parallel.
+pub fn counted(
+    [fixed, moving]: [Option<&LabelMap>; 2],
+    grid: &Geometry,
+    transforms: &[Transform],
+) -> Result<Option<Array3<bool>>> {
+    let moved = moving
+        .map(|mask| pull_labels(mask, grid, transforms, LabelInterpolation::Vote))
+        .transpose()?;
+    let masks = [fixed, moved.as_ref()].into_iter().flatten();
+    let each = masks.map(|mask| mask.data.mapv(|label| label != 0));
+    Ok(each.reduce(|mut both, other| {
+        both.zip_mut_with(&other, |a, b| *a &= b);
+        both
+    }))
 }

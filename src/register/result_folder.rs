@@ -69,6 +69,14 @@ impl ResultFolder {
         if self.inside {
             return self.move_up().map_err(at);
         }
+        if let Some(place) = foreign(self.temporary.path(), target).map_err(at)? {
+            let new = self.temporary.keep();
+            let problem = format!(
+                "is a file of your own where a new result would be; it stays, and the new results are in {}",
+                new.display()
+            );
+            return Err(Error::file(place, problem));
+        }
         let old = target.is_dir().then(|| set_aside(target)).transpose();
         let old = old.map_err(at)?;
         if let Err(error) = std::fs::rename(self.temporary.path(), target) {
@@ -133,6 +141,19 @@ fn keep_others(aside: TempDir, target: &Path) -> Result<()> {
         );
         Error::file(target, problem)
     })
+}
+
+/// A file in `target` that is none of its results, but called like one of the `new` ones.
+fn foreign(new: &Path, target: &Path) -> std::io::Result<Option<PathBuf>> {
+    let old = results(target);
+    for entry in std::fs::read_dir(new)? {
+        let name = entry?.file_name();
+        let place = target.join(&name);
+        if place.exists() && !old.iter().any(|result| name == result.as_str()) {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
 }
 
 /// The files that the record of a folder names, and the record.

@@ -11,6 +11,9 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::volume::write_atomically;
 
+/// The split of images that their manifest leaves out.
+const UNUSED: &str = "unused";
+
 /// The manifest of a fold below the folder of a study.
 pub(super) fn fold_file(folder: &Path, fold: usize) -> PathBuf {
     folder.join("folds").join(format!("{fold}.csv"))
@@ -65,7 +68,8 @@ fn assign(
     study: &StudyConfig,
     seed: u64,
 ) -> Result<Vec<Vec<&'static str>>> {
-    let mut subjects: Vec<&str> = rows.iter().map(|row| &row[2]).collect();
+    let used = rows.iter().filter(|row| &row[3] != UNUSED);
+    let mut subjects: Vec<&str> = used.map(|row| &row[2]).collect();
     subjects.sort_unstable();
     subjects.dedup();
     subjects.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -94,7 +98,11 @@ fn assign(
             _ => "train",
         }
     };
-    let fold = |fold| rows.iter().map(|row| of_subject(&row[2], fold)).collect();
+    let of_row = |row: &csv::StringRecord, fold| match &row[3] {
+        UNUSED => UNUSED,
+        _ => of_subject(&row[2], fold),
+    };
+    let fold = |fold| rows.iter().map(|row| of_row(row, fold)).collect();
     Ok((0..folds).map(fold).collect())
 }
 
@@ -114,9 +122,12 @@ mod tests {
     use super::*;
 
     fn rows(n: usize) -> Vec<csv::StringRecord> {
-        let row =
-            |n| csv::StringRecord::from(vec![format!("{n}.nii"), String::new(), format!("s{n}")]);
-        (0..n).map(row).collect()
+        (0..n).map(|n| row(n, "train")).collect()
+    }
+
+    fn row(n: usize, split: &str) -> csv::StringRecord {
+        let [image, subject] = [format!("{n}.nii"), format!("s{n}")];
+        vec![image, String::new(), subject, split.into()].into()
     }
 
     #[test]
@@ -135,6 +146,21 @@ mod tests {
             let count = |split| fold.iter().filter(|one| **one == split).count();
             assert_eq!(count("validation"), 2);
             assert!((5..=6).contains(&count("test")));
+        }
+    }
+
+    #[test]
+    fn what_the_manifest_leaves_out_is_in_no_fold() {
+        let study = StudyConfig {
+            folds: 4,
+            n: vec![5],
+            ..StudyConfig::default()
+        };
+        let mut rows = rows(23);
+        rows.push(row(23, UNUSED));
+        for fold in assign(&rows, &study, 7).unwrap() {
+            assert_eq!(fold[23], UNUSED);
+            assert!(!fold[..23].contains(&UNUSED));
         }
     }
 

@@ -239,7 +239,19 @@ fn test_row(
     b: &ArmKey,
     sides: &[Vec<&StudyRow>; 2],
 ) -> Option<TestRow> {
-    let [of_a, of_b] = [0, 1].map(|side| by_subject(&sides[side], |row| row.value));
+    // A pair that has no value in one arm, such as the distance of a lost structure, says nothing about the other.
+    let without: BTreeSet<&str> = sides
+        .iter()
+        .flatten()
+        .filter(|row| !row.value.is_some_and(f64::is_finite))
+        .map(|row| row.pair.as_str())
+        .collect();
+    let [of_a, of_b] = sides.each_ref().map(|side| {
+        let both = side
+            .iter()
+            .filter(|row| !without.contains(row.pair.as_str()));
+        by_subject(&both.copied().collect::<Vec<_>>(), |row| row.value)
+    });
     let mean = |seeds: &BTreeMap<u64, f64>| seeds.values().sum::<f64>() / seeds.len() as f64;
     let differences: Vec<f64> = of_a
         .iter()

@@ -15,7 +15,8 @@ use crate::model::WeightsFile;
 use crate::volume::{TEMPORARY, write_text};
 
 const CONFIG: &str = "config.toml";
-const SPLIT: &str = "split.csv";
+/// Name of the table of a run that says which image trains, validates and tests: a manifest.
+pub const SPLIT: &str = "split.csv";
 const LOCK: &str = ".lock";
 
 /// Everything that a run writes, which `--force` removes.

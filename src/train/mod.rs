@@ -25,7 +25,7 @@ mod validate;
 
 pub use checkpoint::{Checkpoint, load_last};
 pub use config::{Schedule, SynthesisPlace, TrainConfig};
-pub use folder::RunFolder;
+pub use folder::{RunFolder, SPLIT};
 pub use gradients::{Activations, gradients};
 pub use metrics::Means;
 pub use objective::{ItemWeights, objective};

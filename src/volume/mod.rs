@@ -41,7 +41,7 @@ pub use info::{FileInfo, Kind, probe};
 pub use io::{
     TEMPORARY, check_writable, folder_of, temporary, write_atomically, write_table, write_text,
 };
-pub use orientation::{axis_codes, reorient};
+pub use orientation::{axis_codes, codes_to_meet, reorient, reoriented};
 pub use read::{read_image, read_image_frame, read_labels};
 pub use series::{Series, SeriesKind, read_scan, read_series, read_series_kind, write_series};
 pub use spline::Spline;

@@ -92,6 +92,22 @@ pub fn reorient<T: Clone>(volume: &Volume<T>, codes: &str) -> Result<Volume<T>> 
     })
 }
 
+/// The directions that `moving` is to be turned to before its voxel axes are laid on those of `fixed`: those of `fixed` where
+/// volumes would be mirrored as they are stored, since no volume is mirrored in its scanner; `None` where it can stay.
+pub fn codes_to_meet(fixed: &Geometry, moving: &Geometry) -> Option<String> {
+    let volumes = [fixed, moving].map(|grid| grid.dimension == Dimension::Three);
+    let [f, m] = [fixed, moving].map(|grid| grid.affine.linear().determinant() > 0.0);
+    (volumes == [true; 2] && f != m).then(|| axis_codes(&fixed.affine))
+}
+
+/// The grid of [`reorient`]'s result.
+///
+/// # Errors
+/// Those of [`reorient`].
+pub fn reoriented(geometry: &Geometry, codes: &str) -> Result<Geometry> {
+    Ok(Turn::new(geometry, codes)?.geometry(geometry))
+}
+
 /// For each new axis: the old axis it takes, and whether it runs the other way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Turn {

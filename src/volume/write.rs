@@ -20,7 +20,7 @@ pub fn write_image(path: impl AsRef<Path>, image: &Image, dtype: DType, note: &s
     write_volume(path.as_ref(), image, dtype, note)
 }
 
-/// Writes a label map in the smallest of uint8, int16 and int32 that holds every label.
+/// Writes a label map in the smallest of uint8, int16 (in PNG uint16) and int32 that holds every label.
 ///
 /// # Errors
 /// As [`write_image`].
@@ -31,6 +31,7 @@ pub fn write_labels(path: impl AsRef<Path>, labels: &LabelMap, note: &str) -> Re
         .fold((0, 0), |(a, b), &v| (v.min(a), v.max(b)));
     let dtype = match (low, high) {
         (0.., ..=255) => DType::U8,
+        (0.., ..=65535) if Format::of(path.as_ref())? == Format::Png => DType::U16,
         (-32768.., ..=32767) => DType::I16,
         _ => DType::I32,
     };

@@ -274,7 +274,8 @@ fn the_identity_of_an_image_with_itself_is_perfect() {
             ..Options::default()
         };
         let mut rows = evaluate_pair(&pair, &options).unwrap().rows;
-        let mut population = Populations::new();
+        let mut population = Populations::expecting(["f", "f", "g"].map(String::from));
+        population.add("g", &image, &image).unwrap();
         population.add("f", &image, &image).unwrap();
         assert!(population.rows().is_empty());
         population.add("f", &image, &image).unwrap();

@@ -3,8 +3,9 @@
 mod names;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -107,6 +108,41 @@ impl From<Between> for Interpolation {
     }
 }
 
+/// Refuses to replace what is to be moved.
+fn keep_inputs(args: &ApplyArgs) -> anyhow::Result<()> {
+    let Ok(out) = args.out.canonicalize() else {
+        return Ok(());
+    };
+    let mut inputs = [&args.images, &args.labels, &args.points]
+        .into_iter()
+        .flatten();
+    ensure!(
+        !inputs.any(|path| path.canonicalize().is_ok_and(|path| path == out)),
+        "{}: is the input; choose another name with -o",
+        args.out.display()
+    );
+    Ok(())
+}
+
+/// Refuses to replace the folder that a transform is read from, which would be gone then.
+fn keep_transforms(args: &ApplyArgs) -> anyhow::Result<()> {
+    let Ok(out) = args.out.canonicalize() else {
+        return Ok(());
+    };
+    let within = |name: &&String| {
+        let path = Path::new(name.as_str()).canonicalize();
+        path.is_ok_and(|path| path.starts_with(&out))
+    };
+    match args.transforms.iter().find(within) {
+        None => Ok(()),
+        Some(transform) => bail!(
+            "{}: the transform {} is in there and would be lost; choose another folder with -o",
+            args.out.display(),
+            transform
+        ),
+    }
+}
+
 /// Runs `hmorph apply`.
 ///
 /// # Errors
@@ -115,10 +151,19 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
     let names = Names::new(args)?;
     let files = names.all();
     let single = files.len() == 1 && names::is_file(&args.out);
+    ensure!(
+        single || !names::is_file(&args.out),
+        "{}: {} results need a folder, and this is the name of a file",
+        args.out.display(),
+        files.len()
+    );
     if single {
+        keep_inputs(args)?;
         check_file(&args.out, common.force)?;
+        names::check_points(&args.points, &args.out)?;
     } else {
         ResultFolder::check(&args.out, common.force)?;
+        keep_transforms(args)?;
     }
     let plan = Plan::new(args)?;
     plan.check_inputs()?;
@@ -128,8 +173,9 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
     let folder = ResultFolder::new(&args.out, common.force)?;
     plan.write_all(&names, common, |name| folder.path(name))?;
     let facts = json!({
-        "transforms": args.transforms, "images": args.images, "labels": args.labels,
-        "points": args.points, "reference": args.reference, "inverse": args.inverse,
+        "transforms": args.transforms, "images": record::all_shown(&args.images),
+        "labels": record::all_shown(&args.labels), "points": record::all_shown(&args.points),
+        "reference": args.reference.as_deref().map(record::shown), "inverse": args.inverse,
         "header_only": args.header_only, "files": files,
     });
     record::write(&folder.path(RECORD), common, facts)?;

@@ -72,3 +72,22 @@ pub(super) fn is_file(path: &Path) -> bool {
     let table = path.extension().is_some_and(|suffix| suffix == "csv");
     !path.is_dir() && (table || Markups::is_named(path) || Format::of(path).is_ok())
 }
+
+/// Landmarks are written in the format they came in: the name of a single result must say the same.
+///
+/// # Errors
+/// A name of another format.
+pub(super) fn check_points(points: &[PathBuf], out: &Path) -> anyhow::Result<()> {
+    let format = |path: &Path| match Markups::is_named(path) {
+        true => path.extension().map(|suffix| suffix.to_ascii_lowercase()),
+        false => None,
+    };
+    match points.iter().find(|path| format(path) != format(out)) {
+        None => Ok(()),
+        Some(path) => bail!(
+            "{}: landmarks are written in the format of {}; give the result the same suffix",
+            out.display(),
+            path.display()
+        ),
+    }
+}

@@ -47,10 +47,13 @@ impl<'a> Plan<'a> {
             !args.inverse || transforms.know_both_ways(),
             "--inverse needs a result folder as --transform; plain files are inverted one by one as inv:FILE"
         );
-        let carry = match (
-            args.points.is_empty(),
-            moves_images || transforms.know_both_ways(),
-        ) {
+        let both_ways = transforms.know_both_ways();
+        ensure!(
+            both_ways || args.points.is_empty() || !moves_images,
+            "landmarks go the other way than images, each p to p + u(p) through plain files; move them in separate calls, or \
+             give a result folder as --transform"
+        );
+        let carry = match (args.points.is_empty(), both_ways) {
             (true, _) => Vec::new(),
             (false, true) => transforms.carry(args.inverse)?,
             (false, false) => transforms.pull(false)?,

@@ -66,6 +66,13 @@ pub fn read(path: &Path, units: FieldUnits, fixed: &Geometry) -> anyhow::Result<
         FieldUnits::Voxel => read_voxel_field(path, fixed)?,
         FieldUnits::Lps => {
             let field = read_field(path)?;
+            let [found, expected] =
+                [&field.geometry, fixed].map(|geometry| geometry.dimension.axes());
+            ensure!(
+                found == expected,
+                "{}: a field of {found}-D images for {expected}-D images",
+                path.display()
+            );
             let same = field.geometry.shape == fixed.shape
                 && (field.geometry.affine.0 - fixed.affine.0).amax() < 1e-3;
             if same {

@@ -1,5 +1,6 @@
 //! Held-out pairs of a training configuration, on its network grid.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -11,10 +12,11 @@ use super::{EvalArgs, Outcome};
 use crate::cli::Common;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::config::{self, RunConfig};
-use crate::dataset::Dataset;
+use crate::dataset::{DataConfig, Dataset};
 use crate::device::peak_memory_bytes;
 use crate::eval::{Evaluation, Landmarks, Options, Pair, evaluate_pair};
 use crate::register::{NetworkFields, NetworkPair};
+use crate::train::SPLIT;
 use crate::volume::{Geometry, LabelMap, Volume, VoxelPoint};
 
 /// Evaluates pairs of a split of the configuration's images.
@@ -25,8 +27,9 @@ pub fn evaluate(
     common: &Common,
 ) -> anyhow::Result<Outcome> {
     let settings: RunConfig = config::load(name, &args.overrides)?;
-    let data = settings.data.as_ref();
+    let data = settings.data.clone();
     let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;
+    let data = as_split(data, Path::new(name));
     let registrar = Registrar::new(
         &args.model,
         settings.model.dimension,
@@ -34,14 +37,17 @@ pub fn evaluate(
         common,
     )?;
     common.say(format!("model    {}", registrar.describe()));
-    let dataset = Dataset::load(data, registrar.size_factor())?;
+    let dataset = Dataset::load(&data, registrar.size_factor())?;
     let pairs = dataset.validation_pairs(args.split, args.count, common.seed.unwrap_or(0));
     ensure!(
         !pairs.is_empty(),
         "{name}: the split {} has no pairs",
         args.split
     );
-    let mut outcome = Outcome::default();
+    let fixed_ids = pairs
+        .iter()
+        .map(|&(fixed, _)| dataset.items()[fixed].id.clone());
+    let mut outcome = Outcome::of_pairs(options.protocol, fixed_ids);
     for (number, &(fixed, moving)) in pairs.iter().enumerate() {
         let pair = HeldOut::new(&dataset, [fixed, moving])?;
         let evaluation = pair.evaluate(|images| Ok(registrar.predict(images)?.fields), options)?;
@@ -63,6 +69,21 @@ pub fn evaluate(
         "count": pairs.len(), "model": registrar.record(),
     });
     Ok(outcome)
+}
+
+/// With the split of the run whose settings `config` are: images that came since, or went, must not deal its subjects anew.
+fn as_split(data: DataConfig, config: &Path) -> DataConfig {
+    let split = config.with_file_name(SPLIT);
+    if !(config.is_file() && split.is_file()) {
+        return data;
+    }
+    DataConfig {
+        manifest: Some(split),
+        images: None,
+        labels: None,
+        n_train: None,
+        ..data
+    }
 }
 
 /// A held-out pair on the network grid.

@@ -9,12 +9,13 @@ use serde_json::json;
 use super::{EvalArgs, FieldUnits, Outcome, given};
 use crate::cli::Common;
 use crate::cli::pairs::{self, Row};
+use crate::cli::record;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::cli::scan::ScanFile;
 use crate::dataset::corresponding;
 use crate::device::peak_memory_bytes;
 use crate::eval::{Landmarks, Moved, Options, Pair, Protocol, evaluate_pair};
-use crate::register::{Transform, pull_image, pull_labels};
+use crate::register::{Transform, counted, pull_image, pull_labels};
 use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
 use crate::volume::{Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint};
@@ -38,7 +39,7 @@ pub fn evaluate(
     } else {
         Method::Model(None)
     };
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome::of_pairs(options.protocol, rows.iter().map(target));
     for (number, row) in rows.iter().enumerate() {
         let evaluated = pair(args, row, &mut method, options, common, &mut outcome);
         let failed = match evaluated.with_context(|| format!("pair {}", row.id)) {
@@ -52,7 +53,7 @@ pub fn evaluate(
         common.say(format!("{number:>4} of {count}  {}{failed}", row.id));
     }
     outcome.facts = json!({
-        "pairs": path, "count": rows.len(), "failures": outcome.failures, "method": method.record(), "reading": args.reading,
+        "pairs": record::shown(path), "count": rows.len(), "failures": outcome.failures, "method": method.record(), "reading": args.reading,
         "label_interpolation": args.label_interpolation,
     });
     Ok(outcome)
@@ -157,10 +158,11 @@ fn pair(
     common: &Common,
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
-    let fixed = ScanFile::read(&row.fixed, None, args.reading.fixed())?;
-    let moving = ScanFile::read(&row.moving, None, args.reading.moving())?;
+    let [of_fixed, of_moving] = row.masks.each_ref().map(Option::as_deref);
+    let fixed = ScanFile::read(&row.fixed, None, args.reading.fixed())?.masked(of_fixed)?;
+    let moving = ScanFile::read(&row.moving, None, args.reading.moving())?.masked(of_moving)?;
     let solution = solve(args, row, method, [&fixed, &moving], common)?;
-    let images = Views::images(&fixed, &moving, &solution)?;
+    let images = Views::images(&fixed, &moving, &solution, options.protocol)?;
     let labels = match &row.labels {
         None => None,
         Some([f, m]) => Some(Views::labels(
@@ -174,10 +176,11 @@ fn pair(
         None => None,
         Some(files) => Some(Points::read(args, files, [&fixed, &moving], &solution)?),
     };
-    let mask = row.masks[0].as_deref().map(|path| fixed.labels(path));
-    let mask = mask
-        .transpose()?
-        .map(|mask| mask.data.mapv(|label| label != 0));
+    let counted = counted(
+        [&fixed, &moving].map(|scan| scan.mask.as_ref()),
+        fixed.geometry(),
+        &[solution.complete.clone()],
+    )?;
     // The challenges move labels that lie on the fixed grid already, by their own rules.
     let moved = match options.protocol {
         Protocol::Hmorph => Moved {
@@ -193,7 +196,8 @@ fn pair(
             labels: labels.as_ref().map(|l| (&l.fixed, &l.moving)),
             landmarks: points.as_ref().map(Points::landmarks),
             moved,
-            mask: mask.as_ref(),
+            landmark_affine: Some(Affine(solution.linear * fixed.geometry().affine.0)),
+            mask: counted.as_ref(),
             seconds: solution.seconds,
             peak_memory: solution.seconds.and_then(|_| peak_memory_bytes()),
             ..Pair::new(&row.id, &names[0], &names[1], &solution.deformation)
@@ -201,12 +205,14 @@ fn pair(
         options,
     )?;
     outcome.rows.extend(evaluation.rows);
-    // By path: images of one name may lie in many folders.
-    let target = row.fixed.display().to_string();
-    outcome
-        .populations
-        .add(&target, &images.moving, &images.moved)?;
+    let (moving, moved) = (&images.moving, &images.moved);
+    outcome.populations.add(&target(row), moving, moved)?;
     Ok(())
+}
+
+/// A fixed image by its path: images of one name may lie in many folders.
+fn target(row: &Row) -> String {
+    row.fixed.display().to_string()
 }
 
 /// Fixed; moving after the linear part alone; moved: all on the fixed grid.
@@ -217,18 +223,27 @@ struct Views<T> {
 }
 
 impl Views<Image> {
-    fn images(fixed: &ScanFile, moving: &ScanFile, solution: &Solution) -> anyhow::Result<Self> {
+    /// Where the moving scan does not reach, nothing is compared, but in the challenges.
+    fn images(
+        fixed: &ScanFile,
+        moving: &ScanFile,
+        solution: &Solution,
+        protocol: Protocol,
+    ) -> anyhow::Result<Self> {
+        let outside = Outside::Value(match protocol {
+            Protocol::Hmorph => f32::NAN,
+            Protocol::Learn2reg | Protocol::Lumir => 0.0,
+        });
         let (mut target, mut source) = (fixed.image.clone(), moving.image.clone());
         solution.normaliser.apply(&mut target)?;
         solution.normaliser.apply(&mut source)?;
         let pull = |transform: Transform| {
-            let zero = Outside::Value(0.0);
             pull_image(
                 &source,
                 fixed.geometry(),
                 &[transform],
                 Interpolation::Linear,
-                zero,
+                outside,
             )
         };
         Ok(Self {
@@ -293,7 +308,16 @@ impl Points {
         // The fixed grid as the moving world sees it: its voxels are those of the fixed grid.
         let affine = Affine(solution.linear * grid.affine.0);
         let beside = Geometry::new(grid.shape, grid.dimension, affine);
+        let all = f.len().max(m.len());
         let (fixed, moving) = corresponding((&f, grid), (&m, &beside))?;
+        if fixed.len() < all {
+            tracing::warn!(
+                "{}: {} of {all} landmarks have a counterpart in {}; the others are left out",
+                fixed_file.display(),
+                fixed.len(),
+                moving_file.display()
+            );
+        }
         Ok(Self::Lists { fixed, moving })
     }
 

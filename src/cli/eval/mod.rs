@@ -19,6 +19,7 @@ use super::record;
 use super::registrar::ModelArgs;
 use crate::dataset::Split;
 use crate::eval::{Options, PairResult, Populations, Protocol};
+use crate::metric::Metric;
 use crate::register::{RECORD, ResultFolder};
 use given::FieldUnits;
 
@@ -124,6 +125,39 @@ struct Outcome {
     facts: serde_json::Value,
 }
 
+impl Outcome {
+    /// Nothing yet, of pairs with these fixed images.
+    fn of_pairs(protocol: Protocol, fixed: impl Iterator<Item = String>) -> Self {
+        Self {
+            populations: match protocol {
+                Protocol::Hmorph => Populations::expecting(fixed),
+                Protocol::Learn2reg | Protocol::Lumir => Populations::default(),
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Structures of fixed labels that moved labels lack: distances cannot count them.
+    fn lost(&self) -> usize {
+        let lost = |row: &&PairResult| {
+            row.metric == Metric::Hd95 && row.after.is_some_and(f64::is_infinite)
+        };
+        self.rows.iter().filter(lost).count()
+    }
+
+    /// Pairs that failed end the program with an error, once all others are on disk.
+    fn check(&self) -> anyhow::Result<()> {
+        match self.failures.as_slice() {
+            [] => Ok(()),
+            [one] => bail!("{one}; all other pairs were measured"),
+            [first, others @ ..] => bail!(
+                "{first}; {} more failed (see {RECORD}), all others were measured",
+                others.len()
+            ),
+        }
+    }
+}
+
 /// Runs `hmorph eval`.
 ///
 /// # Errors
@@ -145,9 +179,7 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
         (None, Some(config)) => held_out::evaluate(args, config, &options, common)?,
         (None, None) => anyhow::bail!("name the pairs by --pairs or --data"),
     };
-    if args.protocol == Protocol::Hmorph {
-        outcome.rows.extend(outcome.populations.rows());
-    }
+    outcome.rows.extend(outcome.populations.rows());
     if let (true, Some(first)) = (outcome.rows.is_empty(), outcome.failures.first()) {
         bail!("{first}");
     }
@@ -162,24 +194,16 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
     record::write(&folder.path(RECORD), common, facts)?;
     folder.finish()?;
     common.say(report::table(&outcome.rows, args.protocol));
+    match outcome.lost() {
+        0 => {}
+        lost => common.say(format!(
+            "{lost} structures are missing from moved labels: their Dice is 0, and distances leave them out"
+        )),
+    }
     common.say(format!(
         "written  {}: {}",
         args.out.display(),
         files.join(" ")
     ));
     outcome.check()
-}
-
-impl Outcome {
-    /// Pairs that failed end the program with an error, once all others are on disk.
-    fn check(&self) -> anyhow::Result<()> {
-        match self.failures.as_slice() {
-            [] => Ok(()),
-            [one] => bail!("{one}; all other pairs were measured"),
-            [first, others @ ..] => bail!(
-                "{first}; {} more failed (see {RECORD}), all others were measured",
-                others.len()
-            ),
-        }
-    }
 }

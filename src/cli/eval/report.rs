@@ -24,7 +24,12 @@ pub fn write(
     protocol: Protocol,
 ) -> Result<Vec<String>> {
     write_table(folder.path("results.csv"), rows)?;
-    write_pairs(folder.path("pairs.csv"), rows, protocol)?;
+    // The variance over a population is of no pair.
+    let of_pairs = rows
+        .iter()
+        .filter(|row| row.metric != Metric::IntensityVariance);
+    let of_pairs: Vec<PairResult> = of_pairs.cloned().collect();
+    write_pairs(folder.path("pairs.csv"), &of_pairs, protocol)?;
     let summary = summarise(rows, protocol);
     write_summary(folder.path("summary.csv"), &summary)?;
     let text = summary_markdown(&summary, true);

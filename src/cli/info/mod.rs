@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::common::print;
-use super::record::{grid, plain};
+use super::record::{self, grid, plain};
 use crate::error::{Error, Result};
 use crate::interop;
 use crate::metric::folding;
@@ -178,7 +178,7 @@ fn folder(path: &Path) -> Result<Value> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     files.sort();
-    Ok(json!({ "path": path, "kind": "run", "files": files, "run": run }))
+    Ok(json!({ "path": record::shown(path), "kind": "run", "files": files, "run": run }))
 }
 
 /// The same facts to read: one a line, matrices by rows.

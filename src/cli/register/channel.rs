@@ -52,7 +52,7 @@ impl ChannelFiles {
     /// A file that cannot be read.
     pub fn read(&self) -> Result<ChannelScans> {
         // A window is meant for the scans that it was given with.
-        let scan = |path: &Path| ScanFile::read(path, None, Reading::default());
+        let scan = |path: &Path| ScanFile::read(path, None, Reading::default())?.masked(None);
         Ok(ChannelScans {
             fixed: scan(&self.fixed)?,
             moving: scan(&self.moving)?,

@@ -199,6 +199,10 @@ impl RegisterArgs {
     /// Loads the model for images of this dimension.
     fn method(&self, dimension: Dimension, common: &Common) -> anyhow::Result<Method> {
         let registrar = Registrar::new(&self.model, dimension, Stages::All, common)?;
+        ensure!(
+            self.channels.is_empty() || registrar.refines(),
+            "--channel is for the optimisation, which --refine 0 does without; leave one of them out"
+        );
         let mut model = registrar.record();
         model["file"] = self.model.model.as_deref().map(record::file).into();
         Ok(Method {

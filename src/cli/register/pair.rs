@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::ensure;
 use serde_json::{Value, json};
 
 use super::channel::ChannelScans;
@@ -66,14 +65,6 @@ pub fn register(
     started: Instant,
 ) -> anyhow::Result<Registered> {
     let registrar = &method.registrar;
-    let [found, expected] = [inputs.fixed.geometry().dimension, registrar.dimension()];
-    ensure!(
-        found == expected,
-        "{}: {}-D among {}-D images; list them apart",
-        inputs.fixed.name,
-        found.axes(),
-        expected.axes()
-    );
     let others: Vec<OtherScans> = inputs.channels.iter().map(ChannelScans::scans).collect();
     let seconds_read = started.elapsed().as_secs_f64();
     let (registration, seconds_register) =

@@ -93,7 +93,7 @@ impl Registrar {
             linear: args.linear.clone(),
             in_plane: args.in_plane,
             network: !args.refine.no_network && !args.in_plane,
-            refine: args.refine.settings(steps, args.linear.metric),
+            refine: args.refine.settings(steps, args.linear.metric)?,
             card,
             device,
             source,
@@ -112,6 +112,17 @@ impl Registrar {
         common: &Common,
     ) -> crate::error::Result<(Registration, f64)> {
         let started = Instant::now();
+        let [found, expected] = [fixed.geometry().dimension, self.dimension()];
+        if found != expected {
+            return Err(Error::file(
+                &fixed.name,
+                format!(
+                    "{}-D among {}-D images; list them apart",
+                    found.axes(),
+                    expected.axes()
+                ),
+            ));
+        }
         let scans = [fixed.scan(), moving.scan()];
         let alignment = match &self.plan {
             AlignmentPlan::Header => Alignment::Header,
@@ -122,6 +133,7 @@ impl Registrar {
             true => Some(self.network_stage(scans, alignment)?),
             false => None,
         };
+        let alignment = self.as_network(alignment, predicted.as_ref());
         let (pair, fields) = match (&self.refine, predicted) {
             (None, Some((pair, predicted))) => (pair, predicted.fields),
             (None, None) => unmoved(scans, alignment)?,
@@ -160,6 +172,23 @@ impl Registrar {
         let pair = prepare(fixed, moving, &self.preprocessing, alignment, factor)?;
         let predicted = self.predict(&pair)?;
         Ok((pair, predicted))
+    }
+
+    /// Centres meet on the scans' own grids as they did in the network's, whose axes and voxels may be others.
+    fn as_network(
+        &self,
+        alignment: Alignment,
+        predicted: Option<&(NetworkPair, Predicted)>,
+    ) -> Alignment {
+        let as_stored =
+            self.preprocessing.orientation.is_none() && self.preprocessing.spacing.is_none();
+        match (alignment, predicted) {
+            (Alignment::Centre, Some((pair, _))) if !as_stored => Alignment::Linear {
+                matrix: pair.linear,
+                initial: pair.initial,
+            },
+            _ => alignment,
+        }
     }
 
     /// A network that does not fit would be killed by the system without a word.
@@ -206,6 +235,11 @@ impl Registrar {
         factor
     }
 
+    /// Whether the pair itself is optimised.
+    pub fn refines(&self) -> bool {
+        self.refine.is_some()
+    }
+
     /// Of the images that the model registers.
     pub fn dimension(&self) -> Dimension {
         self.card.config.dimension
@@ -217,11 +251,17 @@ impl Registrar {
 
     /// Where the model comes from, in one line.
     pub fn describe(&self) -> String {
-        format!("{} ({})", self.source, self.card.provenance)
+        match self.network {
+            true => format!("{} ({})", self.source, self.card.provenance),
+            false => "none".into(),
+        }
     }
 
     /// The same for `run.json`.
     pub fn record(&self) -> Value {
+        if !self.network {
+            return json!({ "source": "none" });
+        }
         json!({
             "source": self.source, "provenance": self.card.provenance, "licence": self.card.licence,
             "config": self.card.config,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::json;
 
 use super::common::print;
@@ -137,11 +137,11 @@ impl Study<'_> {
     /// The folder with what all cells need, and the settings as they were understood.
     fn prepare(&self) -> anyhow::Result<()> {
         let out = &self.args.out;
+        let path = out.join("study.toml");
+        self.clear_other_settings(&path)?;
         for folder in [out.clone(), out.join("cells"), out.join("results")] {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
         }
-        let path = out.join("study.toml");
-        self.check_settings(&path)?;
         write_folds(&self.settings, out)?;
         let text = toml::to_string(&self.settings).context("the settings cannot be written")?;
         write_text(path, &text)?;
@@ -150,20 +150,27 @@ impl Study<'_> {
         Ok(())
     }
 
-    /// Refuses to put cells of other settings beside those that are there.
-    fn check_settings(&self, path: &Path) -> anyhow::Result<()> {
-        if self.common.force || !path.is_file() {
+    /// Refuses to put cells of other settings beside those that are there; with --force splits and measures of those go.
+    fn clear_other_settings(&self, path: &Path) -> anyhow::Result<()> {
+        if !path.is_file() {
             return Ok(());
         }
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let before: StudyConfig =
             toml::from_str(&text).map_err(|e| Error::file(path, e.message()))?;
-        if let Some(key) = self.settings.difference(&before)? {
-            bail!(
-                "{}: holds cells of another {key}; only paradigms, n, alphas and seeds of a study may change: choose another folder, or \
-                 --force to run the cells anew",
-                self.args.out.display()
-            );
+        let Some(key) = self.settings.difference(&before)? else {
+            return Ok(());
+        };
+        ensure!(
+            self.common.force,
+            "{}: holds cells of another {key}; only paradigms, n, alphas and seeds of a study may change: choose another folder, or \
+             --force to run the cells anew",
+            self.args.out.display()
+        );
+        for folder in ["folds", "results"].map(|name| self.args.out.join(name)) {
+            if folder.is_dir() {
+                std::fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+            }
         }
         Ok(())
     }

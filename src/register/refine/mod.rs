@@ -68,40 +68,34 @@ impl RefineSettings {
     }
 }
 
-/// Images of two subjects on one grid, the moving ones brought there linearly.
-#[derive(Debug, Clone, Copy)]
-pub struct RefinePair<'a> {
-    /// At least one.
-    pub channels: &'a [Channel<'a>],
-    /// 1 where the fixed, and where the moving images show something that counts, 0 elsewhere.
-    pub masks: [&'a Image; 2],
-}
-
-/// What one kind of scan shows of both subjects; intensities from 0 to 1.
+/// What one kind of scan shows of both subjects, on one grid, the moving image brought there linearly; intensities from 0 to 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Channel<'a> {
     pub fixed: &'a Image,
     pub moving: &'a Image,
+    /// 1 where the fixed, and where the moving image shows something that counts, 0 elsewhere.
+    pub masks: [&'a Image; 2],
     /// Its part in the dissimilarity, relative to the other channels; positive.
     pub weight: f64,
 }
 
-/// Optimises the transform of a pair.
+/// Optimises the transform of a pair by at least one channel; all are on one grid.
 ///
 /// `start` is taken if it leads further than no deformation does on the coarsest level. `done` hears of each step: how many are done, and how many there are.
 ///
 /// # Errors
 /// Images whose optimisation ends in numbers that are not finite.
 pub fn refine(
-    pair: &RefinePair,
+    channels: &[Channel],
     start: Option<&InitialField>,
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<NetworkFields> {
-    let geometry = &pair.masks[0].geometry;
+    let geometry = &channels[0].fixed.geometry;
     let finest = Grid::of(geometry);
     let grids = pyramid(finest);
-    let level = |grid, field: &Field| Level::new(pair, &finest, grid, settings.similarity, field);
+    let level =
+        |grid, field: &Field| Level::new(channels, &finest, grid, settings.similarity, field);
     let steps = |index: usize| match index + 1 == grids.len() {
         true => settings.steps.div_ceil(2),
         false => settings.steps,
@@ -121,7 +115,8 @@ pub fn refine(
             descend(&mut field, &coarsest, settings, steps(0), &mut step);
             (objective(&field, &coarsest, settings), field)
         })
-        .min_by(|(a, _), (b, _)| a.total_cmp(b))
+        // A start that went astray has no objective, and must not win by it.
+        .min_by(|(a, _), (b, _)| order(*a).total_cmp(&order(*b)))
         .map(|(_, field)| field)
         .expect("there is at least the start that moves nothing");
     for (index, &grid) in grids.iter().enumerate().skip(1) {
@@ -139,6 +134,15 @@ pub fn refine(
         .both_ways(&finest)
         .map(|values| DisplacementField::from_values(values, geometry.clone()));
     Ok(NetworkFields { forward, inverse })
+}
+
+/// What an objective is ordered by: one that is no number comes last.
+fn order(objective: f64) -> f64 {
+    if objective.is_nan() {
+        f64::INFINITY
+    } else {
+        objective
+    }
 }
 
 /// No deformation, and the given start, on the grid of an image.

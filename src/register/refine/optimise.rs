@@ -3,7 +3,7 @@
 use super::field::{Field, Steps};
 use super::grid::Grid;
 use super::objective::{Direction, by_contrast, window};
-use super::{Channel, RefinePair, RefineSettings};
+use super::{Channel, RefineSettings};
 use crate::kernels::adam::Moments;
 use crate::kernels::correlation::Kept;
 use crate::kernels::diffusion::{Differences, Norm};
@@ -23,8 +23,6 @@ pub(super) struct Level {
     pub grid: Grid,
     similarity: Similarity,
     channels: Vec<Shrunk>,
-    /// 1 for the voxels of the fixed, and of the moving image that both images show; `None` where all are.
-    masks: [Option<Vec<f32>>; 2],
 }
 
 /// A channel on the grid of a level.
@@ -35,6 +33,8 @@ struct Shrunk {
     components: usize,
     fixed: Vec<f32>,
     moving: Vec<f32>,
+    /// 1 for the voxels of the fixed, and of the moving image that both images show; `None` where all are.
+    masks: [Option<Vec<f32>>; 2],
     /// How much each voxel of the fixed, and of the moving image counts.
     weights: [Vec<f32>; 2],
     /// What the local correlation sums of each image; no other measure does.
@@ -42,32 +42,31 @@ struct Shrunk {
 }
 
 impl Level {
-    /// The pair is on the grid `from`; `field` is what leads from one image to the other so far.
+    /// The channels are on the grid `from`; `field` is what leads from one image to the other so far.
     pub fn new(
-        pair: &RefinePair,
+        channels: &[Channel],
         from: &Grid,
         grid: Grid,
         similarity: Similarity,
         field: &Field,
     ) -> Self {
-        let total: f64 = pair.channels.iter().map(|channel| channel.weight).sum();
-        let finest = pair.masks.map(Image::to_vec);
-        let own = finest.each_ref().map(|mask| from.shrink(mask, 1, &grid));
-        let masks = seen_by_both(&own, &grid, field);
+        let total: f64 = channels.iter().map(|channel| channel.weight).sum();
         let channel = |channel: &Channel| {
+            let finest = channel.masks.map(Image::to_vec);
+            let own = finest.each_ref().map(|mask| from.shrink(mask, 1, &grid));
+            let masks = seen_by_both(&own, &grid, field);
             let images = [channel.fixed, channel.moving];
             let images = [0, 1].map(|side| {
                 let values = images[side].to_vec();
                 shrink(values, &finest[side], &own[side], from, &grid)
             });
             let share = (channel.weight / total) as f32;
-            Shrunk::new(images, &masks, share, &grid, similarity)
+            Shrunk::new(images, masks, share, &grid, similarity)
         };
         Self {
             grid,
             similarity,
-            channels: pair.channels.iter().map(channel).collect(),
-            masks,
+            channels: channels.iter().map(channel).collect(),
         }
     }
 
@@ -103,7 +102,7 @@ impl Level {
         Direction {
             target: images[0],
             source: images[1],
-            mask: self.masks[onto].as_deref(),
+            mask: channel.masks[onto].as_deref(),
             weight: &channel.weights[onto],
             sums: channel.sums.as_ref().map(|sums| &sums[onto]),
             components: channel.components,
@@ -121,7 +120,7 @@ impl Level {
 impl Shrunk {
     fn new(
         images: [Vec<f32>; 2],
-        masks: &[Option<Vec<f32>>; 2],
+        masks: [Option<Vec<f32>>; 2],
         share: f32,
         grid: &Grid,
         similarity: Similarity,
@@ -149,6 +148,7 @@ impl Shrunk {
             components,
             fixed,
             moving,
+            masks,
             weights,
             sums,
         }

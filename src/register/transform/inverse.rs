@@ -12,8 +12,10 @@ use crate::volume::resample::place;
 
 /// The search at a place ends here, in voxels of the field; positions in fields are rounded by as much.
 const CLOSE: f64 = 1e-5;
-/// A place further from its solution than this, in voxels, has none: there the field folds.
+/// A place further from its solution than this, in voxels, has none: there the field folds between voxels.
 const TOLERANCE: f64 = 1e-2;
+/// The share of places that may have none: interpolated fields fold in a few cells though no voxel of theirs does.
+const MOST_FOLDED: f64 = 1e-2;
 const FIXED_POINT_STEPS: usize = 40;
 const NEWTON_STEPS: usize = 20;
 
@@ -24,15 +26,24 @@ const NEWTON_STEPS: usize = 20;
 #[derive(Debug, Clone)]
 pub struct InverseField {
     forward: FieldTransform,
-    /// The largest residual so far, as the bits of a float64; shared by copies.
-    worst: Arc<AtomicU64>,
+    /// What became of the places so far; shared by copies.
+    found: Arc<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    /// The largest residual, as the bits of a float64.
+    worst: AtomicU64,
+    places: AtomicU64,
+    /// Those without a solution.
+    missed: AtomicU64,
 }
 
 impl InverseField {
     pub(super) fn new(forward: FieldTransform) -> Self {
         Self {
             forward,
-            worst: Arc::new(AtomicU64::new(0)),
+            found: Arc::default(),
         }
     }
 
@@ -43,15 +54,21 @@ impl InverseField {
     /// Where a place goes; how well it was found is kept for [`check_inverses`].
     pub(super) fn map(&self, point: WorldPoint) -> WorldPoint {
         let goal = place(&self.forward.to_voxel, point.0);
-        let (found, residual) = self.solve(goal);
-        // The bits of positive numbers are ordered as the numbers are.
-        self.worst.fetch_max(residual.to_bits(), Ordering::Relaxed);
-        WorldPoint(point.0 + self.forward.field.geometry.affine.linear() * (found - goal))
+        let (solution, residual) = self.solve(goal);
+        self.found.note(residual);
+        WorldPoint(point.0 + self.forward.field.geometry.affine.linear() * (solution - goal))
     }
 
     /// The largest `|x + u(x) - y|` of all places so far, in voxels of the field.
     pub fn worst_residual(&self) -> f64 {
-        f64::from_bits(self.worst.load(Ordering::Relaxed))
+        f64::from_bits(self.found.worst.load(Ordering::Relaxed))
+    }
+
+    /// The share of all places so far that have no solution.
+    fn missed(&self) -> f64 {
+        let [missed, places] = [&self.found.missed, &self.found.places]
+            .map(|count| count.load(Ordering::Relaxed) as f64);
+        missed / places.max(1.0)
     }
 
     /// The solution and its residual, both in voxels.
@@ -91,6 +108,17 @@ impl InverseField {
     }
 }
 
+impl Found {
+    fn note(&self, residual: f64) {
+        // The bits of positive numbers are ordered as the numbers are.
+        self.worst.fetch_max(residual.to_bits(), Ordering::Relaxed);
+        self.places.fetch_add(1, Ordering::Relaxed);
+        if residual.is_nan() || residual > TOLERANCE {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Central differences over a tenth of a voxel.
 fn derivative(function: &impl Fn(Vector3<f64>) -> Vector3<f64>, at: Vector3<f64>) -> Matrix3<f64> {
     let column = |axis: usize| {
@@ -101,26 +129,33 @@ fn derivative(function: &impl Fn(Vector3<f64>) -> Vector3<f64>, at: Vector3<f64>
     Matrix3::from_columns(&[column(0), column(1), column(2)])
 }
 
-/// Whether the inverses among the transforms were found at every place asked for; the largest residual in voxels.
+/// Whether the inverses among the transforms were found, but for few places; the largest residual in voxels.
 ///
 /// # Errors
-/// A place that no place of the field leads to, since the field folds there.
+/// Many places that no place of the field leads to, since the field folds there.
 pub fn check_inverses(transforms: &[Transform]) -> Result<Option<f64>> {
     let mut worst = None;
     for transform in transforms {
         if let Transform::InverseField(inverse) = transform {
-            worst = Some(inverse.worst_residual().max(worst.unwrap_or(0.0)));
+            let (residual, missed) = (inverse.worst_residual(), inverse.missed());
+            if residual.is_nan() || missed > MOST_FOLDED {
+                return Err(Error::invalid(format!(
+                    "the inverse of a displacement field was not found at {:.1} % of the places, since the field folds: it misses \
+                     by up to {residual:.3} voxels; give the inverse field that its program wrote",
+                    100.0 * missed
+                )));
+            }
+            if missed > 0.0 {
+                tracing::warn!(
+                    "the inverse of a displacement field misses by up to {residual:.2} voxels at {:.2} % of the places, where the \
+                     field folds between voxels",
+                    100.0 * missed
+                );
+            }
+            worst = Some(residual.max(worst.unwrap_or(0.0)));
         }
     }
-    match worst {
-        Some(residual) if residual.is_nan() || residual > TOLERANCE => {
-            Err(Error::invalid(format!(
-                "the inverse of a displacement field was not found: it misses by {residual:.3} voxels (at most {TOLERANCE}), \
-             since the field folds; give the inverse field that its program wrote"
-            )))
-        }
-        _ => Ok(worst),
-    }
+    Ok(worst)
 }
 
 #[cfg(test)]
@@ -218,7 +253,7 @@ mod tests {
             worst = worst.max(miss.norm());
         }
         match check_inverses(&back) {
-            Ok(residual) => assert!(residual.unwrap() >= worst - 1e-9 && worst <= TOLERANCE),
+            Ok(residual) => assert!(residual.unwrap() >= worst - 1e-9),
             Err(error) => {
                 assert!(worst > TOLERANCE);
                 assert!(error.to_string().contains("folds"), "{error}");

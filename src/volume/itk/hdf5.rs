@@ -10,6 +10,7 @@ use hdf5_pure::{
 
 use super::super::Dimension;
 use super::super::io::write_atomically;
+use super::super::placement::is_planar;
 use super::super::transform_file::Step;
 use super::{COMPOSITE, Stored, displacement, linear, steps};
 use crate::error::{Error, Result};
@@ -107,6 +108,13 @@ fn values(group: &Group, names: [&str; 2], limit: u64) -> Result<Vec<f64>, Strin
 /// Transforms of 2-D and 3-D images in one file, refusals of the operating system.
 pub(in super::super) fn write(path: &Path, steps: &[Step], dimension: Dimension) -> Result<()> {
     let at = |problem: String| Error::file(path, problem);
+    // A field of a slice that is not at height 0 is 3-D, and so are the matrices beside it.
+    let field_in_space =
+        |step: &Step| matches!(step, Step::Field(field) if !is_planar(&field.geometry));
+    let dimension = match steps.iter().any(field_in_space) {
+        true => Dimension::Three,
+        false => dimension,
+    };
     let members: Vec<Stored> = steps
         .iter()
         .rev()

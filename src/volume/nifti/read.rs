@@ -153,6 +153,11 @@ fn intent_of(header: &Header) -> Result<Intent, String> {
         INTENT_VECTOR if header.intent_name.starts_with("NREG_TRANS") => {
             Err("a NiftyReg transform, whose vectors are RAS; convert it with reg_transform".into())
         }
+        INTENT_VECTOR if header.intent_name == "Mapping" => Err(
+            "an SPM deformation, which holds positions in mm and no displacements; subtract each voxel's own position, and write \
+             it as a field of intent 1006"
+                .into(),
+        ),
         INTENT_VECTOR => Ok(Intent::Displacement),
         INTENT_DISPLACEMENT_RAS => Ok(Intent::DisplacementRas),
         3000..=3099 => Err("CIFTI connectivity data, not an image on a voxel grid".into()),

@@ -23,7 +23,7 @@ pub struct Task {
 /// The pairs of the list, or of the part of it that `--shard` names, with folders below `out`; a part may have none.
 ///
 /// # Errors
-/// Those of [`pairs::read`]; an id that is no name of a folder.
+/// Those of [`pairs::read`]; an id that is no name of a folder; a transform, which is for `hmorph eval`.
 pub fn tasks(
     args: &BatchArgs,
     list: &Path,
@@ -34,6 +34,13 @@ pub fn tasks(
     let mut tasks = Vec::new();
     for (number, row) in rows.into_iter().enumerate() {
         check_id(list, &row.id)?;
+        if row.transform.is_some() {
+            let problem = format!(
+                "pair {} has a transform, which register would not use but make; leave the column out",
+                row.id
+            );
+            return Err(Error::file(list, problem));
+        }
         if args.shard.is_none_or(|shard| shard.has(number)) {
             tasks.push(task(row, out, frames));
         }
