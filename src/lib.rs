@@ -18,6 +18,7 @@ pub mod nn;
 pub mod ops;
 pub mod plot;
 pub mod register;
+pub mod render;
 pub mod spatial;
 pub mod study;
 pub mod synth;

@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dataset", &["error", "linear", "synth", "volume"]),
     ("device", &["error"]),
     ("ops", &["kernels"]),
+    ("render", &["kernels", "ops", "synth"]),
     ("spatial", &["kernels", "ops"]),
     ("nn", &["ops", "volume"]),
     ("model", &["error", "nn", "ops", "spatial", "volume"]),
@@ -36,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "train",
         &[
             "dataset", "device", "error", "kernels", "loss", "metric", "model", "ops", "plot",
-            "synth", "volume",
+            "render", "synth", "volume",
         ],
     ),
     (

@@ -8,6 +8,8 @@
 mod golden;
 #[path = "support/operations.rs"]
 mod operations;
+#[path = "support/pairs.rs"]
+mod pairs;
 
 use std::convert::Infallible;
 use std::time::Instant;
@@ -18,10 +20,11 @@ use hmorph::dataset::{Batch, Sample};
 use hmorph::device;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig, Prediction};
-use hmorph::synth::{LabelSource, SynthConfig, make_pair};
+use hmorph::synth::{LabelSource, Sharing, SynthConfig, make_pair};
 use hmorph::train::{Activations, Adam, BatchTensors, ItemWeights, gradients, objective};
 use hmorph::volume::Dimension;
 use operations::cases;
+use pairs::{Pair, assert_same_pair, everything, recipe, steps, without_noise};
 
 /// Relative to the largest value: other orders of float32 sums, and a GPU's fused multiplications.
 const OPERATIONS: f32 = 1e-4;
@@ -68,6 +71,38 @@ fn operations_in_half_precision_agree_with_the_cpu() {
         for (n, gradient) in found.gradients.iter().enumerate() {
             let what = format!("{}: gradient of input {n}", case.name);
             assert_close(&what, gradient, &expected.gradients[n], HALF);
+        }
+    }
+}
+
+#[test]
+fn steps_of_the_synthesis_agree_with_the_cpu() {
+    let Some(gpu) = adapter() else { return };
+    for step in steps() {
+        let [found, expected] =
+            [&gpu, &Device::flex()].map(|device| pairs::values((step.run)(device)));
+        assert_eq!(found.len(), expected.len(), "{}", step.name);
+        for (n, (a, b)) in found.iter().zip(&expected).enumerate() {
+            let near = (a - b).abs() <= step.tolerance;
+            assert!(near, "{}: {a} beside {b} at {n}", step.name);
+        }
+    }
+}
+
+#[test]
+fn synthetic_pairs_agree_with_those_of_the_cpu() {
+    let Some(gpu) = adapter() else { return };
+    for shape in [[16, 20, 1], [16, 12, 14]] {
+        let full = everything(Sharing::Shared);
+        let mut noisy = full.clone();
+        noisy.gamma.prob = 0.0;
+        // Gamma makes 4e-4 of a rounding near zero. Noise of SD up to 0.15 may be off by 5e-4 (see `steps`), which the
+        // stretching of a narrow range multiplies by a few.
+        for (config, image) in [(without_noise(full), 1e-3), (noisy, 5e-3)] {
+            let recipe = recipe(&config, shape, 0);
+            let found = Pair::on_device(&recipe, &gpu);
+            let expected = Pair::on_device(&recipe, &Device::flex());
+            assert_same_pair(&format!("{shape:?}"), &found, &expected, 1e-4, image);
         }
     }
 }

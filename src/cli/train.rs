@@ -254,6 +254,9 @@ fn describe(session: &Session, common: &Common) {
     common.say(format!("grid       {:?} voxels", session.shape));
     common.say(format!("loss       {}", terms.join(" + ")));
     common.say(format!("steps      {steps} of {batch} pairs"));
+    if session.synthesises_on_device() {
+        common.say("synthesis  on the device");
+    }
     let devices = session.devices().count();
     if devices > 1 {
         common.say(format!("devices    {devices}, which share each batch"));

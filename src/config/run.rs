@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::loss::{Items, LossConfig};
 use crate::model::ModelConfig;
 use crate::synth::SynthConfig;
-use crate::train::TrainConfig;
+use crate::train::{SynthesisPlace, TrainConfig};
 
 /// Settings of a training run; every section but `[loss]` has defaults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,13 @@ impl RunConfig {
                 "[loss.field_mse] needs the true fields of synthetic pairs, but mixture.alpha is 1: lower it, or leave the term out",
             ));
         }
-        if self.mixture.alpha.range().0 < 1.0 && !self.loss.compares(Items::Synthetic, true) {
+        let synthetic = self.mixture.alpha.range().0 < 1.0;
+        if self.train.synthesis == SynthesisPlace::Device && !synthetic {
+            return Err(Error::invalid(
+                "[train] synthesis is \"device\", but mixture.alpha is 1, so that no synthetic pair is made: lower it, or leave the setting out",
+            ));
+        }
+        if synthetic && !self.loss.compares(Items::Synthetic, true) {
             return Err(Error::invalid(
                 "[loss] no term compares synthetic pairs, but mixture.alpha falls below 1: add one on = \"all\" or \"synthetic\"",
             ));

@@ -1,60 +1,13 @@
-//! Training samples and batches as plain host memory; the trainer makes tensors of them.
+//! Batches of training samples as plain host memory; the trainer makes tensors of them.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
-use ndarray::{Array3, Array4};
+use ndarray::Array3;
 
+use super::sample::{Entry, Kind, Sample, synthetic_id};
 use crate::error::{Error, Result};
 use crate::volume::Dimension;
-
-/// Whether a pair was scanned or synthesised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    Real,
-    Synthetic,
-}
-
-impl Kind {
-    pub const ALL: [Self; 2] = [Self::Real, Self::Synthetic];
-
-    /// As logs write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Real => "real",
-            Self::Synthetic => "synthetic",
-        }
-    }
-}
-
-/// One pair on the network grid, host axes `(i, j, k)`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    pub kind: Kind,
-    pub fixed_id: String,
-    pub moving_id: String,
-    pub fixed: Array3<f32>,
-    pub moving: Array3<f32>,
-    pub fixed_labels: Option<Array3<i32>>,
-    pub moving_labels: Option<Array3<i32>>,
-    /// True displacement of a synthetic pair: pull on the fixed grid, voxels, `[component, i, j, k]`.
-    pub field: Option<Array4<f32>>,
-}
-
-impl Sample {
-    /// Two images about which nothing else is known.
-    pub fn of_images(fixed: Array3<f32>, moving: Array3<f32>) -> Self {
-        Self {
-            kind: Kind::Real,
-            fixed_id: "fixed".into(),
-            moving_id: "moving".into(),
-            fixed,
-            moving,
-            fixed_labels: None,
-            moving_labels: None,
-            field: None,
-        }
-    }
-}
 
 /// Samples of one extent, concatenated in tensor order.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,17 +21,20 @@ pub struct Batch {
     pub kinds: Vec<Kind>,
     pub fixed_ids: Vec<String>,
     pub moving_ids: Vec<String>,
-    /// `[n, 1, d, h, w]`.
+    /// Per item: the number of the synthetic pair that it is, where that is left to the device. The lists of values below
+    /// hold the other items alone; `m` is their number.
+    pub unmade: Vec<Option<u64>>,
+    /// `[m, 1, d, h, w]`.
     pub fixed: Vec<f32>,
     pub moving: Vec<f32>,
-    /// `[n, 1, d, h, w]`, zeros for items without labels; empty when no item has any.
+    /// `[m, 1, d, h, w]`, zeros for items without labels; empty when none of them has any.
     pub fixed_labels: Vec<i32>,
     pub moving_labels: Vec<i32>,
-    /// Per item: whether both of its label maps are there.
+    /// Per item: whether both of its label maps are there, or will be.
     pub has_labels: Vec<bool>,
-    /// `[n, nf, d, h, w]`, voxels, zeros for items without; empty when no item has one.
+    /// `[m, nf, d, h, w]`, voxels, zeros for items without; empty when none of them has one.
     pub field: Vec<f32>,
-    /// Per item: whether its true field is there.
+    /// Per item: whether its true field is there, or will be.
     pub has_field: Vec<bool>,
 }
 
@@ -91,47 +47,63 @@ impl Batch {
         let first = samples
             .first()
             .ok_or_else(|| Error::invalid("a batch needs a sample"))?;
-        let shape = first.fixed.dim();
-        for sample in samples {
-            check_shapes(sample, shape, dimension)?;
+        let entries: Vec<Entry<&Sample>> = samples.iter().map(Entry::Made).collect();
+        Self::from_entries(number, dimension, first.fixed.dim().into(), &entries)
+    }
+
+    /// Puts pairs on a grid of `shape`, `(i, j, k)`, into one batch.
+    ///
+    /// # Errors
+    /// A sample of another shape.
+    pub fn from_entries<S: Borrow<Sample>>(
+        number: u64,
+        dimension: Dimension,
+        shape: [usize; 3],
+        entries: &[Entry<S>],
+    ) -> Result<Self> {
+        let samples: Vec<&Sample> = entries.iter().filter_map(Entry::sample).collect();
+        let [i, j, k] = shape;
+        for sample in &samples {
+            sample.check((i, j, k), dimension)?;
         }
-        let (i, j, k) = shape;
         let extent = match dimension {
             Dimension::Two => [1, i, j],
             Dimension::Three => [i, j, k],
         };
         let voxels = i * j * k;
-        let ids = |id: fn(&Sample) -> &String| samples.iter().map(|s| id(s).clone()).collect();
+        let names = |id: fn(&Sample) -> &String, side: &str| {
+            let name = |entry: &Entry<S>| match entry {
+                Entry::Made(sample) => id(sample.borrow()).clone(),
+                Entry::Unmade(number) => synthetic_id(*number, side),
+            };
+            entries.iter().map(name).collect()
+        };
+        let images = |image: fn(&Sample) -> &Array3<f32>| {
+            join(samples.iter().map(|s| Some(image(s).iter())), voxels)
+        };
+        let maps = |map: fn(&Sample) -> Option<&Array3<i32>>| {
+            join(samples.iter().map(|s| map(s).map(|a| a.iter())), voxels)
+        };
+        let fields = samples.iter().map(|s| s.field.as_ref().map(|a| a.iter()));
+        let has = |what: fn(&Sample) -> bool| {
+            let has = |entry: &Entry<S>| entry.sample().is_none_or(what);
+            entries.iter().map(has).collect()
+        };
         Ok(Self {
             number,
             dimension,
             extent,
-            kinds: samples.iter().map(|s| s.kind).collect(),
-            fixed_ids: ids(|s| &s.fixed_id),
-            moving_ids: ids(|s| &s.moving_id),
-            fixed: join(samples.iter().map(|s| Some(s.fixed.iter())), voxels),
-            moving: join(samples.iter().map(|s| Some(s.moving.iter())), voxels),
-            fixed_labels: join(
-                samples
-                    .iter()
-                    .map(|s| s.fixed_labels.as_ref().map(|a| a.iter())),
-                voxels,
-            ),
-            moving_labels: join(
-                samples
-                    .iter()
-                    .map(|s| s.moving_labels.as_ref().map(|a| a.iter())),
-                voxels,
-            ),
-            has_labels: samples
-                .iter()
-                .map(|s| s.fixed_labels.is_some() && s.moving_labels.is_some())
-                .collect(),
-            field: join(
-                samples.iter().map(|s| s.field.as_ref().map(|a| a.iter())),
-                voxels * dimension.axes(),
-            ),
-            has_field: samples.iter().map(|s| s.field.is_some()).collect(),
+            kinds: entries.iter().map(Entry::kind).collect(),
+            fixed_ids: names(|s| &s.fixed_id, "fixed"),
+            moving_ids: names(|s| &s.moving_id, "moving"),
+            unmade: entries.iter().map(Entry::number).collect(),
+            fixed: images(|s| &s.fixed),
+            moving: images(|s| &s.moving),
+            fixed_labels: maps(|s| s.fixed_labels.as_ref()),
+            moving_labels: maps(|s| s.moving_labels.as_ref()),
+            has_labels: has(|s| s.fixed_labels.is_some() && s.moving_labels.is_some()),
+            field: join(fields, voxels * dimension.axes()),
+            has_field: has(|s| s.field.is_some()),
         })
     }
 
@@ -151,6 +123,7 @@ impl Batch {
             kinds: self.kinds[items.clone()].to_vec(),
             fixed_ids: self.fixed_ids[items.clone()].to_vec(),
             moving_ids: self.moving_ids[items.clone()].to_vec(),
+            unmade: self.unmade[items.clone()].to_vec(),
             fixed: self.cut(&self.fixed, &items),
             moving: self.cut(&self.moving, &items),
             fixed_labels: self.cut(&self.fixed_labels, &items),
@@ -161,10 +134,16 @@ impl Batch {
         }
     }
 
-    /// Some items of `values`, which hold all or nothing.
+    /// Those of some items among `values`, which hold all that are made, or nothing.
     fn cut<T: Clone>(&self, values: &[T], items: &Range<usize>) -> Vec<T> {
-        let each = values.len() / self.len();
-        values[items.start * each..items.end * each].to_vec()
+        let each = values.len() / self.made(self.len()).max(1);
+        values[self.made(items.start) * each..self.made(items.end) * each].to_vec()
+    }
+
+    /// How many of the first `items` items are made: the place of the next one in the lists of values.
+    pub fn made(&self, items: usize) -> usize {
+        let made = self.unmade[..items].iter().filter(|n| n.is_none());
+        made.count()
     }
 
     /// Number of items.
@@ -208,33 +187,10 @@ fn join<'a, T: Copy + Default + 'a>(
     if any { out } else { Vec::new() }
 }
 
-fn check_shapes(sample: &Sample, shape: (usize, usize, usize), dimension: Dimension) -> Result<()> {
-    let (i, j, k) = shape;
-    let labels = [&sample.fixed_labels, &sample.moving_labels];
-    let agree = sample.fixed.dim() == shape
-        && sample.moving.dim() == shape
-        && labels
-            .iter()
-            .all(|labels| labels.as_ref().is_none_or(|a| a.dim() == shape))
-        && sample
-            .field
-            .as_ref()
-            .is_none_or(|field| field.dim() == (dimension.axes(), i, j, k));
-    if agree {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "{} and {}: expected a pair on a grid of {i}x{j}x{k}, found {:?} and {:?}; a batch has one shape",
-        sample.fixed_id,
-        sample.moving_id,
-        sample.fixed.dim(),
-        sample.moving.dim(),
-    )))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array4;
 
     fn sample(kind: Kind, value: f32, shape: (usize, usize, usize)) -> Sample {
         let synthetic = kind == Kind::Synthetic;
@@ -278,6 +234,27 @@ mod tests {
         assert_eq!(parts, [of(&samples[..2]), of(&samples[2..])]);
         let real = [0.0, 1.0].map(|value| sample(Kind::Real, value, (2, 3, 1)));
         assert_eq!(of(&real).parts(2), [of(&real[..1]), of(&real[1..])]);
+    }
+
+    #[test]
+    fn what_the_device_will_make_takes_no_memory() {
+        let sample = |value| Entry::Made(sample(Kind::Real, value, (2, 3, 1)));
+        let of = |entries: &[Entry<Sample>]| {
+            Batch::from_entries(0, Dimension::Two, [2, 3, 1], entries).unwrap()
+        };
+        let entries = [Entry::Unmade(8), sample(1.0), Entry::Unmade(9), sample(2.0)];
+        let batch = of(&entries);
+        assert_eq!(batch.unmade, [Some(8), None, Some(9), None]);
+        assert_eq!(batch.fixed, [[1.0; 6], [2.0; 6]].concat());
+        assert_eq!(batch.has_field, [true, false, true, false]);
+        assert_eq!(batch.kinds[2], Kind::Synthetic);
+        assert_eq!(batch.moving_ids[2], "synthetic-9-moving");
+        let parts = batch.parts(3);
+        assert_eq!(
+            parts,
+            [of(&entries[..1]), of(&entries[1..2]), of(&entries[2..])]
+        );
+        assert!(parts[0].fixed.is_empty());
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::batch::{Batch, Kind, Sample};
+use super::batch::Batch;
 use super::mixture::{MixtureConfig, Mode};
+use super::sample::{Entry, Kind, Sample};
 use super::store::Dataset;
 use crate::error::{Error, Result};
 use crate::volume::Dimension;
@@ -25,6 +26,8 @@ pub struct Sampler {
     dimension: Dimension,
     real: Option<Arc<Dataset>>,
     synthetic: Option<Box<MakeSynthetic>>,
+    /// Grid of the batches whose synthetic pairs are left to the device, `(i, j, k)`.
+    leaves: Option<[usize; 3]>,
 }
 
 impl Sampler {
@@ -51,16 +54,32 @@ impl Sampler {
             dimension,
             real,
             synthetic,
+            leaves: None,
         })
+    }
+
+    /// Leaves the synthetic pairs of batches, all on a grid of `shape` `(i, j, k)`, to the device.
+    pub fn leaving_synthetic(self, shape: [usize; 3]) -> Self {
+        Self {
+            leaves: Some(shape),
+            ..self
+        }
     }
 
     /// Batch `number`, which holds samples `number * batch_size ..`.
     pub fn batch(&self, number: u64) -> Result<Batch> {
         let first = number * self.batch as u64;
-        let samples: Vec<Sample> = (first..first + self.batch as u64)
-            .map(|n| self.sample(n))
-            .collect::<Result<_>>()?;
-        Batch::from_samples(number, self.dimension, &samples)
+        let numbers = first..first + self.batch as u64;
+        let Some(shape) = self.leaves else {
+            let samples: Vec<Sample> = numbers.map(|n| self.sample(n)).collect::<Result<_>>()?;
+            return Batch::from_samples(number, self.dimension, &samples);
+        };
+        let entry = |n| match self.kind(n) {
+            Kind::Real => self.sample(n).map(Entry::Made),
+            Kind::Synthetic => Ok(Entry::Unmade(n)),
+        };
+        let entries: Vec<Entry<Sample>> = numbers.map(entry).collect::<Result<_>>()?;
+        Batch::from_entries(number, self.dimension, shape, &entries)
     }
 
     /// The kind of sample `n`, without making it.

@@ -6,7 +6,6 @@ use std::path::Path;
 use rand::Rng;
 
 use super::align;
-use super::batch::{Kind, Sample};
 use super::config::{Align, DataConfig};
 use super::grid::{self, Grid};
 use super::item::{Item, drop_needless_wholes};
@@ -16,6 +15,7 @@ use super::manifest::Entry;
 use super::pairing::{Group, Pairing};
 use super::preprocess::Preprocessing;
 use super::problems::Problems;
+use super::sample::{Kind, Sample};
 use super::split::{self, Split};
 use super::verify;
 use crate::error::{Error, Result};

@@ -4,10 +4,13 @@ use rayon::prelude::*;
 
 use super::{Extent, vector};
 
+/// Standard deviation in voxels below which nothing is smoothed.
+pub const LEAST_SD: f64 = 1e-3;
+
 /// Smooths `items` images with a Gaussian of standard deviation `sd` voxels along `[d, h, w]`.
 ///
 /// `x` is `[items, extent]`, as is the result. The kernel ends at 3 SD and sums to one; beyond the border the edge
-/// value repeats. An axis with an SD below 0.001 is left alone.
+/// value repeats. An axis with an SD below [`LEAST_SD`] is left alone.
 pub fn smooth(x: &[f32], items: usize, extent: Extent, sd: [f64; 3]) -> Vec<f32> {
     let [d, h, w] = extent;
     assert_eq!(
@@ -34,8 +37,8 @@ pub fn smooth(x: &[f32], items: usize, extent: Extent, sd: [f64; 3]) -> Vec<f32>
 }
 
 /// Half of a symmetric kernel: the weight at distance 0, 1, 2 ...
-fn kernel(sd: f64) -> Vec<f32> {
-    if sd < 1e-3 {
+pub(crate) fn kernel(sd: f64) -> Vec<f32> {
+    if sd < LEAST_SD {
         return vec![1.0];
     }
     let radius = (3.0 * sd).ceil() as usize;

@@ -10,12 +10,15 @@ pub mod exponential;
 pub mod field;
 pub mod gaussian;
 pub mod jacobian;
+pub mod labels;
 pub mod mind;
+pub mod normal;
 pub mod oracle;
 pub mod parzen;
 pub mod pool;
 pub mod resize;
 pub mod squares;
+pub mod unit;
 pub mod upsample;
 pub mod warp;
 

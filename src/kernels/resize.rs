@@ -37,6 +37,32 @@ pub fn linear(x: &[f32], items: usize, from: Extent, to: Extent, scale: f32) -> 
     out
 }
 
+/// The sum of several stacks of `factors.len()` images, each `(values, extent)` resized to `to`; image `c` of it times
+/// `factors[c]`.
+pub fn sum<'a>(
+    stacks: impl Iterator<Item = (&'a [f32], Extent)>,
+    factors: &[f32],
+    to: Extent,
+) -> Vec<f32> {
+    let items = factors.len();
+    let mut fine = stacks.map(|(values, from)| linear(values, items, from, to, 1.0));
+    let voxels: usize = to.iter().product();
+    let mut sum = fine.next().unwrap_or_else(|| vec![0.0; items * voxels]);
+    for term in fine {
+        let pairs = sum.par_chunks_mut(CHUNK).zip(term.par_chunks(CHUNK));
+        pairs.for_each(|(sum, term)| sum.iter_mut().zip(term).for_each(|(s, t)| *s += t));
+    }
+    for (image, &factor) in sum.chunks_exact_mut(voxels).zip(factors) {
+        if factor != 1.0 {
+            image.par_iter_mut().for_each(|v| *v *= factor);
+        }
+    }
+    sum
+}
+
+/// Values of a parallel task of a sum.
+const CHUNK: usize = 1 << 14;
+
 /// Gradient of [`linear`] for `x`: its transpose, from `grad_out`, `[items, to]`, to `[items, from]`.
 pub fn linear_grad(
     grad_out: &[f32],

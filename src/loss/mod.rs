@@ -176,6 +176,10 @@ impl LossConfig {
         })
     }
 
+    pub fn needs_labels(&self) -> bool {
+        self.terms().iter().any(|used| used.term.needs_labels())
+    }
+
     pub fn needs_field(&self) -> bool {
         self.terms().iter().any(|used| used.term.needs_field())
     }

@@ -9,6 +9,7 @@ use super::artefact::{Artefact, GammaConfig, NoiseConfig, Site};
 use super::config::SynthConfig;
 use super::deform::{Deformation, DeformationConfig};
 use super::grid::Grid;
+use super::host::Host;
 use super::range::{Range, check_probability};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
@@ -107,7 +108,8 @@ impl AugmentConfig {
             let image = image.deformed(&self.deformation, &grid, &seeds, own);
             image.with_artefacts(
                 &settings,
-                Site {
+                &Site {
+                    engine: &Host,
                     grid: &grid,
                     seeds: &seeds,
                     own,
@@ -133,7 +135,7 @@ impl AugmentImage {
         if config.velocity_sd.high == 0.0 && config.affine.prob == 0.0 {
             return self;
         }
-        let phi = Deformation::draw(config, grid, seeds, own);
+        let phi = Deformation::draw(&Host, config, grid, seeds, own);
         let forward = phi.forward();
         let u = phi.with_affine(&forward);
         let shape = grid.array_shape();
@@ -148,7 +150,7 @@ impl AugmentImage {
         }
     }
 
-    fn with_artefacts(self, settings: &SynthConfig, site: Site<'_>) -> Self {
+    fn with_artefacts(self, settings: &SynthConfig, site: &Site<'_, Host>) -> Self {
         let image = Artefact::Gamma.maybe_apply(settings, site, in_order(&self.image));
         let image = Artefact::Noise.maybe_apply(settings, site, image);
         Self {

@@ -1,13 +1,10 @@
 //! From labels to intensities: one mean and one standard deviation per label.
 
 use rand::{Rng, RngExt};
-use rand_distr::StandardNormal;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::grid::CHUNK;
 use super::range::{Range, UNIT, check_probability};
-use super::seeds::{Seeds, Side, Step};
+use super::seeds::Side;
 use crate::error::Result;
 
 /// Whether the two images of a pair look alike.
@@ -77,7 +74,7 @@ impl ContrastConfig {
 
 /// Mean and standard deviation of the intensities of one label.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Tissue {
+pub struct Tissue {
     pub mean: f32,
     pub sd: f32,
 }
@@ -97,26 +94,10 @@ pub(super) fn draw(config: &ContrastConfig, count: usize, rng: &mut impl Rng) ->
     tissues
 }
 
-/// An image of the labels: normal samples of each label's intensities, clipped to [0, 1] later.
-pub(super) fn paint(labels: &[u16], tissues: &[Tissue], seeds: &Seeds, side: Side) -> Vec<f32> {
-    let mut image = vec![0.0; labels.len()];
-    image
-        .par_chunks_mut(CHUNK)
-        .zip(labels.par_chunks(CHUNK))
-        .enumerate()
-        .for_each(|(chunk, (image, labels))| {
-            let mut rng = seeds.rng(Step::Texture, side, chunk as u64);
-            for (value, &label) in image.iter_mut().zip(labels) {
-                let Tissue { mean, sd } = tissues[usize::from(label)];
-                *value = mean + sd * rng.sample::<f32, _>(StandardNormal);
-            }
-        });
-    image
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synth::seeds::{Seeds, Step};
 
     /// Every label of many draws, with whether it is background.
     fn many_tissues() -> Vec<(bool, Tissue)> {
@@ -158,22 +139,5 @@ mod tests {
             .filter(|t| t.0 && t.1.mean == 0.0 && t.1.sd == 0.0);
         // 500 draws of probability 0.2: 100 +- 9; five SD allowed.
         assert!((55..=145).contains(&zero.count()));
-    }
-
-    #[test]
-    fn painted_labels_have_their_mean_and_deviation() {
-        let n = 3 * CHUNK;
-        let labels: Vec<u16> = (0..2 * n).map(|x| (x % 2) as u16).collect();
-        let tissues = [(0.3, 0.05), (0.7, 0.1)].map(|(mean, sd)| Tissue { mean, sd });
-        let image = paint(&labels, &tissues, &Seeds::new(1, 2), Side::Moving);
-        for (label, tissue) in tissues.iter().enumerate() {
-            let values = || image.iter().skip(label).step_by(2).map(|v| f64::from(*v));
-            let mean = values().sum::<f64>() / n as f64;
-            let sd = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
-            // Five standard errors of 49152 samples: 0.023 SD for the mean, 0.016 SD for the SD.
-            let allowed = 0.023 * f64::from(tissue.sd);
-            assert!((mean - f64::from(tissue.mean)).abs() < allowed, "{mean}");
-            assert!((sd - f64::from(tissue.sd)).abs() < allowed, "{sd}");
-        }
     }
 }

@@ -8,18 +8,15 @@
 use std::borrow::Cow;
 
 use nalgebra::Matrix4;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::affine::AffineConfig;
+use super::engine::Engine;
 use super::grid::Grid;
 use super::noise;
 use super::range::{NOT_NEGATIVE, Range, check_lengths};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
-use crate::kernels::exponential::Exponential;
-use crate::kernels::warp::{Border, Shape};
-use crate::kernels::{field, resize};
 
 /// Smooth random deformation of the label map, drawn anew for each image of a pair.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,9 +69,10 @@ impl DeformationConfig {
 }
 
 /// One deformation phi = A exp(v) of a grid.
-pub(super) struct Deformation {
-    /// v on the coarser grid, in voxels of that grid, `[component, d, h, w]`.
-    velocity: Vec<f32>,
+pub(super) struct Deformation<'a, E: Engine> {
+    engine: &'a E,
+    /// v on the coarser grid, in voxels of that grid.
+    velocity: E::Array,
     /// A; `None` is the identity.
     affine: Option<Matrix4<f64>>,
     steps: usize,
@@ -82,9 +80,15 @@ pub(super) struct Deformation {
     grid: Grid,
 }
 
-impl Deformation {
+impl<'a, E: Engine> Deformation<'a, E> {
     /// The random deformation of one image of the pair.
-    pub fn draw(config: &DeformationConfig, grid: &Grid, seeds: &Seeds, side: Side) -> Self {
+    pub fn draw(
+        engine: &'a E,
+        config: &DeformationConfig,
+        grid: &Grid,
+        seeds: &Seeds,
+        side: Side,
+    ) -> Self {
         let coarse = grid.coarser(config.velocity_downsize);
         let mut rng = seeds.rng(Step::Velocity, side, 0);
         let downsize = config.velocity_downsize as f64;
@@ -95,11 +99,10 @@ impl Deformation {
             .collect();
         let sd = config.velocity_sd.scaled(grid.length_factor);
         let octaves = noise::octaves(&scales, sd, &mut rng);
-        let mut velocity = noise::smooth(&octaves, grid.axes(), coarse.extent, &mut rng);
-        for (c, component) in velocity.chunks_exact_mut(coarse.voxels()).enumerate() {
-            let to_coarse = 1.0 / step_ratio(&coarse, grid, c);
-            component.iter_mut().for_each(|v| *v *= to_coarse);
-        }
+        let lattices = noise::lattices(&octaves, grid.axes(), coarse.extent, &mut rng);
+        let to_coarse: Vec<f32> = (0..grid.axes())
+            .map(|c| 1.0 / grid.step_ratio(&coarse, c))
+            .collect();
         let wanted = config
             .affine
             .wanted(&mut seeds.rng(Step::Affine, Side::Fixed, 0));
@@ -109,7 +112,8 @@ impl Deformation {
                 .draw(grid, &mut seeds.rng(Step::Affine, side, 1))
         });
         Self {
-            velocity,
+            engine,
+            velocity: engine.smooth(&lattices, &to_coarse, &coarse),
             affine,
             steps: config.integration_steps,
             coarse,
@@ -117,59 +121,38 @@ impl Deformation {
         }
     }
 
-    /// Displacement of exp(v) on the full grid, voxels, `[component, d, h, w]`.
-    pub fn forward(&self) -> Vec<f32> {
+    /// Displacement of exp(v) on the full grid, voxels.
+    pub fn forward(&self) -> E::Array {
         self.exponential(1.0)
     }
 
     /// Displacement of exp(-v), the inverse of exp(v), likewise.
-    pub fn backward(&self) -> Vec<f32> {
+    pub fn backward(&self) -> E::Array {
         self.exponential(-1.0)
     }
 
     /// Displacement of A exp(v), given that of exp(v).
-    pub fn with_affine<'a>(&self, forward: &'a [f32]) -> Cow<'a, [f32]> {
-        apply_affine(self.affine, &self.grid, forward)
+    pub fn with_affine<'b>(&self, forward: &'b E::Array) -> Cow<'b, E::Array> {
+        apply_affine(self.engine, self.affine, &self.grid, forward)
     }
 
-    /// Displacement of exp(sign v) on the full grid.
-    ///
-    /// Outside the grid the displacement is that of the nearest edge voxel: zeros there would make a
-    /// jump at the border, and folds.
-    fn exponential(&self, sign: f32) -> Vec<f32> {
-        let (axes, extent) = (self.grid.axes(), self.coarse.extent);
-        let exponential = Exponential {
-            shape: Shape::fields(extent, 1, axes, Border::Edge),
-            squarings: self.steps,
-            sign,
-        };
-        let u = exponential.displacement(&self.velocity);
-        let mut full = Vec::with_capacity(axes * self.grid.voxels());
-        for (c, component) in u.chunks_exact(self.coarse.voxels()).enumerate() {
-            let scale = step_ratio(&self.coarse, &self.grid, c);
-            full.extend(resize::linear(
-                component,
-                1,
-                extent,
-                self.grid.extent,
-                scale,
-            ));
-        }
-        full
+    fn exponential(&self, sign: f32) -> E::Array {
+        self.engine
+            .exponential(&self.velocity, sign, self.steps, &self.coarse, &self.grid)
     }
 }
 
-/// The true field of a pair, phi2^-1 phi1 as a pull on the fixed grid, voxels, `[component, d, h, w]`:
+/// The true field of a pair, phi2^-1 phi1 as a pull on the fixed grid, voxels:
 /// `moving(x + u(x)) = fixed(x)`.
 ///
 /// `forward` is the displacement of exp(v1) of the fixed image, `backward` that of exp(-v2) of the
 /// moving one.
-pub(super) fn true_field(
-    fixed: &Deformation,
-    moving: &Deformation,
-    forward: &[f32],
-    backward: &[f32],
-) -> Vec<f32> {
+pub(super) fn true_field<E: Engine>(
+    fixed: &Deformation<E>,
+    moving: &Deformation<E>,
+    forward: &E::Array,
+    backward: &E::Array,
+) -> E::Array {
     let identity = Matrix4::identity();
     let relative = (fixed.affine.is_some() || moving.affine.is_some()).then(|| {
         let inverse = moving.affine.unwrap_or(identity).try_inverse();
@@ -177,51 +160,32 @@ pub(super) fn true_field(
         inverse.unwrap_or(identity) * fixed.affine.unwrap_or(identity)
     });
     let grid = &fixed.grid;
-    let flow = apply_affine(relative, grid, forward);
-    field::compose(backward, &flow, grid.axes(), grid.extent, Border::Edge)
+    let flow = apply_affine(fixed.engine, relative, grid, forward);
+    fixed.engine.compose(backward, &flow, grid)
 }
 
-/// Displacement of `x -> matrix (x + u(x))`, `[component, d, h, w]` as `u`.
-fn apply_affine<'a>(matrix: Option<Matrix4<f64>>, grid: &Grid, u: &'a [f32]) -> Cow<'a, [f32]> {
-    let Some(matrix) = matrix else {
-        return u.into();
-    };
-    let (voxels, width, first) = (grid.voxels(), grid.extent[2], 3 - grid.axes());
-    let mut moved = vec![0.0; u.len()];
-    moved
-        .par_chunks_mut(width)
-        .enumerate()
-        .for_each(|(line, out)| {
-            let (component, start) = (line * width / voxels, line * width % voxels);
-            let axis = first + component;
-            let origin = grid.position(start).map(|x| x as f64);
-            for (step, out) in out.iter_mut().enumerate() {
-                let mut position = origin;
-                position[2] += step as f64;
-                let mut to = matrix[(axis, 3)] - position[axis];
-                for from in 0..3_usize {
-                    let shift = if from < first {
-                        0.0
-                    } else {
-                        f64::from(u[(from - first) * voxels + start + step])
-                    };
-                    to += matrix[(axis, from)] * (position[from] + shift);
-                }
-                *out = to as f32;
-            }
-        });
-    moved.into()
-}
-
-/// Voxels of `grid` per voxel of `coarse` along component `c`, with aligned corners.
-fn step_ratio(coarse: &Grid, grid: &Grid, c: usize) -> f32 {
-    let axis = grid.axis(c);
-    (grid.extent[axis] - 1) as f32 / (coarse.extent[axis] - 1) as f32
+/// Displacement of `x -> matrix (x + u(x))`.
+fn apply_affine<'a, E: Engine>(
+    engine: &E,
+    matrix: Option<Matrix4<f64>>,
+    grid: &Grid,
+    u: &'a E::Array,
+) -> Cow<'a, E::Array> {
+    match matrix {
+        None => Cow::Borrowed(u),
+        Some(matrix) => {
+            let map = [0, 1, 2].map(|row| [0, 1, 2, 3].map(|column| matrix[(row, column)]));
+            Cow::Owned(engine.affine(u, &map, grid))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::field;
+    use crate::kernels::warp::Border;
+    use crate::synth::Host;
     use crate::volume::Dimension;
 
     const GRIDS: [(Dimension, [usize; 3]); 2] = [
@@ -230,8 +194,9 @@ mod tests {
     ];
 
     /// A deformation of a full-resolution velocity, without affine.
-    fn integrated(velocity: Vec<f32>, grid: Grid) -> Deformation {
+    fn integrated(velocity: Vec<f32>, grid: Grid) -> Deformation<'static, Host> {
         Deformation {
+            engine: &Host,
             velocity,
             affine: None,
             steps: 7,
@@ -275,10 +240,10 @@ mod tests {
     /// Distances in voxels between phi2(x + u(x)) and phi1(x), where both stay on the grid.
     fn inconsistencies(config: &DeformationConfig, grid: &Grid, index: u64) -> Vec<f32> {
         let seeds = Seeds::new(3, index);
-        let phi1 = Deformation::draw(config, grid, &seeds, Side::Fixed);
-        let phi2 = Deformation::draw(config, grid, &seeds, Side::Moving);
+        let phi1 = Deformation::draw(&Host, config, grid, &seeds, Side::Fixed);
+        let phi2 = Deformation::draw(&Host, config, grid, &seeds, Side::Moving);
         let truth = true_field(&phi1, &phi2, &phi1.forward(), &phi2.backward());
-        let whole = |phi: &Deformation| phi.with_affine(&phi.forward()).into_owned();
+        let whole = |phi: &Deformation<Host>| phi.with_affine(&phi.forward()).into_owned();
         let [first, second] = [&phi1, &phi2].map(whole);
         let (axes, extent, n) = (grid.axes(), grid.extent, grid.voxels());
         let there = field::compose(&second, &truth, axes, extent, Border::Edge);

@@ -91,6 +91,12 @@ impl Grid {
         Self { extent, ..*self }
     }
 
+    /// Voxels of this grid per voxel of the coarser one along component `c`, with aligned corners.
+    pub fn step_ratio(&self, coarse: &Self, c: usize) -> f32 {
+        let axis = self.axis(c);
+        (self.extent[axis] - 1) as f32 / (coarse.extent[axis] - 1) as f32
+    }
+
     /// Position of flat voxel `index` along the three tensor axes.
     pub fn position(&self, index: usize) -> [usize; 3] {
         let [_, h, w] = self.extent;

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use rand::RngExt;
+use rayon::prelude::*;
 
 use super::config::SynthConfig;
+use super::engine::Engine;
 use super::grid::Grid;
 use super::seeds::{Seeds, Side, Step};
 use super::shapes;
 use crate::error::{Error, Result};
-use crate::volume::LabelMap;
+use crate::volume::{Dimension, LabelMap};
 
 /// What the label map of a synthetic pair is.
 #[derive(Debug, Clone, Default)]
@@ -22,19 +24,40 @@ pub enum LabelSource {
 }
 
 /// A label map with labels replaced by their place in `ids`; place 0 is always background.
-pub(super) struct Indexed {
-    pub index: Vec<u16>,
-    pub ids: Vec<i32>,
+struct Indexed {
+    index: Vec<u16>,
+    ids: Vec<i32>,
 }
 
 impl LabelSource {
-    /// The label map of the pair that `seeds` stands for.
-    pub(super) fn draw(&self, config: &SynthConfig, grid: &Grid, seeds: &Seeds) -> Result<Indexed> {
+    /// Finds what would otherwise be found when a map's turn comes.
+    ///
+    /// # Errors
+    /// A map that is not on the pairs' grid of `shape` `(i, j, k)`, or holds no labels but intensities.
+    pub fn check(&self, dimension: Dimension, shape: [usize; 3]) -> Result<()> {
+        let Self::Maps(maps) = self else {
+            return Ok(());
+        };
+        let check = |(number, map): (usize, &LabelMap)| {
+            check_grid(map, number, dimension, shape)?;
+            Indexed::new(map, number).map(|_| ())
+        };
+        maps.par_iter().enumerate().map(check).collect()
+    }
+
+    /// The label map of the pair that `seeds` stands for, and the number of the label at each place.
+    pub(super) fn draw<E: Engine>(
+        &self,
+        engine: &E,
+        config: &SynthConfig,
+        grid: &Grid,
+        seeds: &Seeds,
+    ) -> Result<(E::Labels, Vec<i32>)> {
         match self {
-            Self::Shapes => Ok(Indexed {
-                index: shapes::label_map(&config.shapes, grid, seeds),
-                ids: (0..config.shapes.labels as i32).collect(),
-            }),
+            Self::Shapes => {
+                let labels = shapes::label_map(engine, &config.shapes, grid, seeds);
+                Ok((labels, (0..config.shapes.labels as i32).collect()))
+            }
             Self::Maps(maps) if maps.is_empty() => Err(Error::invalid(
                 "synth: the list of label maps is empty; name at least one, or use shapes",
             )),
@@ -42,24 +65,29 @@ impl LabelSource {
                 let pick = seeds
                     .rng(Step::Source, Side::Fixed, 0)
                     .random_range(0..maps.len());
-                check_grid(&maps[pick], pick, grid)?;
-                Indexed::new(&maps[pick], pick)
+                check_grid(&maps[pick], pick, grid.dimension, grid.array_shape())?;
+                let Indexed { index, ids } = Indexed::new(&maps[pick], pick)?;
+                Ok((engine.labels(index, grid), ids))
             }
         }
     }
 }
 
-fn check_grid(map: &LabelMap, number: usize, grid: &Grid) -> Result<()> {
-    let expected = grid.array_shape();
+fn check_grid(
+    map: &LabelMap,
+    number: usize,
+    dimension: Dimension,
+    expected: [usize; 3],
+) -> Result<()> {
     let found = map.data.dim();
-    if [found.0, found.1, found.2] == expected && map.geometry.dimension == grid.dimension {
+    if [found.0, found.1, found.2] == expected && map.geometry.dimension == dimension {
         return Ok(());
     }
     Err(Error::invalid(format!(
         "synth: label map {number} has shape {found:?} ({}-D), the pairs {expected:?} ({}-D); \
          pad or crop the map to the pairs' grid first",
         map.geometry.dimension.axes(),
-        grid.axes()
+        dimension.axes()
     )))
 }
 
@@ -99,7 +127,8 @@ impl Indexed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::{Affine, Dimension, Geometry};
+    use crate::synth::Host;
+    use crate::volume::{Affine, Geometry};
     use ndarray::Array3;
 
     fn map(shape: [usize; 3], values: Vec<i32>) -> LabelMap {
@@ -123,21 +152,24 @@ mod tests {
         let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
         let config = SynthConfig::default();
         let error = source
-            .draw(&config, &grid, &Seeds::new(0, 0))
+            .draw(&Host, &config, &grid, &Seeds::new(0, 0))
             .err()
             .unwrap();
-        let text = error.to_string();
-        assert!(
-            text.contains("label map 0") && text.contains("(4, 5, 1)"),
-            "{text}"
-        );
+        let before = source.check(Dimension::Two, [4, 6, 1]).err().unwrap();
+        for text in [error.to_string(), before.to_string()] {
+            assert!(
+                text.contains("label map 0") && text.contains("(4, 5, 1)"),
+                "{text}"
+            );
+        }
+        source.check(Dimension::Two, [4, 5, 1]).unwrap();
     }
 
     #[test]
     fn an_empty_list_is_refused() {
         let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
         let config = SynthConfig::default();
-        let draw = LabelSource::Maps(vec![]).draw(&config, &grid, &Seeds::new(0, 0));
+        let draw = LabelSource::Maps(vec![]).draw(&Host, &config, &grid, &Seeds::new(0, 0));
         assert!(draw.err().unwrap().to_string().contains("empty"));
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! A label map (random shapes, or a given one) is deformed twice; each deformed map becomes an image
 //! by random intensities and acquisition artefacts; the true field between the two is known.
-//! [`make_pair`] is a function of (seed, index): worker threads may make pairs in any order.
+//! [`make_pair`] is a function of (seed, index): worker threads may make pairs in any order. A [`Recipe`] makes the same
+//! pair by the array operations of any [`Engine`]; only the noise of single voxels may be another sample there.
 
 mod affine;
 mod artefact;
@@ -11,7 +12,9 @@ mod augment;
 mod config;
 mod contrast;
 mod deform;
+mod engine;
 mod grid;
+mod host;
 mod labels;
 mod noise;
 mod paint;
@@ -30,10 +33,13 @@ pub use artefact::{
 };
 pub use augment::{AugmentConfig, AugmentImage};
 pub use config::SynthConfig;
-pub use contrast::{ContrastConfig, Sharing};
+pub use contrast::{ContrastConfig, Sharing, Tissue};
 pub use deform::DeformationConfig;
+pub use engine::{Channel, Engine, Lattice, VoxelNoise};
+pub use grid::Grid;
+pub use host::Host;
 pub use labels::LabelSource;
-pub use pair::{SynthPair, make_pair};
+pub use pair::{Made, Recipe, SynthPair, make_pair};
 pub use preview::{PreviewRow, preview_sheet};
 pub use range::Range;
 pub use shapes::ShapesConfig;

@@ -6,11 +6,10 @@
 use rand::Rng;
 use rand::RngExt;
 use rand_distr::StandardNormal;
-use rayon::prelude::*;
 
-use super::grid::{CHUNK, Grid};
+use super::engine::{Engine, Lattice};
+use super::grid::Grid;
 use super::range::Range;
-use crate::kernels::resize;
 
 /// Node distance (voxels) and standard deviation of one octave of smooth noise.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,45 +27,51 @@ pub(super) fn octaves(scales: &[f64], sd: Range, rng: &mut impl Rng) -> Vec<Octa
     scales.iter().map(octave).collect()
 }
 
-/// `items` independent fields of smooth noise, `[item, d, h, w]`.
-pub(super) fn smooth(
+/// The nodes of `channels` independent channels of smooth noise on a grid of `extent`, one lattice an octave.
+pub(super) fn lattices(
     octaves: &[Octave],
-    items: usize,
+    channels: usize,
     extent: [usize; 3],
     rng: &mut impl Rng,
-) -> Vec<f32> {
-    let mut sum: Option<Vec<f32>> = None;
-    for octave in octaves {
+) -> Vec<Lattice> {
+    let lattice = |octave: &Octave| {
         let nodes = extent.map(|n| (n as f64 / octave.scale).ceil() as usize);
-        let coarse: Vec<f32> = (0..items * nodes.iter().product::<usize>())
-            .map(|_| octave.sd as f32 * rng.sample::<f32, _>(StandardNormal))
-            .collect();
-        let fine = resize::linear(&coarse, items, nodes, extent, 1.0);
-        match &mut sum {
-            None => sum = Some(fine),
-            Some(sum) => add(sum, &fine),
+        let count = channels * nodes.iter().product::<usize>();
+        let sample = |_| octave.sd as f32 * rng.sample::<f32, _>(StandardNormal);
+        Lattice {
+            extent: nodes,
+            values: (0..count).map(sample).collect(),
         }
-    }
-    sum.unwrap_or_else(|| vec![0.0; items * extent.iter().product::<usize>()])
+    };
+    octaves.iter().map(lattice).collect()
 }
 
-/// `sum += term`, element by element.
-pub(super) fn add(sum: &mut [f32], term: &[f32]) {
-    sum.par_chunks_mut(CHUNK)
-        .zip(term.par_chunks(CHUNK))
-        .for_each(|(sum, term)| sum.iter_mut().zip(term).for_each(|(s, t)| *s += t));
-}
-
-/// Smooth noise on the whole of `grid` at node distances `lengths` (of the config).
-pub(super) fn smooth_on(grid: &Grid, lengths: &[f64], sd: Range, rng: &mut impl Rng) -> Vec<f32> {
+/// One channel of smooth noise on the whole of `grid` at node distances `lengths` (of the config).
+pub(super) fn smooth_on<E: Engine>(
+    engine: &E,
+    grid: &Grid,
+    lengths: &[f64],
+    sd: Range,
+    rng: &mut impl Rng,
+) -> E::Array {
     let octaves = octaves(&grid.scales(lengths), sd, rng);
-    smooth(&octaves, 1, grid.extent, rng)
+    let lattices = lattices(&octaves, 1, grid.extent, rng);
+    engine.smooth(&lattices, &[1.0], grid)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synth::Host;
     use crate::synth::seeds::{Seeds, Side, Step};
+    use crate::volume::Dimension;
+
+    /// Channels of smooth noise on a 2-D grid, one behind the other.
+    fn smooth(octaves: &[Octave], channels: usize, side: usize, rng: &mut impl Rng) -> Vec<f32> {
+        let grid = Grid::new(Dimension::Two, [side, side, 1], 0.0).unwrap();
+        let lattices = lattices(octaves, channels, grid.extent, rng);
+        Host.smooth(&lattices, &vec![1.0; channels], &grid)
+    }
 
     fn deviation(values: &[f32]) -> f64 {
         let mean_square = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
@@ -81,8 +86,7 @@ mod tests {
             sd: 2.5,
         };
         let mut rng = Seeds::new(1, 0).rng(Step::Shapes, Side::Fixed, 0);
-        let extent = [1, 61, 61];
-        let field = smooth(&[octave], 40, extent, &mut rng);
+        let field = smooth(&[octave], 40, 61, &mut rng);
         let row = |y: usize| &field[y * 61..][..61];
         for x in 0..15 {
             let (a, b) = (row(8)[4 * x], row(8)[4 * x + 4]);
@@ -105,7 +109,7 @@ mod tests {
         assert!(octaves.iter().all(|o| (0.5..=2.0).contains(&o.sd)));
         assert!(octaves[0].sd != octaves[1].sd && octaves[1].sd != octaves[2].sd);
         // The corner of the grid is a node of every octave: variances add.
-        let corner = |_| smooth(&octaves, 1, [1, 9, 9], &mut rng)[0];
+        let corner = |_| smooth(&octaves, 1, 9, &mut rng)[0];
         let corners: Vec<f32> = (0..4000).map(corner).collect();
         let expected = octaves.iter().map(|o| o.sd * o.sd).sum::<f64>().sqrt();
         // 5 / sqrt(2 * 4000) = 5.6 %.

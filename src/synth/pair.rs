@@ -5,12 +5,13 @@ use rayon::prelude::*;
 
 use super::config::SynthConfig;
 use super::deform::{Deformation, true_field};
+use super::engine::Engine;
 use super::grid::Grid;
+use super::host::Host;
 use super::labels::LabelSource;
 use super::paint::Painter;
 use super::seeds::{Seeds, Side};
 use crate::error::{Error, Result};
-use crate::kernels::warp::{self, Border, Shape};
 use crate::volume::Dimension;
 
 /// Two images of one object in two shapes, with what is true about them.
@@ -26,7 +27,7 @@ pub struct SynthPair {
     pub field: Array4<f32>,
 }
 
-/// Pair `index` of the endless set that `seed` stands for.
+/// Pair `index` of the endless set that `seed` stands for, on the CPU.
 ///
 /// The result depends on the arguments alone: not on the number of threads, nor on what was made before.
 /// `shape` is `(i, j, k)`, with `k = 1` in 2-D.
@@ -41,46 +42,116 @@ pub fn make_pair(
     seed: u64,
     index: u64,
 ) -> Result<SynthPair> {
-    config.check()?;
-    let grid = Grid::new(dimension, shape, config.reference_size)?;
-    let seeds = Seeds::new(seed, index);
-    let labels = source.draw(config, &grid, &seeds)?;
-
-    let phi1 = Deformation::draw(&config.deformation, &grid, &seeds, Side::Fixed);
-    let phi2 = Deformation::draw(&config.deformation, &grid, &seeds, Side::Moving);
-    let moving_labels = pull_labels(&labels.index, &phi2.with_affine(&phi2.forward()), &grid);
-    let forward = phi1.forward();
-    let fixed_labels = pull_labels(&labels.index, &phi1.with_affine(&forward), &grid);
-    let field = true_field(&phi1, &phi2, &forward, &phi2.backward());
-
-    let painter = Painter {
+    Recipe {
         config,
-        grid: &grid,
-        seeds: &seeds,
-        labels: labels.ids.len(),
-    };
-    let [fixed, moving] = painter.images(&fixed_labels, &moving_labels);
-    let shape = grid.array_shape();
-    let numbers = |index: Vec<u16>| -> Result<Array3<i32>> {
-        let numbers = index.par_iter().map(|&i| labels.ids[usize::from(i)]);
-        array(shape, numbers.collect())
-    };
-    Ok(SynthPair {
-        fixed: array(shape, fixed)?,
-        moving: array(shape, moving)?,
-        fixed_labels: numbers(fixed_labels)?,
-        moving_labels: numbers(moving_labels)?,
-        field: Array4::from_shape_vec((grid.axes(), shape[0], shape[1], shape[2]), field)
-            .map_err(|e| Error::invalid(format!("synth: true field: {e}")))?,
-    })
+        source,
+        dimension,
+        shape,
+        seed,
+        index,
+    }
+    .pair()
 }
 
 fn array<T>(shape: [usize; 3], values: Vec<T>) -> Result<Array3<T>> {
     Array3::from_shape_vec(shape, values).map_err(|e| Error::invalid(format!("synth: {e}")))
 }
 
-/// `labels` pulled through the displacement `u`; background comes in from outside.
-fn pull_labels(labels: &[u16], u: &[f32], grid: &Grid) -> Vec<u16> {
-    let shape = Shape::one(grid.extent, grid.axes(), Border::Zeros);
-    warp::nearest(labels, u, &shape)
+/// What one pair is made by; see [`make_pair`] about the result.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    pub config: &'a SynthConfig,
+    pub source: &'a LabelSource,
+    pub dimension: Dimension,
+    /// `(i, j, k)`, with `k = 1` in 2-D.
+    pub shape: [usize; 3],
+    pub seed: u64,
+    pub index: u64,
+}
+
+/// A pair as the arrays of an engine.
+pub struct Made<'a, E: Engine> {
+    pub grid: Grid,
+    /// Intensities in [0, 1].
+    pub fixed: E::Array,
+    pub moving: E::Array,
+    /// Places in `ids`.
+    pub fixed_labels: E::Labels,
+    pub moving_labels: E::Labels,
+    /// Numbers of the labels, ascending but for background, which comes first.
+    pub ids: Vec<i32>,
+    fixed_deformation: Deformation<'a, E>,
+    moving_deformation: Deformation<'a, E>,
+    /// Displacement of the fixed deformation without its affine part.
+    forward: E::Array,
+}
+
+impl Recipe<'_> {
+    /// The pair, made on the CPU.
+    ///
+    /// # Errors
+    /// Those of [`make_pair`].
+    pub fn pair(&self) -> Result<SynthPair> {
+        let made = self.make(&Host)?;
+        let field = made.field();
+        let shape = made.grid.array_shape();
+        let numbers = |places: Vec<u16>| -> Result<Array3<i32>> {
+            let numbers = places.par_iter().map(|&place| made.ids[usize::from(place)]);
+            array(shape, numbers.collect())
+        };
+        Ok(SynthPair {
+            fixed: array(shape, made.fixed)?,
+            moving: array(shape, made.moving)?,
+            fixed_labels: numbers(made.fixed_labels)?,
+            moving_labels: numbers(made.moving_labels)?,
+            field: Array4::from_shape_vec((made.grid.axes(), shape[0], shape[1], shape[2]), field)
+                .map_err(|e| Error::invalid(format!("synth: true field: {e}")))?,
+        })
+    }
+
+    /// The pair, made by `engine`.
+    ///
+    /// # Errors
+    /// Those of [`make_pair`].
+    pub fn make<'a, E: Engine>(&self, engine: &'a E) -> Result<Made<'a, E>> {
+        let config = self.config;
+        config.check()?;
+        let grid = Grid::new(self.dimension, self.shape, config.reference_size)?;
+        let seeds = Seeds::new(self.seed, self.index);
+        let (labels, ids) = self.source.draw(engine, config, &grid, &seeds)?;
+
+        let draw = |side| Deformation::draw(engine, &config.deformation, &grid, &seeds, side);
+        let (phi1, phi2) = (draw(Side::Fixed), draw(Side::Moving));
+        let moving_labels = engine.pull(&labels, &phi2.with_affine(&phi2.forward()), &grid);
+        let forward = phi1.forward();
+        let fixed_labels = engine.pull(&labels, &phi1.with_affine(&forward), &grid);
+
+        let painter = Painter {
+            engine,
+            config,
+            grid: &grid,
+            seeds: &seeds,
+            labels: ids.len(),
+        };
+        let [fixed, moving] = painter.images(&fixed_labels, &moving_labels);
+        Ok(Made {
+            grid,
+            fixed,
+            moving,
+            fixed_labels,
+            moving_labels,
+            ids,
+            fixed_deformation: phi1,
+            moving_deformation: phi2,
+            forward,
+        })
+    }
+}
+
+impl<E: Engine> Made<'_, E> {
+    /// The true field: pull on the fixed grid in voxels, `moving(x + u(x)) = fixed(x)`.
+    pub fn field(&self) -> E::Array {
+        let (fixed, moving) = (&self.fixed_deformation, &self.moving_deformation);
+        true_field(fixed, moving, &self.forward, &moving.backward())
+    }
 }

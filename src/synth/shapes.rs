@@ -1,20 +1,17 @@
 //! Label maps of random smooth shapes (SynthMorph: Hoffmann et al., TMI 2022).
 //!
 //! Each label has a channel of smooth noise, bent by a smooth random displacement; a voxel gets the
-//! label whose channel is highest there. Channels are made one after another against a running
-//! maximum, so memory does not grow with the number of labels; each is made on a coarser grid and
-//! interpolated, which is several times faster and lost on shapes this smooth.
+//! label whose channel is highest there. Each is made on a coarser grid and interpolated, which is
+//! several times faster and lost on shapes this smooth.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::grid::{CHUNK, Grid};
-use super::noise::{self, Octave};
+use super::engine::{Channel, Engine};
+use super::grid::Grid;
+use super::noise;
 use super::range::{NOT_NEGATIVE, Range, check_lengths};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
-use crate::kernels::resize;
-use crate::kernels::warp::{self, Border, Shape};
 
 /// Random shapes. Defaults: the SynthMorph shapes demo (256 x 256, 16 labels).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,8 +60,13 @@ impl ShapesConfig {
 /// The channels are made on a grid this many times coarser.
 const DOWNSIZE: usize = 2;
 
-/// Labels `0..config.labels` on `grid`, row-major.
-pub(super) fn label_map(config: &ShapesConfig, grid: &Grid, seeds: &Seeds) -> Vec<u16> {
+/// Labels `0..config.labels` on `grid`.
+pub(super) fn label_map<E: Engine>(
+    engine: &E,
+    config: &ShapesConfig,
+    grid: &Grid,
+    seeds: &Seeds,
+) -> E::Labels {
     let coarse = 1.0 / DOWNSIZE as f64;
     let scales = |lengths: &[f64]| -> Vec<f64> {
         let voxels = grid.scales(lengths).into_iter();
@@ -76,41 +78,13 @@ pub(super) fn label_map(config: &ShapesConfig, grid: &Grid, seeds: &Seeds) -> Ve
     let warp_sd = config.warp_sd.scaled(grid.length_factor * coarse);
     let bend = noise::octaves(&scales(&config.warp_scales), warp_sd, &mut rng);
 
-    let mut best = channel(&height, &bend, grid, seeds, 0);
-    let mut labels = vec![0; grid.voxels()];
-    for label in 1..config.labels {
-        let height = channel(&height, &bend, grid, seeds, label);
-        raise(&mut best, &mut labels, &height, label as u16);
-    }
-    labels
-}
-
-/// Smooth noise of one label on `grid`, bent by its own displacement.
-fn channel(
-    height: &[Octave],
-    bend: &[Octave],
-    grid: &Grid,
-    seeds: &Seeds,
-    label: usize,
-) -> Vec<f32> {
-    let mut rng = seeds.rng(Step::ShapeChannel, Side::Fixed, label as u64);
-    let (extent, axes) = (grid.coarser(DOWNSIZE).extent, grid.axes());
-    let image = noise::smooth(height, 1, extent, &mut rng);
-    let flow = noise::smooth(bend, axes, extent, &mut rng);
-    let bent = warp::linear(&image, &flow, &Shape::one(extent, axes, Border::Edge));
-    resize::linear(&bent, 1, extent, grid.extent, 1.0)
-}
-
-/// Where `height` exceeds `best`, takes it over and sets the label.
-fn raise(best: &mut [f32], labels: &mut [u16], height: &[f32], label: u16) {
-    best.par_chunks_mut(CHUNK)
-        .zip(labels.par_chunks_mut(CHUNK))
-        .zip(height.par_chunks(CHUNK))
-        .for_each(|((best, labels), height)| {
-            for ((best, current), height) in best.iter_mut().zip(labels).zip(height) {
-                let higher = *height > *best;
-                *current = if higher { label } else { *current };
-                *best = if higher { *height } else { *best };
-            }
-        });
+    let coarse = grid.coarser(DOWNSIZE);
+    let channels = (0..config.labels).map(|label| {
+        let mut rng = seeds.rng(Step::ShapeChannel, Side::Fixed, label as u64);
+        Channel {
+            height: noise::lattices(&height, 1, coarse.extent, &mut rng),
+            bend: noise::lattices(&bend, grid.axes(), coarse.extent, &mut rng),
+        }
+    });
+    engine.highest(channels, &coarse, grid)
 }

@@ -16,6 +16,19 @@ pub enum Schedule {
     Cosine,
 }
 
+/// Where synthetic pairs are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SynthesisPlace {
+    /// Where the network trains, if that is a GPU.
+    #[default]
+    Auto,
+    /// By the threads that prepare batches.
+    Host,
+    /// On the device that trains.
+    Device,
+}
+
 /// Settings of the training loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -56,6 +69,10 @@ pub struct TrainConfig {
     /// trains, beside a GPU all but one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// Where synthetic pairs are made: `"auto"` (default) on the device where that is a GPU; `"host"` by the workers;
+    /// `"device"`. Seeds mean the same shapes, deformations and contrasts everywhere; the noise of single voxels is another
+    /// sample of the same distribution on the device.
+    pub synthesis: SynthesisPlace,
     /// Parameters that `finetune` keeps as they are: regular expressions on names such as `encoder.0.weight` or `flow.bias`.
     pub freeze: Vec<String>,
 }
@@ -80,6 +97,7 @@ impl Default for TrainConfig {
             patience: 0,
             log_every: 10,
             workers: None,
+            synthesis: SynthesisPlace::Auto,
             freeze: Vec::new(),
         }
     }

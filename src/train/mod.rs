@@ -1,12 +1,15 @@
 //! Training: the loop, its settings, its checkpoints and its logs.
 
 mod checkpoint;
+mod checks;
 mod config;
+mod feed;
 mod folder;
 mod gradients;
 mod logs;
 mod metrics;
 mod objective;
+mod one_hot;
 mod optimizer;
 mod outcome;
 mod parallel;
@@ -18,14 +21,15 @@ mod slabs;
 mod state;
 mod step;
 mod synthesis;
+mod tensors;
 mod validate;
 
 pub use checkpoint::{Checkpoint, load_last};
-pub use config::{Schedule, TrainConfig};
+pub use config::{Schedule, SynthesisPlace, TrainConfig};
 pub use folder::{RunFolder, SPLIT};
 pub use gradients::{Activations, gradients};
 pub use metrics::Means;
-pub use objective::{BatchTensors, ItemWeights, objective};
+pub use objective::{ItemWeights, objective};
 pub use optimizer::Adam;
 pub use outcome::{Objective, Outcome, TermMean};
 pub use run::{Ending, Watch, train};
@@ -33,4 +37,5 @@ pub use session::Session;
 pub use state::RunState;
 pub use step::time_steps;
 pub use synthesis::Synthesis;
+pub use tensors::BatchTensors;
 pub use validate::{Validation, validate};

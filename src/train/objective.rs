@@ -1,53 +1,13 @@
 //! From a batch and a prediction to the weighted total that is differentiated.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+use burn::tensor::Tensor;
 
+use super::BatchTensors;
+use super::one_hot::one_hot;
 use super::outcome::{Evaluated, Objective};
 use crate::dataset::{Batch, Kind};
-use crate::loss::{Items, LossConfig, LossInput, OneHot, Used};
+use crate::loss::{Items, LossConfig, LossInput, Used};
 use crate::model::{Model, Prediction};
-use crate::ops::warp;
-
-/// The images of a batch as tensors `[n, 1, d, h, w]`.
-pub struct BatchTensors {
-    pub fixed: Tensor<5>,
-    pub moving: Tensor<5>,
-}
-
-impl BatchTensors {
-    pub fn new(batch: &Batch, device: &Device) -> Self {
-        Self {
-            fixed: image(&batch.fixed, 1, batch, device),
-            moving: image(&batch.moving, 1, batch, device),
-        }
-    }
-
-    /// Number of pairs.
-    pub fn len(&self) -> usize {
-        self.fixed.dims()[0]
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Each pair on its own.
-    pub fn items(&self) -> impl Iterator<Item = Self> + '_ {
-        (0..self.len()).map(|n| Self {
-            fixed: self.fixed.clone().slice_dim(0, n..n + 1),
-            moving: self.moving.clone().slice_dim(0, n..n + 1),
-        })
-    }
-}
-
-fn image(values: &[f32], channels: usize, batch: &Batch, device: &Device) -> Tensor<5> {
-    let [d, h, w] = batch.extent;
-    let data = TensorData::new(values.to_vec(), [batch.len(), channels, d, h, w]);
-    Tensor::from_data(data, device)
-}
 
 /// What the values of one item count in the total.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,11 +60,13 @@ pub fn objective(
         prediction,
         velocity_factor: model.config().velocity_factor()[1],
         labels: match &config.dice {
-            Some(dice) => one_hot(batch, prediction, dice.max_labels, model, &device),
+            Some(dice) => one_hot(batch, images, prediction, dice.max_labels, model, &device),
             None => None,
         },
-        true_field: (!batch.field.is_empty())
-            .then(|| image(&batch.field, batch.components(), batch, &device)),
+        true_field: match config.needs_field() {
+            true => images.true_field(batch, &device),
+            false => None,
+        },
     };
     let mut total: Option<Tensor<1>> = None;
     let mut terms = Vec::new();
@@ -157,57 +119,4 @@ fn matches_kind(items: Items, kind: Kind) -> bool {
         Items::Real => kind == Kind::Real,
         Items::Synthetic => kind == Kind::Synthetic,
     }
-}
-
-/// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no item has both.
-fn one_hot(
-    batch: &Batch,
-    prediction: &Prediction,
-    max_labels: usize,
-    model: &Model,
-    device: &Device,
-) -> Option<OneHot> {
-    let labels = chosen_labels(batch, max_labels);
-    if labels.is_empty() {
-        return None;
-    }
-    let channels = |map: &[i32]| {
-        let voxels: usize = batch.extent.iter().product();
-        let mut values = Vec::with_capacity(batch.len() * labels.len() * voxels);
-        for item in map.chunks_exact(voxels) {
-            for label in &labels {
-                values.extend(item.iter().map(|v| f32::from(v == label)));
-            }
-        }
-        image(&values, labels.len(), batch, device)
-    };
-    let moving = channels(&batch.moving_labels);
-    Some(OneHot {
-        fixed: channels(&batch.fixed_labels),
-        moved: warp(
-            moving,
-            prediction.displacement.clone(),
-            model.config().border,
-        ),
-    })
-}
-
-/// The labels of the fixed images whose moving images have labels, too; a random few of them (seeded by the batch) where
-/// they are too many to hold.
-fn chosen_labels(batch: &Batch, max_labels: usize) -> Vec<i32> {
-    let voxels: usize = batch.extent.iter().product();
-    let maps = batch.fixed_labels.chunks_exact(voxels);
-    let mut labels: Vec<i32> = maps
-        .zip(&batch.has_labels)
-        .filter(|(_, both)| **both)
-        .flat_map(|(map, _)| map.iter().copied().filter(|&label| label != 0))
-        .collect();
-    labels.sort_unstable();
-    labels.dedup();
-    if max_labels > 0 && labels.len() > max_labels {
-        labels.shuffle(&mut ChaCha8Rng::seed_from_u64(batch.number));
-        labels.truncate(max_labels);
-        labels.sort_unstable();
-    }
-    labels
 }

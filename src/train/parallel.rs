@@ -23,7 +23,7 @@ pub struct Others {
 }
 
 /// What a worker found about its part of a batch.
-type Found = Option<(Objective, GradientsParams)>;
+type Found = Result<Option<(Objective, GradientsParams)>>;
 
 impl Others {
     /// # Errors
@@ -41,6 +41,9 @@ impl Others {
     }
 
     /// `work` on a part of the batch for each device, and the sum of what it finds, on the device `first`.
+    ///
+    /// # Errors
+    /// The first of `work`.
     pub(super) fn share(
         &self,
         first: &Device,
@@ -53,20 +56,20 @@ impl Others {
         let worker = |rank: usize| {
             let (device, part) = (devices[rank], &parts[rank]);
             let model = model.clone().fork(&device.clone().autodiff());
-            let (judged, gradients) = work(device, &model, part)?;
-            Some((judged, gradients.to_device(first, &model)))
+            let found = work(device, &model, part)?;
+            Ok(found.map(|(judged, gradients)| (judged, gradients.to_device(first, &model))))
         };
         let found = self.threads.broadcast(|thread| worker(thread.index()));
         let mut sum = GradientsAccumulator::new();
         let mut judged = Vec::new();
         for (part, found) in parts.iter().zip(found) {
-            let found = found.map(|(judged, gradients)| {
+            let found = found?.map(|(judged, gradients)| {
                 sum.accumulate(model, gradients);
                 judged
             });
             judged.push((part.len(), found));
         }
         let judged = joined(&judged, first);
-        (!judged.is_empty()).then(|| (judged, sum.grads()))
+        Ok((!judged.is_empty()).then(|| (judged, sum.grads())))
     }
 }

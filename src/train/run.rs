@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::module::Module;
 
 use super::checkpoint::{Checkpoint, Checkpoints};
+use super::feed::Feed;
 use super::logs::Logs;
 use super::step::Trainee;
 use super::validate::{Validation, validate};
 use super::{Means, RunState, Session, plots};
-use crate::dataset::Loader;
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
 
@@ -76,7 +76,7 @@ struct Run<'a> {
     saved: Option<RunState>,
     checkpoints: Checkpoints,
     logs: Logs,
-    loader: Loader,
+    feed: Feed<'a>,
 }
 
 impl<'a> Run<'a> {
@@ -101,7 +101,6 @@ impl<'a> Run<'a> {
             start: session.start.as_ref().map(WeightsFile::checksum),
             ..RunState::default()
         });
-        let workers = session.workers();
         Ok(Self {
             session,
             folder,
@@ -110,7 +109,7 @@ impl<'a> Run<'a> {
             checkpoints: Checkpoints::open(folder, saved.as_ref().map(|s| s.step))?,
             saved,
             logs: Logs::open(&session.config.loss, folder, &state)?,
-            loader: Loader::new(session.sampler.clone(), state.step, workers)?,
+            feed: Feed::new(session, state.step)?,
             state,
         })
     }
@@ -132,8 +131,8 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self) -> Result<()> {
-        let batch = match self.loader.next_batch() {
-            Ok(batch) => batch,
+        let ready = match self.feed.next_batch() {
+            Ok(ready) => ready,
             Err(error) => {
                 // The steps so far are good; they must not be lost with this batch.
                 self.save()?;
@@ -142,8 +141,16 @@ impl<'a> Run<'a> {
         };
         let config = &self.session.config.train;
         let lr = config.lr_at(self.state.step);
+        let last = self.state.step + 1 >= config.steps();
+        let feed = &mut self.feed;
+        let meanwhile = || {
+            if !last {
+                feed.make_ahead();
+            }
+        };
         let means = &mut self.state.means;
-        if let Err(error) = self.trainee.step(self.session, &batch, lr, means) {
+        let trainee = &mut self.trainee;
+        if let Err(error) = trainee.step(self.session, ready, lr, means, meanwhile) {
             // The weights may be ruined: what was saved before is what there is.
             return Err(match &self.saved {
                 Some(saved) => Error::invalid(format!("{error}; step {} is saved", saved.step)),

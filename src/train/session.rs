@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 
 use super::parallel::Others;
 use super::synthesis::grid;
-use super::{Adam, Synthesis, TrainConfig};
+use super::{Adam, BatchTensors, Synthesis, SynthesisPlace, TrainConfig, checks};
 use crate::config::RunConfig;
-use crate::dataset::{Align, Dataset, MakeSynthetic, Sample, Sampler, Split};
-use crate::device;
+use crate::dataset::{Align, Batch, Dataset, MakeSynthetic, Sample, Sampler, Split};
 use crate::error::{Error, Result};
-use crate::loss::{Items, LossConfig};
 use crate::model::{Model, ModelCard, WeightsFile};
 use crate::volume::axis_codes;
 use crate::volume::intensity::Normalisation;
@@ -28,6 +26,8 @@ pub struct Session {
     pub(super) others: Option<Others>,
     pub dataset: Option<Arc<Dataset>>,
     pub sampler: Arc<Sampler>,
+    /// Makes the synthetic pairs of batches on the device; without it they come from the sampler.
+    pub(super) on_device: Option<Arc<Synthesis>>,
     /// Weights to start from; fresh ones otherwise.
     pub start: Option<WeightsFile>,
     /// Training grid, `(i, j, k)`.
@@ -43,9 +43,11 @@ enum HeldOut {
 }
 
 impl Session {
-    /// Threads that prepare batches ahead: as many as are set, or one beside a CPU that trains, or beside a GPU all but one.
+    /// Threads that prepare batches ahead: as many as are set, or one beside a CPU that trains, or beside a GPU all but one;
+    /// one where the device makes all pairs.
     pub fn workers(&self) -> usize {
-        let beside = match self.device == Device::flex() {
+        let all_on_device = self.on_device.is_some() && self.dataset.is_none();
+        let beside = match self.device == Device::flex() || all_on_device {
             true => 1,
             false => rayon::current_num_threads().saturating_sub(1).max(1),
         };
@@ -58,23 +60,26 @@ impl Session {
     /// Settings that do not hold together; one report of all problems of the data.
     pub fn prepare(config: RunConfig, start: Option<WeightsFile>, device: Device) -> Result<Self> {
         config.validate()?;
-        check_precision(&config.train, &device)?;
+        checks::precision(&config.train, &device)?;
         let dimension = config.model.dimension;
         let factor = config.model.size_factor()[1];
         let dataset = match &config.data {
             Some(data) => Some(Arc::new(Dataset::load(data, factor)?)),
             None => None,
         };
-        check_labels(&config, dataset.as_deref())?;
+        checks::labels(&config, dataset.as_deref())?;
         let shape = grid(&config, dataset.as_deref(), factor)?;
         if let Some(dataset) = dataset
             .as_deref()
             .filter(|_| config.mixture.alpha.range().1 > 0.0)
         {
-            check_comparable(&config.loss, dataset, Split::Train)?;
+            checks::comparable(&config.loss, dataset, Split::Train)?;
         }
         let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?.map(Arc::new);
         let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone())?;
+        let on_device = synthesis
+            .clone()
+            .filter(|_| on_device(config.train.synthesis, &device));
         let make =
             synthesis.map(|s| -> Box<MakeSynthetic> { Box::new(move |index| s.sample(index)) });
         let sampler = Sampler::new(
@@ -85,12 +90,17 @@ impl Session {
             dataset.clone(),
             make,
         )?;
+        let sampler = match &on_device {
+            Some(_) => sampler.leaving_synthetic(shape),
+            None => sampler,
+        };
         let session = Self {
             config,
             device,
             others: None,
             dataset,
             sampler: Arc::new(sampler),
+            on_device,
             start,
             shape,
             held_out,
@@ -107,7 +117,7 @@ impl Session {
     /// A batch of fewer pairs than devices.
     pub fn share_with(mut self, others: Vec<Device>) -> Result<Self> {
         for device in &others {
-            check_precision(&self.config.train, device)?;
+            checks::precision(&self.config.train, device)?;
         }
         let (devices, batch) = (others.len() + 1, self.config.train.batch);
         if batch < devices {
@@ -120,6 +130,19 @@ impl Session {
             false => Some(Others::new(others)?),
         };
         Ok(self)
+    }
+
+    /// Whether the device makes the synthetic pairs of batches.
+    pub fn synthesises_on_device(&self) -> bool {
+        self.on_device.is_some()
+    }
+
+    /// A batch on `device`, whose missing pairs are made there.
+    ///
+    /// # Errors
+    /// Those of the synthesis.
+    pub(super) fn tensors(&self, batch: &Batch, device: &Device) -> Result<BatchTensors> {
+        BatchTensors::make(batch, self.on_device.as_deref(), &self.config.loss, device)
     }
 
     /// Devices that train.
@@ -229,7 +252,7 @@ impl HeldOut {
                 if pairs.is_empty() {
                     return Ok(Self::None);
                 }
-                check_comparable(&config.loss, dataset, Split::Validation)?;
+                checks::comparable(&config.loss, dataset, Split::Validation)?;
                 Ok(Self::Real(pairs))
             }
             (None, Some(synthesis)) if count > 0 => Ok(Self::Synthetic(synthesis)),
@@ -238,46 +261,11 @@ impl HeldOut {
     }
 }
 
-/// Refuses an overlap of labels that no training pair would have.
-fn check_labels(config: &RunConfig, dataset: Option<&Dataset>) -> Result<()> {
-    let Some(dataset) = dataset.filter(|_| config.loss.dice.is_some() && config.synth.is_none())
-    else {
-        return Ok(());
-    };
-    let mut members = dataset.members(Split::Train).iter();
-    if members.any(|&n| dataset.items()[n].labels.is_some()) {
-        return Ok(());
+/// Whether synthetic pairs are made on `device`.
+fn on_device(place: SynthesisPlace, device: &Device) -> bool {
+    match place {
+        SynthesisPlace::Auto => *device != Device::flex(),
+        SynthesisPlace::Host => false,
+        SynthesisPlace::Device => true,
     }
-    Err(Error::invalid(
-        "[loss.dice] compares labels, and no image of the train split has any: name them in the manifest or by data.labels, or \
-         leave the term out",
-    ))
-}
-
-/// Refuses mixed precision where it cannot be had.
-fn check_precision(config: &TrainConfig, device: &Device) -> Result<()> {
-    if !config.mixed_precision || device.supports_dtype(DType::F16) {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "train.mixed_precision: {} has no 16-bit floats; leave it out, or try train.gradient_checkpointing where memory is short",
-        device::name(device)
-    )))
-}
-
-/// Refuses real images that nothing compares: their smoothness alone would be learnt, or choose the best weights.
-fn check_comparable(loss: &LossConfig, dataset: &Dataset, split: Split) -> Result<()> {
-    let mut members = dataset.members(split).iter();
-    let labelled = members.any(|&n| dataset.items()[n].labels.is_some());
-    if labelled || loss.compares(Items::Real, false) {
-        return Ok(());
-    }
-    let remedy = match split {
-        Split::Validation => ", or set train.validation_pairs = 0",
-        _ => "",
-    };
-    Err(Error::invalid(format!(
-        "the images of the {split} split have no labels, and no term of [loss] compares real images without them: give them labels, \
-         or add a term such as mse or ncc{remedy}"
-    )))
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 
+use super::feed::Ready;
 use super::{
     Activations, Adam, BatchTensors, ItemWeights, Means, Objective, Outcome, Session, gradients,
     objective,
@@ -32,24 +33,27 @@ impl Trainee {
         })
     }
 
-    /// Forward, backward, update; the values of the step go to `means`.
+    /// Forward, backward, update; the values of the step go to `means`. What is to be done `meanwhile` begins when all this
+    /// has been launched, and before a GPU is waited for.
     ///
     /// # Errors
     /// A loss or gradient that is not finite; a batch that no term of the loss applies to.
     pub fn step(
         &mut self,
         session: &Session,
-        batch: &Batch,
+        Ready { batch, images }: Ready,
         lr: f64,
         means: &mut Means,
+        meanwhile: impl FnOnce(),
     ) -> Result<()> {
         let place = format!("step {}", batch.number + 1);
-        let (judged, gradients) = self.differentiate(session, batch, &place)?;
+        let (judged, gradients) = self.differentiate(session, &batch, images, &place)?;
         let (model, norm) = self.adam.step(self.model.clone(), gradients, lr);
-        let outcome = judged.read(Some(norm), &place, batch)?;
+        meanwhile();
+        let outcome = judged.read(Some(norm), &place, &batch)?;
         self.model = model;
         means.add("lr", lr);
-        note(&outcome, batch, means);
+        note(&outcome, &batch, means);
         Ok(())
     }
 
@@ -58,22 +62,26 @@ impl Trainee {
         &self,
         session: &Session,
         batch: &Batch,
+        images: Option<BatchTensors>,
         place: &str,
     ) -> Result<(Objective, GradientsParams)> {
-        let config = &session.config;
-        let weights = match config.mixture.mode {
+        let mixture = &session.config.mixture;
+        let weights = match mixture.mode {
             Mode::Sample => ItemWeights::mean(batch),
             Mode::Weighted => {
-                let synthetic = config.mixture.synthetic_weight(batch.number);
+                let synthetic = mixture.synthetic_weight(batch.number);
                 ItemWeights::by_kind(batch, synthetic)
             }
         };
+        let config = &session.config;
         let work = |device: &Device, model: &Model, part: &Batch| {
-            differentiate(config, device, model, part, weights)
+            let images = session.tensors(part, device)?;
+            Ok(differentiate(config, model, part, &images, weights))
         };
-        let found = match &session.others {
-            None => work(&session.device, &self.model, batch),
-            Some(others) => others.share(&session.device, &self.model, batch, work),
+        let found = match (&session.others, images) {
+            (Some(others), _) => others.share(&session.device, &self.model, batch, work)?,
+            (None, Some(images)) => differentiate(config, &self.model, batch, &images, weights),
+            (None, None) => work(&session.device, &self.model, batch)?,
         };
         found.ok_or_else(|| {
             Error::invalid(format!(
@@ -85,21 +93,21 @@ impl Trainee {
 }
 
 /// The loss over the items of `batch`, and the gradients of its total; `None` where no term applies to any of them.
+///
+/// The images are constants: only what meets the parameters is differentiated.
 fn differentiate(
     config: &RunConfig,
-    device: &Device,
     model: &Model,
     batch: &Batch,
+    images: &BatchTensors,
     weights: ItemWeights,
 ) -> Option<(Objective, GradientsParams)> {
-    // The images are constants: only what meets the parameters is differentiated.
-    let images = BatchTensors::new(batch, device);
     let judge = |prediction: &Prediction| {
-        let judged = objective(&config.loss, model, batch, &images, prediction, weights);
+        let judged = objective(&config.loss, model, batch, images, prediction, weights);
         (!judged.is_empty()).then_some(judged).ok_or(())
     };
     let activations = Activations::of_run(&config.train);
-    gradients(model, &images, activations, judge).ok()
+    gradients(model, images, activations, judge).ok()
 }
 
 /// Terms weigh by their items, so that means over steps are means over items.
@@ -127,9 +135,12 @@ pub fn time_steps(session: &Session, count: usize) -> Result<f64> {
     let mut seconds = Vec::new();
     // The first step also pays for starting up.
     for number in 0..=count as u64 {
-        let batch = session.sampler.batch(number)?;
+        let ready = Ready {
+            batch: session.sampler.batch(number)?,
+            images: None,
+        };
         let started = Instant::now();
-        trainee.step(session, &batch, 0.0, &mut Means::default())?;
+        trainee.step(session, ready, 0.0, &mut Means::default(), || ())?;
         seconds.push(started.elapsed().as_secs_f64());
     }
     let measured = &mut seconds[1..];

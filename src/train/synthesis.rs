@@ -1,9 +1,9 @@
 //! From the settings of a run to synthetic pairs.
 
 use crate::config::{LabelOrigin, RunConfig};
-use crate::dataset::{Dataset, Kind, Sample, Split};
+use crate::dataset::{Dataset, Kind, Sample, Split, synthetic_id};
 use crate::error::{Error, Result};
-use crate::synth::{LabelSource, SynthConfig, SynthPair, make_pair};
+use crate::synth::{LabelSource, Recipe, SynthConfig, SynthPair};
 use crate::volume::{Affine, Dimension, Geometry, LabelMap, centre_fit, read_labels};
 
 /// Everything that makes the synthetic pairs of a run.
@@ -21,7 +21,7 @@ impl Synthesis {
     /// The grid is that of `dataset` if there is one, else `synth_labels.shape`, in multiples of `factor` voxels.
     ///
     /// # Errors
-    /// A missing shape or one of the wrong size, label maps that are not there.
+    /// A missing shape or one of the wrong size, label maps that are not there or cannot be used.
     pub fn plan(
         config: &RunConfig,
         dataset: Option<&Dataset>,
@@ -32,6 +32,7 @@ impl Synthesis {
         };
         let shape = grid(config, dataset, factor)?;
         let source = label_source(config, dataset, shape)?;
+        source.check(config.model.dimension, shape)?;
         let geometry = match &source {
             LabelSource::Maps(maps) => maps[0].geometry.clone(),
             LabelSource::Shapes => Geometry::new(shape, config.model.dimension, Affine::identity()),
@@ -49,26 +50,27 @@ impl Synthesis {
     /// # Errors
     /// Those of the synthesis.
     pub fn sample(&self, index: u64) -> Result<Sample> {
-        let Geometry {
-            shape, dimension, ..
-        } = self.geometry;
-        let pair = make_pair(
-            &self.config,
-            &self.source,
-            dimension,
-            shape,
-            self.seed,
+        Ok(as_sample(self.recipe(index).pair()?, index))
+    }
+
+    /// What pair `index` is made by.
+    pub fn recipe(&self, index: u64) -> Recipe<'_> {
+        Recipe {
+            config: &self.config,
+            source: &self.source,
+            dimension: self.geometry.dimension,
+            shape: self.geometry.shape,
+            seed: self.seed,
             index,
-        )?;
-        Ok(as_sample(pair, index))
+        }
     }
 }
 
 fn as_sample(pair: SynthPair, index: u64) -> Sample {
     Sample {
         kind: Kind::Synthetic,
-        fixed_id: format!("synthetic-{index}-fixed"),
-        moving_id: format!("synthetic-{index}-moving"),
+        fixed_id: synthetic_id(index, "fixed"),
+        moving_id: synthetic_id(index, "moving"),
         fixed: pair.fixed,
         moving: pair.moving,
         fixed_labels: Some(pair.fixed_labels),

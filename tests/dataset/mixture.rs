@@ -58,6 +58,32 @@ fn sampler(mixture: &str, batch: usize, seed: u64) -> Sampler {
 }
 
 #[test]
+fn what_is_left_to_the_device_changes_no_kind_and_no_real_pair() {
+    let mixture = "alpha = 0.5";
+    let here = sampler(mixture, 4, 11);
+    let there = sampler(mixture, 4, 11).leaving_synthetic(SHAPE);
+    let mut seen = [0; 2];
+    for number in 0..20 {
+        let [here, there] = [&here, &there].map(|sampler| sampler.batch(number).unwrap());
+        assert_eq!(there.kinds, here.kinds);
+        let voxels = here.fixed.len() / here.len();
+        for (item, left) in there.unmade.iter().enumerate() {
+            let image = &here.fixed[item * voxels..][..voxels];
+            match left {
+                Some(n) => {
+                    // The stand-in says its number.
+                    assert_eq!(image[0], 1000.0 + *n as f32);
+                    assert_eq!(*n, 4 * number + item as u64);
+                }
+                None => assert_eq!(there.fixed[there.made(item) * voxels..][..voxels], *image),
+            }
+            seen[usize::from(left.is_some())] += 1;
+        }
+    }
+    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
+}
+
+#[test]
 fn the_share_of_real_samples_is_alpha() {
     for alpha in [0.0, 0.5, 0.9, 1.0] {
         let sampler = sampler(&format!("alpha = {alpha}"), 4, 11);

@@ -6,6 +6,8 @@ mod golden;
 mod models;
 #[path = "../support/operations.rs"]
 mod operations;
+#[path = "../support/pairs.rs"]
+mod pairs;
 
 mod activations;
 mod cost;
@@ -16,3 +18,4 @@ mod metrics;
 mod networks;
 mod ops;
 mod protocols;
+mod synthesis;

@@ -7,6 +7,7 @@ mod training;
 
 mod learning;
 mod mixture;
+mod on_device;
 mod presets;
 mod refusals;
 #[cfg(unix)]

@@ -13,7 +13,7 @@ use crate::training::{self, Bench, failure, rows};
 const SHAPE: [usize; 3] = [32, 32, 1];
 
 /// `n` subjects, one synthetic image each, with or without label maps.
-fn study(folder: &Path, n: u64, labels: bool) {
+pub fn study(folder: &Path, n: u64, labels: bool) {
     let geometry = Geometry::new(SHAPE, Dimension::Two, Affine::identity());
     let config = SynthConfig::default();
     for kind in ["images", "labels"] {
@@ -45,7 +45,7 @@ const REAL: [&str; 3] = [
     "data.normalize={ kind = 'none' }",
 ];
 
-fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     REAL.iter().chain(more).copied().collect()
 }
 

@@ -185,7 +185,7 @@ fn pair(
     let counted = counted(
         [&fixed, &moving].map(|scan| scan.mask.as_ref()),
         fixed.geometry(),
-        &[solution.complete.clone()],
+        std::slice::from_ref(&solution.complete),
     )?;
     // The challenges move labels that lie on the fixed grid already, by their own rules.
     let moved = match options.protocol {

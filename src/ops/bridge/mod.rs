@@ -4,6 +4,7 @@
 //! it a burn operation with automatic differentiation. One extension trait serves every operation, so that adding
 //! one means writing its kernels and its `Operation`, nothing else.
 
+mod constant;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod host;
@@ -20,6 +21,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Device, Tensor};
 
+pub use constant::{Constant, run_constant};
 #[cfg(feature = "gpu")]
 pub use gpu::{Buffer, SavedBuffers};
 pub use host::{Saved, View};

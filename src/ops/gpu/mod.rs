@@ -9,9 +9,15 @@ pub mod conv;
 pub mod correlation;
 pub mod diffusion;
 pub mod exponential;
+pub mod gaussian;
+pub mod labels;
+pub mod lattice;
+pub mod noise;
 pub mod pool;
 pub mod resize;
 pub mod squares;
+pub mod transform;
+pub mod unit;
 pub mod upsample;
 pub mod warp;
 

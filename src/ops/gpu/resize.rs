@@ -56,13 +56,13 @@ pub fn linear_grad(grad: Buffer, from: Extent, scale: f32) -> Buffer {
 /// Source voxels from one target voxel to the next, along each axis.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 #[expand(derive(Clone, Copy))]
-struct Steps {
-    d: f32,
-    h: f32,
-    w: f32,
+pub(super) struct Steps {
+    pub(super) d: f32,
+    pub(super) h: f32,
+    pub(super) w: f32,
 }
 
-fn steps(from: Extent, to: Extent) -> StepsLaunch {
+pub(super) fn steps(from: Extent, to: Extent) -> StepsLaunch {
     let step = |axis: usize| match to[axis] {
         1 => 0.0,
         n => (from[axis] - 1) as f32 / (n - 1) as f32,
@@ -90,27 +90,42 @@ fn forward(
     let (k0, k1, fk) = neighbours(k, steps.w, from.w);
     let base = volume * from.voxels();
 
-    let row = base + (i0 * from.h + j0) * from.w;
-    let near = line(x[row + k0], x[row + k1], fk);
-    let row = base + (i0 * from.h + j1) * from.w;
-    let near = line(near, line(x[row + k0], x[row + k1], fk), fj);
-    let row = base + (i1 * from.h + j0) * from.w;
-    let far = line(x[row + k0], x[row + k1], fk);
-    let row = base + (i1 * from.h + j1) * from.w;
-    let far = line(far, line(x[row + k0], x[row + k1], fk), fj);
+    let plane = from.h * from.w;
+    let near = between(x, base + i0 * plane, from.w, j0, j1, fj, k0, k1, fk);
+    let far = between(x, base + i1 * plane, from.w, j0, j1, fj, k0, k1, fk);
     out[ABSOLUTE_POS] = line(near, far, fi) * scale;
+}
+
+/// The value between four voxels of one plane, which begins at `base` and is `width` voxels wide.
+#[cube]
+#[allow(clippy::too_many_arguments)] // Two voxels and a fraction, along two axes.
+pub(super) fn between(
+    x: &[f32],
+    base: usize,
+    width: usize,
+    j0: usize,
+    j1: usize,
+    fj: f32,
+    k0: usize,
+    k1: usize,
+    fk: f32,
+) -> f32 {
+    let row = base + j0 * width;
+    let near = line(x[row + k0], x[row + k1], fk);
+    let row = base + j1 * width;
+    line(near, line(x[row + k0], x[row + k1], fk), fj)
 }
 
 /// The two source voxels about a target voxel, and how far it is past the first.
 #[cube]
-fn neighbours(at: usize, step: f32, length: usize) -> (usize, usize, f32) {
+pub(super) fn neighbours(at: usize, step: f32, length: usize) -> (usize, usize, f32) {
     let position = at as f32 * step;
     let first = min(position.floor() as usize, length - 1);
     (first, min(first + 1, length - 1), position - first as f32)
 }
 
 #[cube]
-fn line(near: f32, far: f32, fraction: f32) -> f32 {
+pub(super) fn line(near: f32, far: f32, fraction: f32) -> f32 {
     near + (far - near) * fraction
 }
 

@@ -1,11 +1,11 @@
 //! Bias field: the image times the exponential of smooth noise.
 
 use rand::Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Site;
 use crate::error::Result;
-use crate::synth::grid::{CHUNK, Grid};
+use crate::synth::engine::Engine;
 use crate::synth::noise::smooth_on;
 use crate::synth::range::{Range, check_lengths, check_probability};
 
@@ -37,14 +37,13 @@ impl BiasConfig {
         self.sd.check("bias.sd", Range::new(0.0, 3.0))
     }
 
-    pub(super) fn apply(&self, grid: &Grid, rng: &mut impl Rng, mut image: Vec<f32>) -> Vec<f32> {
-        let field = smooth_on(grid, &self.scales, self.sd, rng);
-        image
-            .par_chunks_mut(CHUNK)
-            .zip(field.par_chunks(CHUNK))
-            .for_each(|(image, field)| {
-                image.iter_mut().zip(field).for_each(|(v, b)| *v *= b.exp());
-            });
-        image
+    pub(super) fn apply<E: Engine>(
+        &self,
+        site: &Site<'_, E>,
+        rng: &mut impl Rng,
+        image: E::Array,
+    ) -> E::Array {
+        let logarithm = smooth_on(site.engine, site.grid, &self.scales, self.sd, rng);
+        site.engine.times_exp(image, logarithm)
     }
 }

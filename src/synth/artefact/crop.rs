@@ -1,11 +1,11 @@
 //! Cropped field of view: zeros beyond a plane.
 
 use rand::{Rng, RngExt};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Site;
 use crate::error::Result;
-use crate::synth::grid::Grid;
+use crate::synth::engine::Engine;
 use crate::synth::range::{Range, check_probability};
 
 /// Zeros at one end of one random axis; labels and true field keep the whole object.
@@ -33,7 +33,13 @@ impl CropConfig {
         self.fraction.check("crop.fraction", Range::new(0.0, 0.9))
     }
 
-    pub(super) fn apply(&self, grid: &Grid, rng: &mut impl Rng, mut image: Vec<f32>) -> Vec<f32> {
+    pub(super) fn apply<E: Engine>(
+        &self,
+        site: &Site<'_, E>,
+        rng: &mut impl Rng,
+        image: E::Array,
+    ) -> E::Array {
+        let grid = site.grid;
         let axis = grid.axis(rng.random_range(0..grid.axes()));
         let n = grid.extent[axis];
         let lost = (self.fraction.draw(rng) * n as f64).round() as usize;
@@ -42,10 +48,6 @@ impl CropConfig {
         } else {
             n - lost..n
         };
-        let stride: usize = grid.extent[axis + 1..].iter().product();
-        image
-            .par_chunks_mut(stride * n)
-            .for_each(|block| block[dark.start * stride..dark.end * stride].fill(0.0));
-        image
+        site.engine.darken(image, axis, dark, grid)
     }
 }

@@ -2,11 +2,11 @@
 
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Site;
 use crate::error::Result;
-use crate::synth::grid::CHUNK;
+use crate::synth::engine::Engine;
 use crate::synth::range::{Range, check_probability};
 
 /// Intensities in [0, 1] raised to exp(N(0, `log_sd`)).
@@ -33,11 +33,13 @@ impl GammaConfig {
         Range::new(self.log_sd, self.log_sd).check("gamma.log_sd", Range::new(0.0, 3.0))
     }
 
-    pub(super) fn apply(&self, rng: &mut impl Rng, mut image: Vec<f32>) -> Vec<f32> {
+    pub(super) fn apply<E: Engine>(
+        &self,
+        site: &Site<'_, E>,
+        rng: &mut impl Rng,
+        image: E::Array,
+    ) -> E::Array {
         let exponent = (self.log_sd * rng.sample::<f64, _>(StandardNormal)).exp() as f32;
-        image
-            .par_chunks_mut(CHUNK)
-            .for_each(|chunk| chunk.iter_mut().for_each(|v| *v = v.powf(exponent)));
-        image
+        site.engine.power(image, exponent)
     }
 }

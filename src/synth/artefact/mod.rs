@@ -20,6 +20,7 @@ pub use thickness::ThicknessConfig;
 use rand::RngExt;
 
 use super::config::SynthConfig;
+use super::engine::Engine;
 use super::grid::Grid;
 use super::seeds::{Seeds, Side, Step};
 use crate::error::Result;
@@ -42,8 +43,8 @@ pub enum Artefact {
 }
 
 /// Where an artefact acts: the grid, and the random streams of the image.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Site<'a> {
+pub(super) struct Site<'a, E> {
+    pub engine: &'a E,
     pub grid: &'a Grid,
     pub seeds: &'a Seeds,
     /// The image's own streams.
@@ -82,29 +83,29 @@ impl Artefact {
     }
 
     /// The image with this artefact, if the draw says that it has it.
-    pub(super) fn maybe_apply(
+    pub(super) fn maybe_apply<E: Engine>(
         self,
         config: &SynthConfig,
-        site: Site<'_>,
-        image: Vec<f32>,
-    ) -> Vec<f32> {
+        site: &Site<'_, E>,
+        image: E::Array,
+    ) -> E::Array {
         let (step, side) = self.stream(site);
         let mut rng = site.seeds.rng(step, side, 0);
         if !rng.random_bool(self.probability(config)) {
             return image;
         }
         match self {
-            Self::Blur => config.blur.apply(site.grid, &mut rng, image),
-            Self::Bias => config.bias.apply(site.grid, &mut rng, image),
-            Self::Thickness => config.thickness.apply(site.grid, &mut rng, image),
+            Self::Blur => config.blur.apply(site, &mut rng, image),
+            Self::Bias => config.bias.apply(site, &mut rng, image),
+            Self::Thickness => config.thickness.apply(site, &mut rng, image),
             Self::Noise => config.noise.apply(site, &mut rng, image),
-            Self::Gamma => config.gamma.apply(&mut rng, image),
-            Self::Crop => config.crop.apply(site.grid, &mut rng, image),
+            Self::Gamma => config.gamma.apply(site, &mut rng, image),
+            Self::Crop => config.crop.apply(site, &mut rng, image),
         }
     }
 
     /// The stream it draws from: that of the pair for what one scanner and protocol have in common.
-    fn stream(self, site: Site<'_>) -> (Step, Side) {
+    fn stream<E>(self, site: &Site<'_, E>) -> (Step, Side) {
         match self {
             Self::Blur => (Step::Blur, site.common),
             Self::Bias => (Step::Bias, site.common),

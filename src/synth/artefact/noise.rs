@@ -1,13 +1,11 @@
 //! Gaussian noise of the measurement, after blur: neighbouring voxels are independent.
 
-use rand::{Rng, RngExt};
-use rand_distr::StandardNormal;
-use rayon::prelude::*;
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::Site;
 use crate::error::Result;
-use crate::synth::grid::CHUNK;
+use crate::synth::engine::{Engine, VoxelNoise};
 use crate::synth::range::{Range, UNIT, check_probability};
 use crate::synth::seeds::Step;
 
@@ -37,20 +35,14 @@ impl NoiseConfig {
         self.sd.check("noise.sd", UNIT)
     }
 
-    pub(super) fn apply(
+    pub(super) fn apply<E: Engine>(
         &self,
-        site: Site<'_>,
+        site: &Site<'_, E>,
         rng: &mut impl Rng,
-        mut image: Vec<f32>,
-    ) -> Vec<f32> {
+        image: E::Array,
+    ) -> E::Array {
         let sd = self.sd.draw(rng) as f32;
-        let chunks = image.par_chunks_mut(CHUNK).enumerate();
-        chunks.for_each(|(chunk, image)| {
-            let mut rng = site.seeds.rng(Step::Noise, site.own, chunk as u64);
-            for value in image {
-                *value += sd * rng.sample::<f32, _>(StandardNormal);
-            }
-        });
-        image
+        let noise = VoxelNoise::new(site.seeds, Step::Noise, site.own);
+        site.engine.add_noise(image, sd, noise)
     }
 }

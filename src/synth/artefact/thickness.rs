@@ -3,10 +3,9 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::blur::gaussian;
+use super::Site;
 use crate::error::Result;
-use crate::kernels::resize;
-use crate::synth::grid::Grid;
+use crate::synth::engine::Engine;
 use crate::synth::range::{Range, check_probability};
 
 /// Standard deviation of a Gaussian slice profile of unit full width at half maximum.
@@ -39,17 +38,22 @@ impl ThicknessConfig {
             .check("thickness.voxels", Range::new(1.0, 100.0))
     }
 
-    pub(super) fn apply(&self, grid: &Grid, rng: &mut impl Rng, image: Vec<f32>) -> Vec<f32> {
+    pub(super) fn apply<E: Engine>(
+        &self,
+        site: &Site<'_, E>,
+        rng: &mut impl Rng,
+        image: E::Array,
+    ) -> E::Array {
+        let grid = site.grid;
         let axis = grid.axis(rng.random_range(0..grid.axes()));
         let thickness = self.voxels.draw(rng);
-        let extent = grid.extent;
-        let mut slices = extent;
-        slices[axis] = ((extent[axis] as f64 / thickness).round() as usize).max(2);
-        if slices[axis] >= extent[axis] {
+        let mut slices = grid.extent;
+        slices[axis] = ((grid.extent[axis] as f64 / thickness).round() as usize).max(2);
+        if slices[axis] >= grid.extent[axis] {
             return image;
         }
-        let averaged = gaussian(image, extent, axis, thickness * SD_OF_UNIT_FWHM);
-        let sampled = resize::linear(&averaged, 1, extent, slices, 1.0);
-        resize::linear(&sampled, 1, slices, extent, 1.0)
+        let sd = thickness * SD_OF_UNIT_FWHM;
+        let averaged = site.engine.gaussian(image, axis, sd, grid);
+        site.engine.resampled(averaged, slices, grid)
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn share(fraction: f32, #[comptime] upper: usize) -> f32 {
 
 /// By its exponent: compilers of shaders may assume that no comparison meets what is not a number.
 #[cube]
-fn finite(x: f32) -> bool {
+pub(in crate::ops::gpu) fn finite(x: f32) -> bool {
     (x.to_bits() & 0x7f80_0000u32) != 0x7f80_0000u32
 }
 

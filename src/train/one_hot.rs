@@ -1,0 +1,160 @@
+//! The label maps of a batch as one channel a label, for the Dice loss.
+
+use std::collections::BTreeSet;
+
+use burn::tensor::{Device, Tensor};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::BatchTensors;
+use super::tensors::{TensorLabels, tensor};
+use crate::dataset::Batch;
+use crate::loss::OneHot;
+use crate::model::{Model, Prediction};
+use crate::ops::{present_labels, warp};
+
+/// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no item has both.
+pub(super) fn one_hot(
+    batch: &Batch,
+    images: &BatchTensors,
+    prediction: &Prediction,
+    max_labels: usize,
+    model: &Model,
+    device: &Device,
+) -> Option<OneHot> {
+    let labels = chosen_labels(batch, images, max_labels);
+    if labels.is_empty() {
+        return None;
+    }
+    let maps = Maps {
+        batch,
+        images,
+        labels: &labels,
+        device,
+    };
+    let moving = maps.channels(&batch.moving_labels, |labels| &labels.moving);
+    Some(OneHot {
+        fixed: maps.channels(&batch.fixed_labels, |labels| &labels.fixed),
+        moved: warp(
+            moving,
+            prediction.displacement.clone(),
+            model.config().border,
+        ),
+    })
+}
+
+/// The labels of the fixed images whose moving images have labels, too; a random few of them (seeded by the batch) where
+/// they are too many to hold.
+fn chosen_labels(batch: &Batch, images: &BatchTensors, max_labels: usize) -> Vec<i32> {
+    let made = || images.truths.iter().flatten().flat_map(|t| &t.labels);
+    let mut labels = labels_in_memory(batch);
+    let known = labels.clone();
+    labels.extend(made().flat_map(|made| &made.ids[1..]));
+    labels.remove(&0);
+    if max_labels > 0 && labels.len() > max_labels {
+        // Only now it matters which labels of the device's maps the deformation has left inside.
+        labels = known;
+        labels.extend(made().flat_map(occurring));
+        labels.remove(&0);
+    }
+    let mut labels: Vec<i32> = labels.into_iter().collect();
+    if max_labels > 0 && labels.len() > max_labels {
+        labels.shuffle(&mut ChaCha8Rng::seed_from_u64(batch.number));
+        labels.truncate(max_labels);
+        labels.sort_unstable();
+    }
+    labels
+}
+
+fn labels_in_memory(batch: &Batch) -> BTreeSet<i32> {
+    let voxels: usize = batch.extent.iter().product();
+    let has_labels = batch.has_labels.iter().zip(&batch.unmade);
+    let made = has_labels.filter(|(_, unmade)| unmade.is_none());
+    let maps = batch.fixed_labels.chunks_exact(voxels).zip(made);
+    let maps = maps.filter(|(_, (both, _))| **both).map(|(map, _)| map);
+    let mut labels = BTreeSet::new();
+    for map in maps {
+        let mut last = 0;
+        for &label in map {
+            // Neighbours mostly share a label.
+            if label != last {
+                labels.insert(label);
+                last = label;
+            }
+        }
+    }
+    labels
+}
+
+/// The labels that occur in a fixed map on the device.
+fn occurring(labels: &TensorLabels) -> Vec<i32> {
+    let present = present_labels(labels.fixed.clone(), labels.ids.len());
+    let present: Vec<f32> = present
+        .into_data()
+        .try_to_vec()
+        .expect("marks are 32-bit floats");
+    let pairs = labels.ids.iter().zip(present);
+    pairs
+        .filter(|(_, present)| *present > 0.0)
+        .map(|(id, _)| *id)
+        .collect()
+}
+
+/// Label maps in memory and on the device.
+struct Maps<'a> {
+    batch: &'a Batch,
+    images: &'a BatchTensors,
+    labels: &'a [i32],
+    device: &'a Device,
+}
+
+impl Maps<'_> {
+    /// One channel a label, `[n, label, d, h, w]`: of the maps in `memory`, and of those `of` the device.
+    fn channels(&self, memory: &[i32], of: fn(&TensorLabels) -> &Tensor<5>) -> Tensor<5> {
+        let Self { batch, images, .. } = *self;
+        if images.truths.iter().all(Option::is_none) {
+            return self.of_memory(memory);
+        }
+        let voxels: usize = batch.extent.iter().product();
+        let items = images.truths.iter().enumerate().map(|(n, truth)| {
+            match truth.as_ref().and_then(|truth| truth.labels.as_ref()) {
+                Some(labels) => self.of_places(of(labels), &labels.ids),
+                None if memory.is_empty() => self.none(),
+                None => self.of_memory(&memory[batch.made(n) * voxels..][..voxels]),
+            }
+        });
+        Tensor::cat(items.collect(), 0)
+    }
+
+    fn of_memory(&self, maps: &[i32]) -> Tensor<5> {
+        let voxels: usize = self.batch.extent.iter().product();
+        let mut values = Vec::with_capacity(maps.len() * self.labels.len());
+        for map in maps.chunks_exact(voxels) {
+            for label in self.labels {
+                values.extend(map.iter().map(|v| f32::from(v == label)));
+            }
+        }
+        tensor(&values, self.labels.len(), self.batch, self.device)
+    }
+
+    fn of_places(&self, places: &Tensor<5>, ids: &[i32]) -> Tensor<5> {
+        let [d, h, w] = self.batch.extent;
+        let shape = [1, self.labels.len(), d, h, w];
+        let place = |label: &i32| match ids.iter().position(|id| id == label) {
+            Some(place) => place as f32,
+            // Of no voxel.
+            None => -1.0,
+        };
+        let wanted: Vec<f32> = self.labels.iter().map(place).collect();
+        let wanted: Tensor<1> = Tensor::from_data(wanted.as_slice(), self.device);
+        let wanted = wanted.reshape([1, self.labels.len(), 1, 1, 1]);
+        let places = places.clone().expand(shape);
+        places.equal(wanted.expand(shape)).float()
+    }
+
+    fn none(&self) -> Tensor<5> {
+        let [d, h, w] = self.batch.extent;
+        Tensor::zeros([1, self.labels.len(), d, h, w], self.device)
+    }
+}
