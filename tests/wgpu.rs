@@ -122,6 +122,15 @@ fn a_training_step_in_mixed_precision_agrees_with_the_cpu() {
     compare_steps(half, 5e-3);
 }
 
+#[test]
+fn a_checkpointed_training_step_in_mixed_precision_agrees_with_the_cpu() {
+    let both = Activations {
+        half: true,
+        made_again: true,
+    };
+    compare_steps(both, 5e-3);
+}
+
 fn compare_steps(activations: Activations, tolerance: f32) {
     let Some(gpu) = adapter() else { return };
     let batch = batch();

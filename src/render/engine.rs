@@ -60,9 +60,9 @@ impl Engine for DeviceEngine {
     type Array = Tensor<5>;
     type Labels = Tensor<5>;
 
-    fn labels(&self, places: Vec<u16>, grid: &Grid) -> Tensor<5> {
+    fn labels(&self, places: &[u16], grid: &Grid) -> Tensor<5> {
         let [d, h, w] = grid.extent;
-        let places = places.into_iter().map(f32::from).collect();
+        let places = places.iter().map(|&place| f32::from(place)).collect();
         self.tensor(places, [1, 1, d, h, w])
     }
 

@@ -23,7 +23,7 @@ pub trait Engine {
     type Labels;
 
     /// Given labels on `grid`.
-    fn labels(&self, places: Vec<u16>, grid: &Grid) -> Self::Labels;
+    fn labels(&self, places: &[u16], grid: &Grid) -> Self::Labels;
 
     /// For each voxel of `grid` the number of the channel that is highest there, the first of equals. Channels are
     /// made and bent on `coarse`, beyond whose edges they go on as they are there, and interpolated.

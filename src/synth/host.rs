@@ -22,8 +22,8 @@ impl Engine for Host {
     type Array = Vec<f32>;
     type Labels = Vec<u16>;
 
-    fn labels(&self, places: Vec<u16>, _: &Grid) -> Vec<u16> {
-        places
+    fn labels(&self, places: &[u16], _: &Grid) -> Vec<u16> {
+        places.to_vec()
     }
 
     /// One channel after another against a running maximum, so that memory does not grow with their number.

@@ -11,7 +11,7 @@ use super::grid::Grid;
 use super::seeds::{Seeds, Side, Step};
 use super::shapes;
 use crate::error::{Error, Result};
-use crate::volume::{Dimension, LabelMap};
+use crate::volume::{Dimension, Geometry, LabelMap};
 
 /// What the label map of a synthetic pair is.
 #[derive(Debug, Clone, Default)]
@@ -19,30 +19,40 @@ pub enum LabelSource {
     /// New random shapes for every pair.
     #[default]
     Shapes,
-    /// One of these maps, all on the grid of the pairs; any label numbers, 0 is background.
-    Maps(Vec<LabelMap>),
+    /// One of these maps, all on the grid of the pairs.
+    Maps(Vec<GivenMap>),
 }
 
-/// A label map with labels replaced by their place in `ids`; place 0 is always background.
-struct Indexed {
+/// A label map ready to be drawn: labels replaced by their place in a list.
+#[derive(Debug, Clone)]
+pub struct GivenMap {
+    geometry: Geometry,
     index: Vec<u16>,
+    /// Numbers of the labels; place 0 is always background.
     ids: Vec<i32>,
 }
 
 impl LabelSource {
+    /// Label maps of any numbers, of which 0 is background.
+    ///
+    /// # Errors
+    /// A map that holds no labels but intensities.
+    pub fn of_maps(maps: &[LabelMap]) -> Result<Self> {
+        let given = maps.par_iter().enumerate();
+        let given = given.map(|(number, map)| GivenMap::new(map, number));
+        Ok(Self::Maps(given.collect::<Result<_>>()?))
+    }
+
     /// Finds what would otherwise be found when a map's turn comes.
     ///
     /// # Errors
-    /// A map that is not on the pairs' grid of `shape` `(i, j, k)`, or holds no labels but intensities.
+    /// A map that is not on the pairs' grid of `shape` `(i, j, k)`.
     pub fn check(&self, dimension: Dimension, shape: [usize; 3]) -> Result<()> {
         let Self::Maps(maps) = self else {
             return Ok(());
         };
-        let check = |(number, map): (usize, &LabelMap)| {
-            check_grid(map, number, dimension, shape)?;
-            Indexed::new(map, number).map(|_| ())
-        };
-        maps.par_iter().enumerate().map(check).collect()
+        let mut maps = maps.iter().enumerate();
+        maps.try_for_each(|(number, map)| map.check_grid(number, dimension, shape))
     }
 
     /// The label map of the pair that `seeds` stands for, and the number of the label at each place.
@@ -65,33 +75,15 @@ impl LabelSource {
                 let pick = seeds
                     .rng(Step::Source, Side::Fixed, 0)
                     .random_range(0..maps.len());
-                check_grid(&maps[pick], pick, grid.dimension, grid.array_shape())?;
-                let Indexed { index, ids } = Indexed::new(&maps[pick], pick)?;
-                Ok((engine.labels(index, grid), ids))
+                let map = &maps[pick];
+                map.check_grid(pick, grid.dimension, grid.array_shape())?;
+                Ok((engine.labels(&map.index, grid), map.ids.clone()))
             }
         }
     }
 }
 
-fn check_grid(
-    map: &LabelMap,
-    number: usize,
-    dimension: Dimension,
-    expected: [usize; 3],
-) -> Result<()> {
-    let found = map.data.dim();
-    if [found.0, found.1, found.2] == expected && map.geometry.dimension == dimension {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "synth: label map {number} has shape {found:?} ({}-D), the pairs {expected:?} ({}-D); \
-         pad or crop the map to the pairs' grid first",
-        map.geometry.dimension.axes(),
-        dimension.axes()
-    )))
-}
-
-impl Indexed {
+impl GivenMap {
     fn new(map: &LabelMap, number: usize) -> Result<Self> {
         let mut found = BTreeSet::new();
         let mut last = 0;
@@ -120,7 +112,29 @@ impl Indexed {
             previous.1
         };
         let index = map.data.iter().map(place).collect();
-        Ok(Self { index, ids })
+        Ok(Self {
+            geometry: map.geometry.clone(),
+            index,
+            ids,
+        })
+    }
+
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    fn check_grid(&self, number: usize, dimension: Dimension, expected: [usize; 3]) -> Result<()> {
+        let found = &self.geometry;
+        if found.shape == expected && found.dimension == dimension {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "synth: label map {number} has shape {:?} ({}-D), the pairs {expected:?} ({}-D); \
+             pad or crop the map to the pairs' grid first",
+            found.shape,
+            found.dimension.axes(),
+            dimension.axes()
+        )))
     }
 }
 
@@ -128,7 +142,7 @@ impl Indexed {
 mod tests {
     use super::*;
     use crate::synth::Host;
-    use crate::volume::{Affine, Geometry};
+    use crate::volume::Affine;
     use ndarray::Array3;
 
     fn map(shape: [usize; 3], values: Vec<i32>) -> LabelMap {
@@ -141,14 +155,14 @@ mod tests {
     #[test]
     fn labels_become_places_with_background_first() {
         let map = map([2, 4, 1], vec![17, 17, 0, -5, 1002, 0, 0, 17]);
-        let indexed = Indexed::new(&map, 0).unwrap();
+        let indexed = GivenMap::new(&map, 0).unwrap();
         assert_eq!(indexed.ids, [0, -5, 17, 1002]);
         assert_eq!(indexed.index, [2, 2, 0, 1, 3, 0, 0, 2]);
     }
 
     #[test]
     fn a_map_off_the_grid_is_refused_by_name() {
-        let source = LabelSource::Maps(vec![map([4, 5, 1], vec![0; 20])]);
+        let source = LabelSource::of_maps(&[map([4, 5, 1], vec![0; 20])]).unwrap();
         let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
         let config = SynthConfig::default();
         let error = source
@@ -158,7 +172,7 @@ mod tests {
         let before = source.check(Dimension::Two, [4, 6, 1]).err().unwrap();
         for text in [error.to_string(), before.to_string()] {
             assert!(
-                text.contains("label map 0") && text.contains("(4, 5, 1)"),
+                text.contains("label map 0") && text.contains("[4, 5, 1]"),
                 "{text}"
             );
         }

@@ -38,7 +38,7 @@ pub use deform::DeformationConfig;
 pub use engine::{Channel, Engine, Lattice, VoxelNoise};
 pub use grid::Grid;
 pub use host::Host;
-pub use labels::LabelSource;
+pub use labels::{GivenMap, LabelSource};
 pub use pair::{Made, Recipe, SynthPair, make_pair};
 pub use preview::{PreviewRow, preview_sheet};
 pub use range::Range;

@@ -1,4 +1,4 @@
-//! Random streams: one for every purpose of every pair, none shared.
+//! Random streams: one for every purpose of every pair, none shared within a pair.
 //!
 //! A pair is a function of (seed, index) alone. Each step draws from its own ChaCha stream, and work
 //! that runs in parallel gives each chunk of voxels its own stream, so neither the number of threads,

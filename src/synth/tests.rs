@@ -322,7 +322,7 @@ fn given_maps_keep_their_numbers() {
         geometry: Geometry::new(shape, Dimension::Two, Affine::identity()),
     };
     let maps = vec![map([0, 17, 2035]), map([-4, 5, 53])];
-    let source = LabelSource::Maps(maps);
+    let source = LabelSource::of_maps(&maps).unwrap();
     let config = SynthConfig::default();
     let mut used = [0; 2];
     for index in 0..16 {

@@ -11,7 +11,7 @@ use crate::loss::{Items, LossConfig};
 
 /// Refuses an overlap of labels that no training pair would have.
 pub(super) fn labels(config: &RunConfig, dataset: Option<&Dataset>) -> Result<()> {
-    let Some(dataset) = dataset.filter(|_| config.loss.dice.is_some() && config.synth.is_none())
+    let Some(dataset) = dataset.filter(|_| config.loss.needs_labels() && config.synth.is_none())
     else {
         return Ok(());
     };

@@ -52,8 +52,8 @@ pub struct TrainConfig {
     /// Makes the network's activations again in the backward pass instead of keeping them: a third (batch of 4) to two thirds
     /// (batch of 1) of the memory, steps twice as long, gradients that differ by the order of sums.
     pub gradient_checkpointing: bool,
-    /// Keeps the network's activations in 16-bit floats, which halves their memory on a GPU; weights, transforms and losses stay
-    /// in 32. On a CPU it only shows what the rounding does: slower, no less memory.
+    /// Keeps the network's activations, up to the field it predicts, in 16-bit floats, which halves their memory on a GPU; weights,
+    /// transforms and losses stay in 32. On a CPU it only shows what the rounding does: slower, no less memory.
     pub mixed_precision: bool,
     /// Held-out pairs measured at each validation; 0 skips validation.
     pub validation_pairs: usize,
@@ -66,7 +66,7 @@ pub struct TrainConfig {
     /// Steps between rows of `metrics.csv`; their values are means over those steps.
     pub log_every: usize,
     /// Threads that prepare batches ahead; 0 prepares them in the training thread. By default one beside a CPU that
-    /// trains, beside a GPU all but one.
+    /// trains, beside a GPU all but one, or one where the GPU makes all pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
     /// Where synthetic pairs are made: `"auto"` (default) on the device where that is a GPU; `"host"` by the workers;

@@ -66,7 +66,7 @@ fn mixed<E>(
 ) -> Result<(Objective, GradientsParams), E> {
     let field = widened(model.head(body(model, images, true)));
     let (judged, upstream) = judged(model, images, undecorated(field.clone()), judge)?;
-    let scaled = Scaled::new(upstream);
+    let scaled = Scaled::new(upstream, model);
     let product = (field * Tensor::from_inner(scaled.gradient.clone())).sum();
     let gradients = GradientsParams::from_grads(product.backward(), model);
     Ok((judged, scaled.undo(model, gradients)))
@@ -85,7 +85,7 @@ fn checkpointed<E>(
         .map(|item| predicted_field(&plain, &item, half));
     let field = Tensor::cat(fields.collect(), 0);
     let (judged, upstream) = judged(model, images, field, judge)?;
-    let scaled = half.then(|| Scaled::new(upstream.clone()));
+    let scaled = half.then(|| Scaled::new(upstream.clone(), model));
     let upstream = scaled.as_ref().map_or(upstream, |s| s.gradient.clone());
 
     let mut sums = Sums::default();

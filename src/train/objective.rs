@@ -60,8 +60,10 @@ pub fn objective(
         prediction,
         velocity_factor: model.config().velocity_factor()[1],
         labels: match &config.dice {
-            Some(dice) => one_hot(batch, images, prediction, dice.max_labels, model, &device),
-            None => None,
+            Some(dice) if config.needs_labels() => {
+                one_hot(batch, images, prediction, dice.max_labels, model, &device)
+            }
+            _ => None,
         },
         true_field: match config.needs_field() {
             true => images.true_field(batch, &device),

@@ -23,7 +23,10 @@ pub(super) fn one_hot(
     model: &Model,
     device: &Device,
 ) -> Option<OneHot> {
-    let labels = chosen_labels(batch, images, max_labels);
+    let labels = match &images.chosen {
+        Some(labels) => labels.clone(),
+        None => chosen_labels(batch, images, max_labels, 0),
+    };
     if labels.is_empty() {
         return None;
     }
@@ -44,9 +47,17 @@ pub(super) fn one_hot(
     })
 }
 
-/// The labels of the fixed images whose moving images have labels, too; a random few of them (seeded by the batch) where
+/// The labels of the fixed images whose moving images have labels, too; a random few of them (of this seed, for this batch) where
 /// they are too many to hold.
-fn chosen_labels(batch: &Batch, images: &BatchTensors, max_labels: usize) -> Vec<i32> {
+///
+/// Where maps are on the device and hold more labels than that, it is read from there which: best done before a step, while
+/// the device has nothing else to do.
+pub(super) fn chosen_labels(
+    batch: &Batch,
+    images: &BatchTensors,
+    max_labels: usize,
+    seed: u64,
+) -> Vec<i32> {
     let made = || images.truths.iter().flatten().flat_map(|t| &t.labels);
     let mut labels = labels_in_memory(batch);
     let known = labels.clone();
@@ -60,7 +71,9 @@ fn chosen_labels(batch: &Batch, images: &BatchTensors, max_labels: usize) -> Vec
     }
     let mut labels: Vec<i32> = labels.into_iter().collect();
     if max_labels > 0 && labels.len() > max_labels {
-        labels.shuffle(&mut ChaCha8Rng::seed_from_u64(batch.number));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(batch.number);
+        labels.shuffle(&mut rng);
         labels.truncate(max_labels);
         labels.sort_unstable();
     }

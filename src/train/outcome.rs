@@ -139,8 +139,8 @@ impl Outcome {
             .map(|(name, term)| format!("{name} = {:e}", term.mean))
             .collect();
         Err(Error::invalid(format!(
-            "{place}: the {what} is {value}; pairs: {}; terms: {}; lower train.lr or set train.clip_norm, and look \
-             at these images",
+            "{place}: the {what} is {value}; pairs: {}; terms: {}; lower train.lr or set train.clip_norm, leave \
+             out train.mixed_precision if it is on, and look at these images",
             batch.pair_names(),
             terms.join(", ")
         )))

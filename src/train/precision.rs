@@ -9,11 +9,14 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 
+use super::outcome::undecorated;
 use crate::model::Model;
 
-/// The largest value of a gradient that enters the network: a thousandth of what 16 bits can hold, since it may grow on
-/// the way through the layers.
+/// The largest value of a gradient behind the last layer: a thousandth of what 16 bits can hold, since it may grow on the way
+/// through the others.
 const LARGEST: f32 = 64.0;
+/// The largest before the last layer, whose weights are small at first.
+const LARGEST_OF_FIELD: f32 = 16384.0;
 /// Smaller gradients are none, and would be scaled to infinity.
 const SMALLEST: f32 = 1e-30;
 
@@ -33,10 +36,18 @@ pub(super) struct Scaled {
 }
 
 impl Scaled {
-    pub fn new(gradient: Tensor<5>) -> Self {
+    /// Of the field that the model predicts.
+    pub fn new(gradient: Tensor<5>, model: &Model) -> Self {
         // Axis by axis: no reduction is over many values.
         let largest = (0..5).fold(gradient.clone().abs(), |rest, axis| rest.max_dim(axis));
-        let by = largest.clamp_min(SMALLEST).recip() * LARGEST;
+        let weights = undecorated(model.flow.weight.val()).abs();
+        // The most that the last layer makes of a gradient of 1 everywhere.
+        let gain = [0, 2, 3, 4]
+            .into_iter()
+            .fold(weights, |rest, axis| rest.sum_dim(axis));
+        let gain = gain.max_dim(1).clamp_min(SMALLEST);
+        let wanted = (gain.recip() * LARGEST).clamp(LARGEST, LARGEST_OF_FIELD);
+        let by = wanted / largest.clamp_min(SMALLEST);
         Self {
             gradient: gradient * by.clone(),
             by: by.reshape([1]),

@@ -46,7 +46,7 @@ impl Session {
     /// Threads that prepare batches ahead: as many as are set, or one beside a CPU that trains, or beside a GPU all but one;
     /// one where the device makes all pairs.
     pub fn workers(&self) -> usize {
-        let all_on_device = self.on_device.is_some() && self.dataset.is_none();
+        let all_on_device = self.on_device.is_some() && self.config.mixture.alpha.range().1 == 0.0;
         let beside = match self.device == Device::flex() || all_on_device {
             true => 1,
             false => rayon::current_num_threads().saturating_sub(1).max(1),

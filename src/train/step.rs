@@ -76,11 +76,11 @@ impl Trainee {
         let config = &session.config;
         let work = |device: &Device, model: &Model, part: &Batch| {
             let images = session.tensors(part, device)?;
-            Ok(differentiate(config, model, part, &images, weights))
+            Ok(differentiate(config, model, part, images, weights))
         };
         let found = match (&session.others, images) {
             (Some(others), _) => others.share(&session.device, &self.model, batch, work)?,
-            (None, Some(images)) => differentiate(config, &self.model, batch, &images, weights),
+            (None, Some(images)) => differentiate(config, &self.model, batch, images, weights),
             (None, None) => work(&session.device, &self.model, batch)?,
         };
         found.ok_or_else(|| {
@@ -99,9 +99,11 @@ fn differentiate(
     config: &RunConfig,
     model: &Model,
     batch: &Batch,
-    images: &BatchTensors,
+    mut images: BatchTensors,
     weights: ItemWeights,
 ) -> Option<(Objective, GradientsParams)> {
+    images.choose_labels(batch, &config.loss, config.seed);
+    let images = &images;
     let judge = |prediction: &Prediction| {
         let judged = objective(&config.loss, model, batch, images, prediction, weights);
         (!judged.is_empty()).then_some(judged).ok_or(())

@@ -34,7 +34,7 @@ impl Synthesis {
         let source = label_source(config, dataset, shape)?;
         source.check(config.model.dimension, shape)?;
         let geometry = match &source {
-            LabelSource::Maps(maps) => maps[0].geometry.clone(),
+            LabelSource::Maps(maps) => maps[0].geometry().clone(),
             LabelSource::Shapes => Geometry::new(shape, config.model.dimension, Affine::identity()),
         };
         Ok(Some(Self {
@@ -134,7 +134,7 @@ fn label_source(
         ));
     }
     check_dimension(&maps, config.model.dimension)?;
-    Ok(LabelSource::Maps(maps))
+    LabelSource::of_maps(&maps)
 }
 
 fn check_dimension(maps: &[LabelMap], dimension: Dimension) -> Result<()> {

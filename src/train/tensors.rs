@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Synthesis;
+use super::one_hot::chosen_labels;
 use crate::dataset::Batch;
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
@@ -14,6 +15,8 @@ pub struct BatchTensors {
     pub moving: Tensor<5>,
     /// Per item: what is known about a pair that was made on the device.
     pub(super) truths: Vec<Option<Truth>>,
+    /// The labels that the Dice loss compares, where they have been chosen.
+    pub(super) chosen: Option<Vec<i32>>,
 }
 
 /// What is known about a pair that was made on the device, as far as the loss asks for it.
@@ -40,6 +43,7 @@ impl BatchTensors {
             fixed: tensor(&batch.fixed, 1, batch, device),
             moving: tensor(&batch.moving, 1, batch, device),
             truths: vec![None; batch.len()],
+            chosen: None,
         }
     }
 
@@ -84,7 +88,14 @@ impl BatchTensors {
             fixed: Tensor::cat(fixed, 0),
             moving: Tensor::cat(moving, 0),
             truths,
+            chosen: None,
         })
+    }
+
+    /// Chooses the labels that the Dice loss compares, if there is one; see [`chosen_labels`].
+    pub(super) fn choose_labels(&mut self, batch: &Batch, loss: &LossConfig, seed: u64) {
+        let dice = loss.dice.as_ref().filter(|_| loss.needs_labels());
+        self.chosen = dice.map(|dice| chosen_labels(batch, self, dice.max_labels, seed));
     }
 
     /// Number of pairs.
@@ -102,6 +113,7 @@ impl BatchTensors {
             fixed: self.fixed.clone().slice_dim(0, n..n + 1),
             moving: self.moving.clone().slice_dim(0, n..n + 1),
             truths: vec![self.truths[n].clone()],
+            chosen: self.chosen.clone(),
         })
     }
 

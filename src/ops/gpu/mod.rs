@@ -1,4 +1,4 @@
-//! Kernels for GPUs in CubeCL, one file an operation, each meeting the CPU kernel of the same name.
+//! Kernels for GPUs in CubeCL, one file an operation, each meeting the kernel that its operation has on the CPU.
 //!
 //! Buffers are contiguous and row-major, as on the CPU. Those of a network's activations may hold 16-bit floats, `E`; kernels
 //! add in 32 bits, and round once where they store. All kernels are launched unchecked, which means that an index

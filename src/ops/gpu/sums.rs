@@ -40,11 +40,15 @@ const SHARES: usize = 8;
 pub fn total(partial: &Buffer, out: &Buffer, out_channels: usize) {
     let [parts, inside, taps, padded]: [usize; 4] = partial.meta.shape().dims();
     let items = inside * taps * padded;
+    let dim = CubeDim::new_1d((ITEMS * SHARES) as u32);
+    // Along several axes where one has too few.
+    let units = items.div_ceil(ITEMS) * ITEMS * SHARES;
+    let count = cubecl::calculate_cube_count_elemwise(&out.client, units, dim);
     unsafe {
         sum_of_parts::launch_unchecked(
             &out.client,
-            CubeCount::Static(items.div_ceil(ITEMS) as u32, 1, 1),
-            CubeDim::new_1d((ITEMS * SHARES) as u32),
+            count,
+            dim,
             argument(partial),
             argument(out),
             items,
@@ -68,7 +72,7 @@ fn sum_of_parts(
     out_channels: usize,
 ) {
     let unit = UNIT_POS as usize;
-    let item = CUBE_POS_X as usize * ITEMS + unit % ITEMS;
+    let item = CUBE_POS as usize * ITEMS + unit % ITEMS;
     let mut sum = 0.0f32;
     if item < items {
         let mut part = unit / ITEMS;

@@ -4,93 +4,9 @@ use cubecl::prelude::*;
 
 use super::super::{Grid, element, empty_like, grid};
 use super::pack::{Weights, padded};
-use super::source::{Source, Window, depth, fill, last, source};
+use super::plan::{Plan, RUN, cubes};
+use super::source::{Source, depth, fill, last, source};
 use super::{Buffer, LANE, MOST, argument, batch, extent};
-use crate::kernels::Extent;
-
-/// Voxels along `w` that one unit computes, each for [`LANE`] channels.
-const RUN: usize = 4;
-/// Cubes that keep a large device busy; with fewer of them, smaller ones serve better.
-const BUSY: usize = 256;
-
-/// What a kernel is compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Plan {
-    kernel_depth: usize,
-    stride: [usize; 3],
-    /// Units of a cube.
-    units: usize,
-    /// Input channels in fast memory at a time.
-    depth: usize,
-    /// Output voxels of a cube.
-    tile: Extent,
-    /// Lots of [`LANE`] output channels of a cube.
-    lanes: usize,
-    /// Whether the first channels come from an input of half the resolution.
-    joined: bool,
-    biased: bool,
-    /// Whether LeakyReLU follows.
-    activated: bool,
-}
-
-impl Plan {
-    /// Units and tile for an output of `to` voxels. A strided tile reads twice as far along each axis, and a narrow one
-    /// is high.
-    fn new(
-        kernel_depth: usize,
-        stride: [usize; 3],
-        to: Extent,
-        batch: usize,
-        lanes: usize,
-    ) -> Self {
-        let cubes = to.iter().product::<usize>() * batch * lanes / (256 * RUN);
-        let large = stride == [1; 3] && cubes >= BUSY && to[2] > RUN;
-        let units = if large { 256 } else { 64 };
-        Self {
-            kernel_depth,
-            stride,
-            units,
-            depth: if stride == [1; 3] { 2 } else { 1 },
-            tile: tile(to, units / lanes),
-            lanes,
-            joined: false,
-            biased: false,
-            activated: false,
-        }
-    }
-
-    /// The part of the input that a tile reads.
-    fn window(&self) -> Window {
-        let [planes, rows, columns] = [0, 1, 2].map(|axis| {
-            let kernel = if axis == 0 { self.kernel_depth } else { 3 };
-            (self.tile[axis] - 1) * self.stride[axis] + kernel
-        });
-        Window {
-            depth: self.depth,
-            planes,
-            rows,
-            // Five more than a multiple of eight, so that rows lie in different banks.
-            pitch: (columns + 2) / 8 * 8 + 5,
-            units: self.units,
-            joined: self.joined,
-            kernel_depth: self.kernel_depth,
-        }
-    }
-
-    /// Fours of weights that each unit brings.
-    fn weight_rounds(&self) -> usize {
-        (self.depth * self.taps() * self.lanes * 2).div_ceil(self.units)
-    }
-
-    fn taps(&self) -> usize {
-        9 * self.kernel_depth
-    }
-
-    /// Units along `w`.
-    fn across(&self) -> usize {
-        self.tile[2] / RUN
-    }
-}
 
 /// Sizes known at launch.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -129,12 +45,7 @@ pub fn convolve(
         ..plan
     };
     let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile[axis]));
-    let count = [
-        tiles.iter().product::<usize>(),
-        padded(outside).div_ceil(lanes * LANE),
-        batch(x),
-    ]
-    .map(|n| n as u32);
+    let count = cubes(tiles, padded(outside).div_ceil(lanes * LANE), batch(x));
     let sizes = SizesLaunch::new(grid(to), grid(tiles), outside, padded(outside));
     // Four neighbours are written at once where rows begin at multiples of four.
     let width = if to[2].is_multiple_of(4) { 4 } else { 1 };
@@ -159,14 +70,6 @@ pub fn convolve(
     out
 }
 
-/// Output voxels of a cube whose units number `units` for each lot of channels: no wider than the image needs.
-fn tile(to: Extent, units: usize) -> Extent {
-    let across = to[2].div_ceil(RUN).next_power_of_two().min(8).min(units);
-    let rest = units / across;
-    let deep = to[0].next_power_of_two().min(4).min(rest);
-    [deep, rest / deep, across * RUN]
-}
-
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
 fn convolution<E: Float, N: Size>(
@@ -181,13 +84,13 @@ fn convolution<E: Float, N: Size>(
     #[comptime] plan: Plan,
     #[define(E)] _element: ElemType,
 ) {
-    let item = CUBE_POS_Z as usize;
+    let slab = CUBE_POS_Z as usize;
+    let item = slab / sizes.tiles.d;
+    let first_d = (slab % sizes.tiles.d) * comptime!(plan.tile[0]);
     let first_out = CUBE_POS_Y as usize * comptime!(plan.lanes * LANE);
     let tile = CUBE_POS_X as usize;
     let first_w = (tile % sizes.tiles.w) * comptime!(plan.tile[2]);
-    let tile = tile / sizes.tiles.w;
-    let first_h = (tile % sizes.tiles.h) * comptime!(plan.tile[1]);
-    let first_d = (tile / sizes.tiles.h) * comptime!(plan.tile[0]);
+    let first_h = (tile / sizes.tiles.w) * comptime!(plan.tile[1]);
 
     // Units of one lot of channels stand together, so that all of a plane read the same weights.
     let unit = UNIT_POS as usize;
@@ -378,34 +281,6 @@ fn store<E: Float, N: Size>(
                 values.insert(n, E::cast_from(activated));
             }
             out[(row + k) / width] = values;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::FAST;
-    use super::*;
-
-    #[test]
-    fn tiles_fit_into_fast_memory() {
-        let sizes = [1, 2, 3, 5, 8, 13, 40, 96, 300];
-        for lanes in [1, 2, 4] {
-            for (d, h, w) in sizes.iter().flat_map(|&d| {
-                let plane = sizes.iter().flat_map(|&h| sizes.map(|w| (h, w)));
-                plane.map(move |(h, w)| (d, h, w))
-            }) {
-                let depths = if d == 1 { vec![1, 3] } else { vec![3] };
-                for (kernel_depth, stride) in depths.iter().flat_map(|&k| [(k, 1), (k, 2)]) {
-                    let stride = [if kernel_depth == 3 { stride } else { 1 }, stride, stride];
-                    let plan = Plan::new(kernel_depth, stride, [d, h, w], 1, lanes);
-                    let weights = plan.weight_rounds() * plan.units;
-                    let bytes = 4 * plan.window().memory() + 16 * weights;
-                    assert!(bytes <= FAST, "{bytes} bytes for {plan:?}");
-                    let sites = plan.tile.iter().product::<usize>() / RUN;
-                    assert_eq!(sites * lanes, plan.units, "{plan:?}");
-                }
-            }
         }
     }
 }

@@ -8,6 +8,7 @@
 mod bias;
 mod forward;
 mod pack;
+mod plan;
 mod source;
 mod strided;
 mod weights;
