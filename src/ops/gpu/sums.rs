@@ -72,7 +72,7 @@ fn sum_of_parts(
     out_channels: usize,
 ) {
     let unit = UNIT_POS as usize;
-    let item = CUBE_POS as usize * ITEMS + unit % ITEMS;
+    let item = CUBE_POS * ITEMS + unit % ITEMS;
     let mut sum = 0.0f32;
     if item < items {
         let mut part = unit / ITEMS;

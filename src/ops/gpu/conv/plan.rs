@@ -1,6 +1,5 @@
 //! How the convolution's work is cut into cubes and units.
 
-use super::LANE;
 use super::source::Window;
 use crate::kernels::Extent;
 
