@@ -21,7 +21,7 @@ fn main() {
         (Dimension::Three, [96, 112, 96]),
         (Dimension::Three, [160, 192, 224]),
     ] {
-        let maps = LabelSource::Maps(vec![blocks(dimension, shape)]);
+        let maps = LabelSource::of_maps(&[blocks(dimension, shape)]).expect("labels");
         let sources = [("shapes", &LabelSource::Shapes), ("maps", &maps)];
         for threads in [1, 0] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
