@@ -138,9 +138,10 @@ pub fn assert_same_pair(what: &str, found: &Pair, expected: &Pair, field: f32, i
 /// Where two lists differ by more than `by`; what is not a number is not near.
 fn apart(a: &[f32], b: &[f32], by: f32) -> Vec<usize> {
     assert_eq!(a.len(), b.len());
+    let near = |a: &f32, b: &f32| (a - b).abs() <= by;
     let pairs = a.iter().zip(b).enumerate();
     pairs
-        .filter(|(_, (a, b))| !((*a - *b).abs() <= by))
+        .filter(|(_, (a, b))| !near(a, b))
         .map(|(at, _)| at)
         .collect()
 }
