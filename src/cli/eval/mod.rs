@@ -36,17 +36,17 @@ Examples:
   hmorph eval --pairs pairs.csv --transforms submission/ --protocol learn2reg -o results
 
 pairs.csv has the columns fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,fixed_mask,
-id,transform; paths are relative to it. Intensities and Jacobians are measured within the mask. Landmarks are CSV
-x,y,z,name in LPS mm (--points-space), or label volumes.
+moving_mask,id,transform; paths are relative to it. Intensities and Jacobians are measured within both masks and where both
+scans reach. Landmarks are CSV x,y,z,name in LPS mm (--points-space), or label volumes; errors are mm of the moving world.
 
 Transforms are looked for in the column `transform`, then as DIR/ID.nii.gz, DIR/ID/forward.nii.gz,
 DIR/MOVING_to_FIXED/forward.nii.gz and DIR/disp_ID.nii.gz. They are pulls on the fixed grid, moved(x) = moving(x + u(x)):
 5-D NIfTI in LPS mm, or with --field-units voxel 4-D NIfTI (x, y, z, 3) in voxels, which the protocols of the
-challenges expect.
+challenges expect. The column may also name an affine or a composite, as hmorph apply reads them.
 
 Without --transforms the network registers alone, as hmorph register --linear none --refine 0 does: no linear stage unless
 --linear asks for it, no optimisation. `before` is what the network starts from. With --data the pairs are held-out pairs
-of a training configuration, on its network grid.
+of a training configuration, on its network grid; of a run's config.toml they are those of the split beside it.
 
 Results in DIR: results.csv (a row per pair, structure and measure, before and after), pairs.csv (a row per pair),
 summary.csv and summary.md (over pairs and per structure), a box plot (PNG) of each measure that has a before and an after,

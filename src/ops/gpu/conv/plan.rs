@@ -3,7 +3,7 @@
 use super::source::Window;
 use crate::kernels::Extent;
 
-/// Voxels along `w` that one unit computes, each for [`LANE`] channels.
+/// Voxels along `w` that one unit computes, each for [`LANE`](super::LANE) channels.
 pub const RUN: usize = 4;
 /// Cubes that keep a large device busy; with fewer of them, smaller ones serve better.
 const BUSY: usize = 256;
@@ -19,7 +19,7 @@ pub struct Plan {
     pub depth: usize,
     /// Output voxels of a cube.
     pub tile: Extent,
-    /// Lots of [`LANE`] output channels of a cube.
+    /// Lots of [`LANE`](super::LANE) output channels of a cube.
     pub lanes: usize,
     /// Whether the first channels come from an input of half the resolution.
     pub joined: bool,
