@@ -1,5 +1,6 @@
 //! Training on pairs that are made on the device: `train.synthesis = "device"`, here on the CPU.
 
+use crate::learning::LEARNABLE;
 use crate::mixture::{study, with};
 use crate::training::{Bench, assert_same_run, failure, rows};
 
@@ -120,23 +121,8 @@ fn devices_that_share_a_batch_make_its_pairs() {
 #[test]
 fn training_lowers_the_loss_of_pairs_of_the_host() {
     let bench = Bench::new();
-    // As with pairs of the host (see `learning`), whose held-out pairs judge here, too.
-    let overrides = [
-        ON_DEVICE,
-        "train.epochs=3",
-        "train.steps_per_epoch=150",
-        "train.batch=4",
-        "train.lr=0.004",
-        "train.clip_norm=0",
-        "train.validation_pairs=8",
-        "loss.diffusion.weight=0.002",
-        "synth.bias.prob=0",
-        "synth.gamma.prob=0",
-        "synth.blur.prob=0",
-        "synth.contrast.sd=[0.0, 0.02]",
-        "synth.contrast.background_sd=[0.0, 0.02]",
-        "synth.deformation.velocity_sd=[2, 4]",
-    ];
+    // As with pairs of the host, whose held-out pairs judge here, too.
+    let overrides = [&[ON_DEVICE], &LEARNABLE[..]].concat();
     bench.train("out", &overrides).assert().success();
     let validation = rows(&bench.path("out/validation.csv"));
     let (first, last) = (&validation[0], validation.last().unwrap());

@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 use super::resize::{Steps, between, line, neighbours, steps};
-use super::warp::finite;
+use super::warp::{finite, position};
 use super::{Buffer, Grid, argument, batch, channels, elements, empty, extent, grid, units, zeros};
 use crate::kernels::Extent;
 
@@ -151,17 +151,9 @@ fn nearest(
     if site >= sites {
         terminate!();
     }
-    let (item, i, j, k) = to.place(site);
     let voxels = to.voxels();
-    let here = site % voxels;
-    let first = item * components * voxels + here;
-    // A singleton axis of a 2-D image is never displaced.
-    let mut p = i as f32;
-    if comptime!(components == 3) {
-        p += flow[first];
-    }
-    let q = j as f32 + flow[first + comptime!(components - 2) * voxels];
-    let r = k as f32 + flow[first + comptime!(components - 1) * voxels];
+    let (item, here) = (site / voxels, site % voxels);
+    let (p, q, r) = position(flow, site, to, components);
     let (i, inside_d) = rounded(p, from.d);
     let (j, inside_h) = rounded(q, from.h);
     let (k, inside_w) = rounded(r, from.w);

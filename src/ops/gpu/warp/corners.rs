@@ -39,21 +39,8 @@ impl Corners {
         #[comptime] components: usize,
         #[comptime] edge: bool,
     ) -> Corners {
-        let to = places.to;
         let from = places.from;
-        let voxels = to.voxels();
-        let here = site % voxels;
-        let first = (site / voxels) * components * voxels + here;
-        let k = here % to.w;
-        let j = (here / to.w) % to.h;
-        let i = here / (to.w * to.h);
-        // A singleton axis of a 2-D image is never displaced.
-        let mut p = i as f32;
-        if comptime!(components == 3) {
-            p += flow[first];
-        }
-        let q = j as f32 + flow[first + comptime!(components - 2) * voxels];
-        let r = k as f32 + flow[first + comptime!(components - 1) * voxels];
+        let (p, q, r) = position(flow, site, places.to, components);
         let known = finite(p) && finite(q) && finite(r);
         let (i0, d) = cell(p, from.d);
         let (j0, h) = cell(q, from.h);
@@ -91,6 +78,27 @@ impl Corners {
             * share(self.w, comptime!(corner % 2))
             * self.counts[corner]
     }
+}
+
+/// Where the sample of a site is taken, in voxels of the image.
+#[cube]
+pub(in crate::ops::gpu) fn position(
+    flow: &[f32],
+    site: usize,
+    to: Grid,
+    #[comptime] components: usize,
+) -> (f32, f32, f32) {
+    let (item, i, j, k) = to.place(site);
+    let voxels = to.voxels();
+    let first = item * components * voxels + site % voxels;
+    // A singleton axis of a 2-D image is never displaced.
+    let mut p = i as f32;
+    if comptime!(components == 3) {
+        p += flow[first];
+    }
+    let q = j as f32 + flow[first + comptime!(components - 2) * voxels];
+    let r = k as f32 + flow[first + comptime!(components - 1) * voxels];
+    (p, q, r)
 }
 
 /// The voxel below a position, and how far the position is past it; far outside, where nothing changes, two voxels

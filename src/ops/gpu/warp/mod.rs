@@ -9,8 +9,8 @@ use cubecl::prelude::*;
 use super::{Buffer, argument, batch, channels, empty, extent, grid, units, zeros};
 use crate::kernels::warp::Border;
 use atomic::{AddBits, AddFloat, AtomicSum};
-pub(super) use corners::finite;
 use corners::{Corners, Places, PlacesLaunch, share, sign};
+pub(super) use corners::{finite, position};
 
 /// `image(x + flow(x))` on the grid of `flow`; see [`crate::ops::warp()`].
 pub fn linear(image: Buffer, flow: Buffer, border: Border) -> Buffer {
