@@ -26,14 +26,12 @@ impl Listing {
     /// Leaves out the unused, adds the atlas and checks that every split can make a pair.
     pub fn new(
         config: &DataConfig,
-        entries: &[Entry],
-        splits: &[Split],
+        all: &[Entry],
+        all_splits: &[Split],
         problems: &mut Problems,
     ) -> Self {
-        let in_use = entries
-            .iter()
-            .zip(splits)
-            .filter(|(_, split)| **split != Split::Unused);
+        let used = |split: &&Split| **split != Split::Unused;
+        let in_use = all.iter().zip(all_splits).filter(|(_, split)| used(split));
         let (mut entries, mut splits): (Vec<Entry>, Vec<Split>) =
             in_use.map(|(entry, split)| (entry.clone(), *split)).unzip();
         let pairing = match (config.pairs, &config.atlas, &config.pairs_file) {
@@ -50,8 +48,10 @@ impl Listing {
                 Pairing::Atlas(entries.len() - 1)
             }
             (Pairs::Listed, _, Some(path)) => {
-                let pairs = pairing::read_list(path, &entries, &splits, problems);
-                Pairing::Listed(problems.keep(pairs).unwrap_or_default())
+                let pairs = pairing::read_list(path, all, all_splits, problems);
+                let number = |among_all: usize| all_splits[..among_all].iter().filter(used).count();
+                let pairs = problems.keep(pairs).unwrap_or_default().into_iter();
+                Pairing::Listed(pairs.map(|(f, m)| (number(f), number(m))).collect())
             }
             (Pairs::Any, ..) => Pairing::Any,
             _ => Pairing::BetweenSubjects,

@@ -139,7 +139,8 @@ struct Row {
     moving: String,
 }
 
-/// The pairs of a CSV file as item numbers; rows that cannot be used go to `problems`.
+/// The pairs of a CSV file as item numbers; rows that cannot be used go to `problems`. Pairs with an unused image are left
+/// out, so that one list serves every part of a study.
 pub(super) fn read_list(
     path: &Path,
     entries: &[Entry],
@@ -167,16 +168,20 @@ pub(super) fn read_list(
             found
         });
         if let (Some(fixed), Some(moving)) = (fixed, moving) {
-            if splits[fixed] == splits[moving] {
+            let both = [splits[fixed], splits[moving]];
+            if both.contains(&Split::Unused) {
+                continue;
+            }
+            if both[0] == both[1] {
                 pairs.push((fixed, moving));
             } else {
                 problems.push(format!(
                     "{}: {} is in the {} split, {} in the {} split; a pair must lie within one",
                     path.display(),
                     row.fixed,
-                    splits[fixed],
+                    both[0],
                     row.moving,
-                    splits[moving]
+                    both[1]
                 ));
             }
         }
@@ -289,10 +294,14 @@ mod tests {
     fn a_list_may_pair_one_subject_but_not_two_splits() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pairs.csv");
-        std::fs::write(&path, "id,fixed,moving\n1,0,1\n2,0,2\n3,0,nobody\n").unwrap();
-        let splits = [Split::Train, Split::Train, Split::Test];
+        std::fs::write(
+            &path,
+            "id,fixed,moving\n1,0,1\n2,0,2\n3,0,nobody\n4,0,3\n5,3,3\n",
+        )
+        .unwrap();
+        let splits = [Split::Train, Split::Train, Split::Test, Split::Unused];
         let mut problems = Problems::default();
-        let entries = study(&["a", "a", "b"]);
+        let entries = study(&["a", "a", "b", "left out"]);
         let pairs = read_list(&path, &entries, &splits, &mut problems).unwrap();
         assert_eq!(pairs, [(0, 1)]);
         let report = problems.into_result().unwrap_err().to_string();

@@ -178,14 +178,15 @@ fn an_atlas_is_fixed_in_every_pair() {
 fn listed_pairs_may_be_of_one_subject() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    small_study(at, 4);
+    small_study(at, 5);
     fs::write(
         at.join("study.csv"),
-        "image,subject,split\ns0/t1.nii.gz,a,train\ns1/t1.nii.gz,a,train\ns2/t1.nii.gz,b,test\ns3/t1.nii.gz,b,test\n",
+        "image,subject,split\ns0/t1.nii.gz,a,train\ns4/t1.nii.gz,c,unused\ns1/t1.nii.gz,a,train\n\
+         s2/t1.nii.gz,b,test\ns3/t1.nii.gz,b,test\n",
     )
     .unwrap();
-    // By path and by id.
-    let rows = "fixed,moving\ns0/t1.nii.gz,s1/t1.nii.gz\ns3/t1.nii.gz,s2/t1.nii.gz\n";
+    // What is not in use is left out, so that one list serves the parts of a study.
+    let rows = "fixed,moving\ns0/t1.nii.gz,s1/t1.nii.gz\ns3/t1.nii.gz,s2/t1.nii.gz\ns0/t1.nii.gz,s4/t1.nii.gz\n";
     fs::write(at.join("pairs.csv"), rows).unwrap();
     let text = "manifest = '@/study.csv'\npairs = 'listed'\npairs_file = '@/pairs.csv'\n";
     let data = load(at, text).unwrap();
@@ -193,6 +194,7 @@ fn listed_pairs_may_be_of_one_subject() {
     assert_eq!(train.len(), 1);
     let items = [train[0].0, train[0].1].map(|n| &data.items()[n]);
     assert_eq!(items.map(|item| item.subject.as_str()), ["a", "a"]);
+    assert_eq!(items.map(|item| item.id.as_str()), ["s0/t1.nii.gz", "s1/t1.nii.gz"]);
     assert_eq!(data.validation_pairs(Split::Test, 9, 0).len(), 1);
     // The same study cannot pair between subjects.
     let error = load(at, "manifest = '@/study.csv'\n")
