@@ -140,4 +140,5 @@ def main():
     print(statistics.median(seconds[args.warmup:]), peak)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -27,7 +27,7 @@ pub struct LinearArgs {
     #[arg(long, value_name = "START", value_parser = parse_init)]
     pub init: Option<Init>,
     /// What makes the images alike: mi or mind (any contrast), lncc or ncc (one contrast), mse (one scanner)
-    /// [default: mi for the linear registration, lncc for the optimisation]
+    /// [default: mi for the linear registration; for the optimisation lncc, and mi where the scans' contrasts differ]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<Similarity>,
     /// Rotations up to this many degrees from the start are tried

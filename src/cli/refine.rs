@@ -60,7 +60,7 @@ impl RefineArgs {
         let defaults = RefineSettings::default();
         Ok(Some(RefineSettings {
             steps,
-            similarity: similarity.unwrap_or(defaults.similarity),
+            similarity,
             smoothness: self.smoothness.unwrap_or(defaults.smoothness),
             kind: match self.deformation {
                 Some(Deformation::Displacement) => TransformKind::Displacement,

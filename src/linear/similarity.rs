@@ -24,6 +24,17 @@ impl Similarity {
     /// Every one.
     pub const ALL: [Self; 5] = [Self::Ncc, Self::Lncc, Self::Mse, Self::Mi, Self::Mind];
 
+    /// What it is called on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ncc => "ncc",
+            Self::Lncc => "lncc",
+            Self::Mse => "mse",
+            Self::Mi => "mi",
+            Self::Mind => "mind",
+        }
+    }
+
     /// The one that compares starts far from each other: windows and descriptors see only what is near.
     pub(super) fn afar(self) -> Self {
         match self {
@@ -37,13 +48,7 @@ impl FromStr for Similarity {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "ncc" => Self::Ncc,
-            "lncc" => Self::Lncc,
-            "mse" => Self::Mse,
-            "mi" => Self::Mi,
-            "mind" => Self::Mind,
-            _ => return Err("expected ncc, lncc, mse, mi or mind".into()),
-        })
+        let named = Self::ALL.into_iter().find(|one| one.name() == text);
+        named.ok_or_else(|| "expected ncc, lncc, mse, mi or mind".into())
     }
 }

@@ -5,7 +5,7 @@ use ndarray::Array3;
 
 use super::check;
 use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, prepare};
-use super::refine::{Channel, RefineSettings, refine};
+use super::refine::{Channel, RefineSettings, Refined, refine};
 use super::{InitialField, NetworkFields};
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub struct OtherScans<'a> {
 }
 
 /// Optimises the transform of two scans that `alignment` brings together, by them and by `others` of the same subjects;
-/// the first pair as it was optimised, and the fields.
+/// the first pair as it was optimised, and what came of it.
 ///
 /// # Errors
 /// Those of [`prepare`] and of [`refine`].
@@ -34,7 +34,7 @@ pub fn optimise(
     start: Option<&InitialField>,
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
-) -> Result<(NetworkPair, NetworkFields)> {
+) -> Result<(NetworkPair, Refined)> {
     let first = on_fixed_grid(scans, alignment)?;
     let seen = masks(scans, &first)?;
     let others = others.iter().map(|other| {
@@ -49,8 +49,8 @@ pub fn optimise(
             .iter()
             .map(|(images, masks, weight)| channel(images.each_ref(), masks.each_ref(), *weight)),
     );
-    let fields = refine(&channels, start, settings, done)?;
-    Ok((first, fields))
+    let refined = refine(&channels, start, settings, done)?;
+    Ok((first, refined))
 }
 
 fn channel<'a>(images: [&'a Image; 2], masks: [&'a Image; 2], weight: f64) -> Channel<'a> {

@@ -33,7 +33,7 @@ pub use memory::network_bytes;
 pub use network::{NetworkFields, Predicted, predict};
 pub use prepare::{Alignment, NetworkPair, Scan, prepare};
 pub use quality::{Assessed, Assessment, Measures, Quality, assess, counted};
-pub use refine::{InitialField, RefineSettings};
+pub use refine::{InitialField, RefineSettings, Refined};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{
     Transform, check_inverses, compose, inverted, map_point, matrix_of, pull_image, pull_labels,

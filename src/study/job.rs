@@ -37,6 +37,10 @@ pub struct Job {
     pub settings: RunConfig,
 }
 
+/// What sets the seed of a pretraining off from that of its cells. Pair n of a seed is always the same, so with one seed
+/// weighted transfer would see the pairs of its pretraining again.
+const PRETRAINING_SEED: u64 = 1 << 32;
+
 /// The runs of a study: pretrainings, then cells that may start from them.
 ///
 /// `folder` holds the manifests of the folds. All cells have the same number of steps, that of their pretraining
@@ -187,7 +191,10 @@ impl Place {
         .settings(study, base, folder, epochs)?;
         Ok(Pretraining {
             name: format!("pretraining{place}_seed{}", self.seed),
-            settings,
+            settings: RunConfig {
+                seed: self.seed ^ PRETRAINING_SEED,
+                ..settings
+            },
         })
     }
 

@@ -194,7 +194,10 @@ fn listed_pairs_may_be_of_one_subject() {
     assert_eq!(train.len(), 1);
     let items = [train[0].0, train[0].1].map(|n| &data.items()[n]);
     assert_eq!(items.map(|item| item.subject.as_str()), ["a", "a"]);
-    assert_eq!(items.map(|item| item.id.as_str()), ["s0/t1.nii.gz", "s1/t1.nii.gz"]);
+    assert_eq!(
+        items.map(|item| item.id.as_str()),
+        ["s0/t1.nii.gz", "s1/t1.nii.gz"]
+    );
     assert_eq!(data.validation_pairs(Split::Test, 9, 0).len(), 1);
     // The same study cannot pair between subjects.
     let error = load(at, "manifest = '@/study.csv'\n")

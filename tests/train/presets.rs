@@ -224,6 +224,9 @@ fn presets_of_studies_span_their_grids() {
                 .pretraining
                 .map_or(0, |n| steps(&pretrainings[n].settings));
             assert_eq!(before + steps(&job.settings), all, "{}", job.name);
+            // Pair n of a seed is always the same: those of the pretraining would come again.
+            let seed = job.pretraining.map(|n| pretrainings[n].settings.seed);
+            assert_ne!(seed, Some(job.settings.seed), "{}", job.name);
             let real = job.arm.paradigm != Paradigm::Synthetic;
             assert_eq!(job.settings.mixture.alpha.at(0) > 0.0, real, "{}", job.name);
         }

@@ -143,14 +143,14 @@ fn solve(
                     common,
                 )?)),
             };
-            let (registration, seconds) = registrar.register(fixed, moving, &[], common)?;
-            let [complete] = registration.transform()?;
+            let found = registrar.register(fixed, moving, &[], common)?;
+            let [complete] = found.registration.transform()?;
             Ok(Solution {
-                linear: registration.linear,
-                deformation: registration.deformation,
+                linear: found.registration.linear,
+                deformation: found.registration.deformation,
                 complete,
                 normaliser: registrar.normaliser().clone(),
-                seconds: Some(seconds),
+                seconds: Some(found.seconds),
             })
         }
     }

@@ -168,6 +168,9 @@ pub fn say(pair: &Registered, record: &Value, common: &Common) {
             "{name:<8} {before:.4} -> {linear:.4} -> {after:.4}{note}"
         ));
     };
+    if let Some(similarity) = pair.similarity {
+        common.say(format!("metric   {}", similarity.name()));
+    }
     common.say("         before -> linear -> all");
     if let [Some(before), Some(linear), Some(after)] = states.map(|measures| measures.dice) {
         let note = format!("  (mean over {} labels)", quality.structures);

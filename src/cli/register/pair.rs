@@ -12,8 +12,9 @@ use super::outputs;
 use crate::cli::output::OutputArgs;
 use crate::cli::points::PointSpace;
 use crate::cli::reading::ReadArgs;
-use crate::cli::registrar::Registrar;
+use crate::cli::registrar::{Found, Registrar};
 use crate::cli::{Common, record};
+use crate::linear::Similarity;
 use crate::register::{Assessment, OtherScans, RECORD, Registration, ResultFolder, assess};
 
 /// What the pairs of a command have in common.
@@ -47,6 +48,8 @@ impl Method {
 pub struct Registered {
     pub inputs: Inputs,
     pub registration: Registration,
+    /// By which the optimisation compared the scans.
+    pub similarity: Option<Similarity>,
     pub judged: Assessment,
     pub errors: Option<LandmarkErrors>,
     started: Instant,
@@ -67,8 +70,11 @@ pub fn register(
     let registrar = &method.registrar;
     let others: Vec<OtherScans> = inputs.channels.iter().map(ChannelScans::scans).collect();
     let seconds_read = started.elapsed().as_secs_f64();
-    let (registration, seconds_register) =
-        registrar.register(&inputs.fixed, &inputs.moving, &others, common)?;
+    let Found {
+        registration,
+        similarity,
+        seconds: seconds_register,
+    } = registrar.register(&inputs.fixed, &inputs.moving, &others, common)?;
     let assessed = inputs.assessed(method.output.label_interpolation.into());
     let judged = assess(&registration, assessed, registrar.normaliser())?;
     let errors = match &inputs.landmarks {
@@ -78,6 +84,7 @@ pub fn register(
     Ok(Registered {
         inputs,
         registration,
+        similarity,
         judged,
         errors,
         started,
@@ -99,6 +106,7 @@ impl Registered {
             "inputs": self.inputs.record(),
             "model": method.model,
             "settings": method.settings(),
+            "optimised_by": self.similarity,
             "network_grid": record::grid(&self.registration.network_grid),
             "measures": self.measures(),
             "landmarks": self.errors.as_ref().map(LandmarkErrors::record),

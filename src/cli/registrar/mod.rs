@@ -16,7 +16,7 @@ use crate::dataset::Preprocessing;
 use crate::device;
 use crate::error::Error;
 use crate::interop;
-use crate::linear::Start;
+use crate::linear::{Similarity, Start};
 use crate::model::{Model, ModelCard, WeightsFile, builtin};
 use crate::ops;
 use crate::register::{
@@ -35,6 +35,14 @@ pub enum Stages {
     All,
     /// Nothing: the model is to be judged.
     Network,
+}
+
+/// A registered pair.
+pub struct Found {
+    pub registration: Registration,
+    /// By which the optimisation compared the scans, where there was one.
+    pub similarity: Option<Similarity>,
+    pub seconds: f64,
 }
 
 /// Steps of the optimisation at each level.
@@ -100,7 +108,7 @@ impl Registrar {
         })
     }
 
-    /// The registration and the seconds it took; `others` are looked at by the optimisation alone.
+    /// Registers a pair; `others` are looked at by the optimisation alone.
     ///
     /// # Errors
     /// Scans that do not fit together.
@@ -110,7 +118,7 @@ impl Registrar {
         moving: &ScanFile,
         others: &[OtherScans],
         common: &Common,
-    ) -> crate::error::Result<(Registration, f64)> {
+    ) -> crate::error::Result<Found> {
         let started = Instant::now();
         let [found, expected] = [fixed.geometry().dimension, self.dimension()];
         if found != expected {
@@ -134,9 +142,9 @@ impl Registrar {
             false => None,
         };
         let alignment = self.as_network(alignment, predicted.as_ref());
-        let (pair, fields) = match (&self.refine, predicted) {
-            (None, Some((pair, predicted))) => (pair, predicted.fields),
-            (None, None) => unmoved(scans, alignment)?,
+        let ((pair, fields), similarity) = match (&self.refine, predicted) {
+            (None, Some((pair, predicted))) => ((pair, predicted.fields), None),
+            (None, None) => (unmoved(scans, alignment)?, None),
             (Some(settings), predicted) => {
                 let start = predicted.map(|(_, predicted)| predicted.start);
                 let mut progress: Option<Progress> = None;
@@ -151,15 +159,20 @@ impl Registrar {
                     ..*settings
                 };
                 let start = start.as_ref();
-                let optimised = optimise(scans, others, alignment, start, &settings, &mut done)?;
+                let (pair, refined) =
+                    optimise(scans, others, alignment, start, &settings, &mut done)?;
                 if let Some(progress) = &progress {
                     progress.finish();
                 }
-                optimised
+                ((pair, refined.fields), Some(refined.similarity))
             }
         };
         let registration = back_to_scans(&pair, &fields, fixed.geometry(), moving.geometry())?;
-        Ok((registration, started.elapsed().as_secs_f64()))
+        Ok(Found {
+            registration,
+            similarity,
+            seconds: started.elapsed().as_secs_f64(),
+        })
     }
 
     fn network_stage(

@@ -5,6 +5,7 @@
 //! velocity (Arsigny et al., MICCAI 2006; symmetric in both images as in Avants et al., MedIA 2008, and Balakrishnan et
 //! al., TMI 2019, by one velocity for both directions), or a plain displacement. No transform that folds leaves here.
 
+mod contrast;
 mod field;
 mod grid;
 mod objective;
@@ -33,7 +34,8 @@ pub struct InitialField {
 pub struct RefineSettings {
     /// Steps at each level but the finest, which takes half as many.
     pub steps: usize,
-    pub similarity: Similarity,
+    /// What makes the images alike; `None` leaves the choice to the contrast of each pair.
+    pub similarity: Option<Similarity>,
     /// From 0, free, to 1, stiff.
     pub smoothness: f64,
     pub kind: TransformKind,
@@ -47,7 +49,7 @@ impl Default for RefineSettings {
     fn default() -> Self {
         Self {
             steps: 60,
-            similarity: Similarity::Lncc,
+            similarity: None,
             smoothness: 0.5,
             kind: TransformKind::Velocity,
             symmetric: true,
@@ -79,6 +81,14 @@ pub struct Channel<'a> {
     pub weight: f64,
 }
 
+/// An optimised transform.
+#[derive(Debug)]
+pub struct Refined {
+    pub fields: NetworkFields,
+    /// By which the images were compared.
+    pub similarity: Similarity,
+}
+
 /// Optimises the transform of a pair by at least one channel; all are on one grid.
 ///
 /// `start` is taken if it leads further than no deformation does on the coarsest level. `done` hears of each step: how many are done, and how many there are.
@@ -90,12 +100,15 @@ pub fn refine(
     start: Option<&InitialField>,
     settings: &RefineSettings,
     done: &mut dyn FnMut(usize, usize),
-) -> Result<NetworkFields> {
+) -> Result<Refined> {
+    let similarity = match settings.similarity {
+        Some(similarity) => similarity,
+        None => contrast::suited(channels)?,
+    };
     let geometry = &channels[0].fixed.geometry;
     let finest = Grid::of(geometry);
     let grids = pyramid(finest);
-    let level =
-        |grid, field: &Field| Level::new(channels, &finest, grid, settings.similarity, field);
+    let level = |grid, field: &Field| Level::new(channels, &finest, grid, similarity, field);
     let steps = |index: usize| match index + 1 == grids.len() {
         true => settings.steps.div_ceil(2),
         false => settings.steps,
@@ -133,7 +146,10 @@ pub fn refine(
     let [forward, inverse] = field
         .both_ways(&finest)
         .map(|values| DisplacementField::from_values(values, geometry.clone()));
-    Ok(NetworkFields { forward, inverse })
+    Ok(Refined {
+        fields: NetworkFields { forward, inverse },
+        similarity,
+    })
 }
 
 /// What an objective is ordered by: one that is no number comes last.
