@@ -4,8 +4,9 @@ usage: python benches/peers.py SET FIXED:MOVING[,FIXED:MOVING...] --hmorph PROGR
                                [--threads 2] [--out results.csv] [--hmorph-args "..."]
 
 SET holds images/NAME.nii.gz and labels/NAME.nii.gz, 3-D or 2-D. Needs nibabel and, for the tools asked for, picsl_greedy and
-antspyx. Every tool starts from the headers and does its own affine; its own program moves the labels, by the nearest
-voxel. Seconds: hmorph as a whole process, the others without the start of Python; reading and writing included. Memory:
+antspyx. Every tool does its own affine from a start of its own: hmorph compares headers, centres and centres of mass, greedy
+begins with the centres of the images (-ia-image-centers), ANTs as antspyx has it. Its own program moves the labels, by the
+nearest voxel. Seconds: hmorph as a whole process, the others without the start of Python; reading and writing included. Memory:
 the largest resident set of the process, Python included. Folds: voxels of the fixed grid where the determinant of the
 Jacobian (central differences) of the deformation is not positive, the affine left out.
 """

@@ -5,9 +5,9 @@ usage: voxelmorph_train.py SPLIT.csv --size DxHxW (2-D: HxW) --steps N -o FOLDER
 
 SPLIT.csv is that of a run of `hmorph train`; its training subjects are used, two different ones a pair. Images are clipped
 at their 0.5 and 99.5 percentiles, brought to [0, 1] and centred on the grid of SIZE. Local NCC of window 9 by average
-pooling, diffusion of the velocity, Adam. Writes FOLDER/STEP.pt, which hmorph reads:
+pooling, diffusion of the velocity, Adam. Writes FOLDER/STEP.pt, which hmorph reads; with pairs of test subjects in pairs.csv:
 
-  hmorph eval --data RUN/config.toml --split test --model FOLDER/STEP.pt --normalize percentile:0.5:99.5 --refine 0
+  hmorph eval --pairs pairs.csv --model FOLDER/STEP.pt --normalize percentile:0.5:99.5 --init header --linear none -o results
 
 Needs torch, voxelmorph 0.2, pystrum, nibabel and numpy.
 """

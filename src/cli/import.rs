@@ -23,8 +23,8 @@ Networks that are read:
 
 The architecture comes from the shapes of the layers; integration from the names of layers (.h5) and the stored
 configuration, where there is one. Intensities are scaled to [0, 1] (min-max), as VoxelMorph expects them; register with
---normalize none --init none runs the bare network. Weights of Keras take the nearest voxel outside an image, those of
-PyTorch zeros, as these programs do."))]
+--normalize none --init none --refine 0 runs the bare network. Weights of Keras take the nearest voxel outside an image,
+those of PyTorch zeros, as these programs do."))]
 pub struct ImportArgs {
     /// Weights: .h5 of Keras, .pt of PyTorch, .safetensors of hmorph
     #[arg(value_name = "FILE")]

@@ -7,6 +7,7 @@ use nalgebra::Matrix4;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::options::given;
 use super::record;
 use super::registrar::Stages;
 use crate::dataset::Align;
@@ -30,9 +31,9 @@ pub struct LinearArgs {
     /// [default: mi for the linear registration; for the optimisation lncc, and mi where the scans' contrasts differ]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<Similarity>,
-    /// Rotations up to this many degrees from the start are tried
-    #[arg(long, value_name = "DEG", default_value_t = 60.0, value_parser = parse_degrees)]
-    pub search: f64,
+    /// Rotations up to this many degrees from the start are tried [default: 60]
+    #[arg(long, value_name = "DEG", value_parser = parse_degrees)]
+    pub search: Option<f64>,
     /// Also try the mirrored moving image: a 2-D slide may lie upside down
     #[arg(long)]
     pub allow_flip: bool,
@@ -134,10 +135,26 @@ impl LinearArgs {
             freedom,
             similarity: self.metric.unwrap_or(Settings::default().similarity),
             start,
-            search: self.search,
+            search: self.degrees(),
             flip: self.allow_flip,
             in_plane: false,
         }))
+    }
+
+    /// The names of the options that were given.
+    pub fn given(&self) -> Vec<&'static str> {
+        given([
+            ("--linear", self.linear.is_some()),
+            ("--init", self.init.is_some()),
+            ("--metric", self.metric.is_some()),
+            ("--search", self.search.is_some()),
+            ("--allow-flip", self.allow_flip),
+        ])
+    }
+
+    /// Of the rotations that are tried.
+    fn degrees(&self) -> f64 {
+        self.search.unwrap_or(Settings::default().search)
     }
 
     /// The options for `run.json`.
@@ -149,7 +166,7 @@ impl LinearArgs {
         };
         json!({
             "linear": self.linear, "init": init, "metric": self.metric,
-            "search_degrees": self.search, "allow_flip": self.allow_flip,
+            "search_degrees": self.degrees(), "allow_flip": self.allow_flip,
         })
     }
 }

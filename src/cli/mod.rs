@@ -8,6 +8,7 @@ mod eval;
 mod import;
 mod info;
 mod linear;
+mod options;
 mod output;
 mod pairs;
 mod points;

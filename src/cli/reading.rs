@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::options::given;
 use super::spacing::PixelSpacing;
 use crate::error::{Error, Result};
 use crate::volume::Image;
@@ -37,6 +38,16 @@ pub struct Reading {
 }
 
 impl ReadArgs {
+    /// The names of the options that were given.
+    pub fn given(&self) -> Vec<&'static str> {
+        given([
+            ("--spacing", self.spacing.is_some()),
+            ("--window", self.window.is_some()),
+            ("--fixed-window", self.fixed_window.is_some()),
+            ("--moving-window", self.moving_window.is_some()),
+        ])
+    }
+
     pub fn fixed(&self) -> Reading {
         Reading {
             spacing: self.spacing,

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use super::options::given;
 use crate::linear::Similarity;
 use crate::model::TransformKind;
 use crate::register::RefineSettings;
@@ -71,16 +72,29 @@ impl RefineArgs {
         }))
     }
 
-    /// Refuses options that nothing would come of.
-    fn check_unused(&self) -> anyhow::Result<()> {
-        let given = [
+    /// The names of the options that were given.
+    pub fn given(&self) -> Vec<&'static str> {
+        let whether = given([
+            ("--refine", self.refine.is_some()),
+            ("--no-network", self.no_network),
+        ]);
+        [whether, self.how()].concat()
+    }
+
+    /// Those that only say how the optimisation is done.
+    fn how(&self) -> Vec<&'static str> {
+        given([
             ("--smoothness", self.smoothness.is_some()),
             ("--one-sided", self.one_sided),
             ("--deformation", self.deformation.is_some()),
-        ];
-        match given.iter().find(|(_, given)| *given) {
+        ])
+    }
+
+    /// Refuses options that nothing would come of.
+    fn check_unused(&self) -> anyhow::Result<()> {
+        match self.how().first() {
             None => Ok(()),
-            Some((name, _)) => bail!(
+            Some(name) => bail!(
                 "{name} is for the optimisation, which there is none of (--refine 0); leave it out, or name the steps by --refine"
             ),
         }

@@ -37,7 +37,8 @@ The run folder:
   run.json              command, version, seed, device, how it ended, time, memory
 
 Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end the program with exit code 1; the same command continues, and the
-result is the same as without the interruption (bit for bit on the CPU). Under SLURM, ask for the signal ahead of the
+result is the same as without the interruption (bit for bit on the CPU). With more train.epochs it continues a finished run,
+too, if the learning rate is constant; where it falls, go on with hmorph finetune. Under SLURM, ask for the signal ahead of the
 time limit, requeue the job, and let the program take the place of the shell: #SBATCH --signal=B:TERM@120 --requeue,
 and exec hmorph ... as the last line (or srun hmorph ..., without B:)")]
 pub struct TrainArgs {

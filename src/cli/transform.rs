@@ -1,5 +1,6 @@
 //! `hmorph transform`: transforms among themselves: compose, invert, convert, and what they do to volumes.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -12,8 +13,8 @@ use crate::metric::folding;
 use crate::metric::jacobian;
 use crate::register::{Transform, compose, matrix_of};
 use crate::volume::{
-    Affine, DType, Dimension, DisplacementField, Geometry, Image, Step, WorldAffine, write_affine,
-    write_composite, write_field, write_image, write_voxel_field,
+    Affine, DType, Dimension, DisplacementField, Geometry, Image, Step, WorldAffine, folder_of,
+    write_affine, write_composite, write_field, write_image, write_voxel_field,
 };
 
 /// Compose, invert and convert transforms; map their Jacobian determinant
@@ -82,7 +83,9 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
         args.jacobian.as_ref(),
         args.log_jacobian.as_ref(),
     ];
-    for path in files.into_iter().flatten() {
+    let files: Vec<&PathBuf> = files.into_iter().flatten().collect();
+    check_distinct(&files)?;
+    for path in files {
         check_file(path, common.force)?;
     }
     let spacing = args.spacing.or_else(|| recorded_spacing(&args.transforms));
@@ -107,6 +110,22 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
     }
     if let Some(field) = &field {
         job.write_jacobians(field, common)?;
+    }
+    Ok(())
+}
+
+/// Refuses results of one name, of which the last would be left alone.
+fn check_distinct(files: &[&PathBuf]) -> anyhow::Result<()> {
+    let mut taken = HashSet::new();
+    for path in files {
+        let folder = folder_of(path);
+        // Of a folder that does not exist the check of the file tells.
+        let place = folder.canonicalize().unwrap_or_else(|_| folder.into());
+        ensure!(
+            taken.insert((place, path.file_name())),
+            "{}: two results would be written to this file; give each a name of its own",
+            path.display()
+        );
     }
     Ok(())
 }

@@ -23,6 +23,10 @@ hmorph minds. FSL's matrices and warps are none of these: convert them first (c3
 /// Name of the transform that moves nothing.
 const IDENTITY: &str = "identity";
 
+/// The fields of a result folder.
+const FORWARD: &str = "forward.nii.gz";
+const INVERSE: &str = "inverse.nii.gz";
+
 /// One `--transform`.
 struct Source {
     kind: Kind,
@@ -37,11 +41,41 @@ enum Kind {
     Folder(PathBuf),
 }
 
+/// A name of `--transform` without what stands before its file.
+struct Name<'a> {
+    path: &'a Path,
+    /// Named with `inv:`.
+    backwards: bool,
+    /// Named with `l2r:`.
+    in_voxels: bool,
+}
+
+impl<'a> Name<'a> {
+    fn of(name: &'a str) -> Self {
+        let inverse = name.strip_prefix("inv:");
+        let name = inverse.unwrap_or(name);
+        let voxels = name.strip_prefix("l2r:");
+        Self {
+            path: Path::new(voxels.unwrap_or(name)),
+            backwards: inverse.is_some(),
+            in_voxels: voxels.is_some(),
+        }
+    }
+}
+
+/// The file, or the folder and those of its files, that the transform of this name is read from.
+pub fn files_of(name: &str) -> Vec<PathBuf> {
+    let path = Name::of(name).path;
+    match path.is_dir() {
+        true => vec![path.into(), path.join(FORWARD), path.join(INVERSE)],
+        false => vec![path.into()],
+    }
+}
+
 /// The pixel size that pictures were given in the registration whose result folder is among `names`.
 pub fn recorded_spacing(names: &[String]) -> Option<PixelSpacing> {
     names.iter().find_map(|name| {
-        let folder = name.strip_prefix("inv:").unwrap_or(name);
-        let text = std::fs::read(Path::new(folder).join(RECORD)).ok()?;
+        let text = std::fs::read(Name::of(name).path.join(RECORD)).ok()?;
         let record: serde_json::Value = serde_json::from_slice(&text).ok()?;
         serde_json::from_value(record["settings"]["reading"]["spacing"].clone()).ok()
     })
@@ -146,25 +180,17 @@ impl Source {
 
 /// One of the two fields of a result folder.
 fn result(folder: &Path, inverse: bool) -> anyhow::Result<Transform> {
-    let name = if inverse {
-        "inverse.nii.gz"
-    } else {
-        "forward.nii.gz"
-    };
+    let name = if inverse { INVERSE } else { FORWARD };
     Ok(Transform::field(read_field(folder.join(name))?)?)
 }
 
 fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
-    let (backwards, name) = match name.strip_prefix("inv:") {
-        Some(rest) => (true, rest),
-        None => (false, name),
-    };
-    let (in_voxels, name) = match name.strip_prefix("l2r:") {
-        Some(rest) => (true, rest),
-        None => (false, name),
-    };
-    let path = Path::new(name);
-    if name == IDENTITY && !path.exists() {
+    let Name {
+        path,
+        backwards,
+        in_voxels,
+    } = Name::of(name);
+    if path == Path::new(IDENTITY) && !path.exists() {
         let kind = Kind::File(vec![Transform::Affine(Matrix4::identity())]);
         return Ok(Source { kind, backwards });
     }
@@ -174,7 +200,10 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
     let kind = match (in_voxels, path.is_dir()) {
         (true, _) => {
             let Some(grid) = reference else {
-                bail!("{name}: a field in voxels needs --reference, whose grid they belong to");
+                bail!(
+                    "{}: a field in voxels needs --reference, whose grid they belong to",
+                    path.display()
+                );
             };
             Kind::File(vec![Transform::field(read_voxel_field(path, grid)?)?])
         }
@@ -189,8 +218,8 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
 
 fn folder(path: &Path) -> anyhow::Result<Kind> {
     ensure!(
-        path.join(RECORD).is_file() && path.join("forward.nii.gz").is_file(),
-        "{}: a folder, but not one of hmorph register (no {RECORD} and forward.nii.gz)",
+        path.join(RECORD).is_file() && path.join(FORWARD).is_file(),
+        "{}: a folder, but not one of hmorph register (no {RECORD} and {FORWARD})",
         path.display()
     );
     Ok(Kind::Folder(path.to_path_buf()))

@@ -99,11 +99,27 @@ fn toml_value(text: &str) -> Result<Value, String> {
             Ok(table.remove("value").unwrap_or(Value::Boolean(false)))
         }
         Ok(_) => Ok(Value::String(text.to_string())),
-        Err(error) if text.is_empty() || text.starts_with(['"', '\'', '[', '{']) => {
+        Err(error)
+            if text.is_empty() || text.starts_with(['"', '\'', '[', '{']) && !is_pattern(text) =>
+        {
             Err(format!("the value is not valid TOML: {}", error.message()))
         }
         Err(_) => Ok(Value::String(text.to_string())),
     }
+}
+
+/// Whether braces are closed before the end of the text, such as those of `{subject}/t1.nii.gz`: no table of TOML goes on.
+fn is_pattern(text: &str) -> bool {
+    let mut open = 0;
+    let closed = text.find(|c| {
+        match c {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        open == 0
+    });
+    text.starts_with('{') && closed.is_some_and(|end| end + 1 < text.len())
 }
 
 #[cfg(test)]
@@ -130,8 +146,10 @@ mod tests {
             "synth.shapes.labels = 5",
             "data.manifest=/a/b=c.csv",
             "data.images='x y'",
+            "data.labels={subject}/{visit}/seg.nii.gz",
+            "data.image={a = {b = 1}}",
         ];
-        let expected = "seed = 7\n[data]\nalign = 'centre'\nshape = [48, 64, 48]\nmanifest = '/a/b=c.csv'\nimages = 'x y'\n[[loss]]\nweight = 1.0\n[[loss]]\nweight = 0.5\n[synth.shapes]\nlabels = 5\n";
+        let expected = "seed = 7\n[data]\nalign = 'centre'\nshape = [48, 64, 48]\nmanifest = '/a/b=c.csv'\nimages = 'x y'\nlabels = '{subject}/{visit}/seg.nii.gz'\nimage = {a = {b = 1}}\n[[loss]]\nweight = 1.0\n[[loss]]\nweight = 0.5\n[synth.shapes]\nlabels = 5\n";
         assert_eq!(
             applied(base, &overrides).unwrap(),
             toml::from_str(expected).unwrap()
@@ -145,6 +163,8 @@ mod tests {
             ("a..b=1", "KEY.PATH=VALUE"),
             ("seed=", "not valid TOML"),
             ("seed=[1, 2", "not valid TOML"),
+            ("seed={a = {b = 1}, c = 2", "not valid TOML"),
+            ("seed={subject}", "not valid TOML"),
             ("seed.x=1", "not a section"),
             ("loss.2.weight=1", "from 0 to 0"),
         ] {

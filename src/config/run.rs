@@ -82,22 +82,7 @@ impl RunConfig {
         }
         self.mixture
             .check(self.train.batch, self.data.is_some(), self.synth.is_some())?;
-        if self.loss.needs_field() && self.mixture.alpha.range().0 == 1.0 {
-            return Err(Error::invalid(
-                "[loss.field_mse] needs the true fields of synthetic pairs, but mixture.alpha is 1: lower it, or leave the term out",
-            ));
-        }
-        let synthetic = self.mixture.alpha.range().0 < 1.0;
-        if self.train.synthesis == SynthesisPlace::Device && !synthetic {
-            return Err(Error::invalid(
-                "[train] synthesis is \"device\", but mixture.alpha is 1, so that no synthetic pair is made: lower it, or leave the setting out",
-            ));
-        }
-        if synthetic && !self.loss.compares(Items::Synthetic, true) {
-            return Err(Error::invalid(
-                "[loss] no term compares synthetic pairs, but mixture.alpha falls below 1: add one on = \"all\" or \"synthetic\"",
-            ));
-        }
+        self.check_kinds()?;
         if i64::try_from(self.seed).is_err() {
             return Err(Error::invalid(format!(
                 "seed is {}; expected at most {}, the largest number that TOML can keep",
@@ -106,5 +91,34 @@ impl RunConfig {
             )));
         }
         Ok(())
+    }
+
+    /// Refuses what the kinds of pairs that alpha asks for make idle or leave without a comparison.
+    fn check_kinds(&self) -> Result<()> {
+        let (low, high) = self.mixture.alpha.range();
+        let (real, synthetic) = (high > 0.0, low < 1.0);
+        let problem = if self.loss.needs_field() && !synthetic {
+            "[loss.field_mse] needs the true fields of synthetic pairs, but mixture.alpha is 1: lower it, or leave the term out"
+        } else if self.train.synthesis == SynthesisPlace::Device && !synthetic {
+            "[train] synthesis is \"device\", but mixture.alpha is 1, so that no synthetic pair is made: lower it, or leave the setting out"
+        } else if synthetic && !self.loss.compares(Items::Synthetic, true) {
+            "[loss] no term compares synthetic pairs, but mixture.alpha falls below 1: add one on = \"all\" or \"synthetic\""
+        } else if real && !self.loss.compares(Items::Real, true) {
+            "[loss] no term compares real pairs, but mixture.alpha rises above 0: add one on = \"all\" or \"real\""
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(problem))
+    }
+
+    /// Leaves out the terms of the loss that need labels or true fields of pairs that alpha makes none of. For settings that
+    /// serve several runs; one run alone is refused such terms, which its user expects to do something.
+    pub fn drop_idle_terms(&mut self) {
+        let kind = match self.mixture.alpha.range() {
+            (1.0, _) => Items::Real,
+            (_, 0.0) => Items::Synthetic,
+            _ => return,
+        };
+        self.loss = std::mem::take(&mut self.loss).for_all(kind);
     }
 }

@@ -14,7 +14,7 @@ use crate::volume::intensity::Normalisation;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// CSV `image,label,subject,split,landmarks`, paths relative to it (no default; or `images`).
+    /// CSV `image,label,subject,split,landmarks,id`, paths relative to it (no default; or `images`).
     pub manifest: Option<PathBuf>,
     /// Pattern such as `subjects/{subject}/mri/norm.mgz` (no default; or `manifest`).
     pub images: Option<String>,

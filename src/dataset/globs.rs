@@ -2,7 +2,7 @@
 //!
 //! `*` and `?` match inside one folder name, `**` matches any number of folders, and `{name}` matches
 //! like `*` (as few characters as possible) and keeps what it matched. `{subject}` is required,
-//! `{id}` and `{split}` have their meaning, other names only carry over to the label pattern.
+//! `{split}` has its meaning, other names only carry over to the label pattern.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

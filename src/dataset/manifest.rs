@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::problems::Problems;
 use super::split::Split;
 use crate::error::{Error, Result};
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 /// One image of the study before it is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Short name, unique in the study: the file's stem, or its path as written where stems repeat.
+    /// Short name, unique in the study: the manifest's, or else the file's stem, or its path as written where stems repeat.
     pub id: String,
     pub image: PathBuf,
     pub label: Option<PathBuf>,
@@ -22,18 +24,20 @@ pub struct Entry {
     pub landmarks: Option<PathBuf>,
 }
 
-/// A row as it is written in the file.
-#[derive(Debug, serde::Deserialize)]
+/// A row as it is written in the file; the names are those of the columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
-    image: String,
-    label: Option<String>,
-    subject: Option<String>,
-    split: Option<String>,
-    landmarks: Option<String>,
+pub struct ManifestRow {
+    pub image: String,
+    pub label: Option<String>,
+    pub subject: String,
+    pub split: Option<String>,
+    pub landmarks: Option<String>,
+    /// By which lists of pairs and tables of results name the image, wherever the manifest lies.
+    pub id: Option<String>,
 }
 
-/// Reads `image,label,subject,split,landmarks`; paths are relative to the manifest's folder.
+/// Reads `image,label,subject,split,landmarks,id`; paths are relative to the manifest's folder.
 ///
 /// # Errors
 /// Only where the file as a whole cannot be used; rows that are wrong go to `problems`.
@@ -46,13 +50,19 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Result<Vec<Entry>> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let headers = reader.headers().map_err(|error| Error::csv(path, error))?;
     check_headers(path, headers)?;
+    let has_ids = headers.iter().any(|name| name == "id");
     let mut entries = Vec::new();
-    for row in reader.deserialize::<Row>() {
+    for row in reader.deserialize::<ManifestRow>() {
         let row = row.map_err(|error| Error::csv(path, error))?;
         let place = format!("{}: {}", path.display(), row.image);
         if row.image.is_empty() {
             problems.push(format!("{}: a row without an image", path.display()));
             continue;
+        }
+        if has_ids && row.id.is_none() {
+            problems.push(format!(
+                "{place}: the id is empty; fill the column for all or leave it out"
+            ));
         }
         if let Some(entry) = entry(row, folder, &place, problems) {
             entries.push(entry);
@@ -61,12 +71,31 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Result<Vec<Entry>> {
     if entries.is_empty() && problems.is_empty() {
         problems.push(format!("{}: no images are listed", path.display()));
     }
-    shorten_ids(&mut entries);
+    if has_ids {
+        report_repeated_ids(path, &entries, problems);
+    } else {
+        shorten_ids(&mut entries);
+    }
     Ok(entries)
 }
 
+fn report_repeated_ids(path: &Path, entries: &[Entry], problems: &mut Problems) {
+    let mut first: HashMap<&str, &Entry> = HashMap::new();
+    for entry in entries {
+        if let Some(other) = first.insert(&entry.id, entry) {
+            problems.push(format!(
+                "{}: the id {} is given twice ({} and {}); give each image one of its own",
+                path.display(),
+                entry.id,
+                other.image.display(),
+                entry.image.display()
+            ));
+        }
+    }
+}
+
 fn check_headers(path: &Path, headers: &csv::StringRecord) -> Result<()> {
-    const COLUMNS: [&str; 5] = ["image", "label", "subject", "split", "landmarks"];
+    const COLUMNS: [&str; 6] = ["image", "label", "subject", "split", "landmarks", "id"];
     if let Some(unknown) = headers.iter().find(|name| !COLUMNS.contains(name)) {
         return Err(Error::file(
             path,
@@ -81,7 +110,7 @@ fn check_headers(path: &Path, headers: &csv::StringRecord) -> Result<()> {
             return Err(Error::file(
                 path,
                 format!(
-                    "column `{needed}` is missing; a manifest has {} (label, split and landmarks may be left out)",
+                    "column `{needed}` is missing; a manifest has {} (label, split, landmarks and id may be left out)",
                     COLUMNS.join(",")
                 ),
             ));
@@ -90,9 +119,8 @@ fn check_headers(path: &Path, headers: &csv::StringRecord) -> Result<()> {
     Ok(())
 }
 
-fn entry(row: Row, folder: &Path, place: &str, problems: &mut Problems) -> Option<Entry> {
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let split = match given(row.split).map(|text| text.parse::<Split>()) {
+fn entry(row: ManifestRow, folder: &Path, place: &str, problems: &mut Problems) -> Option<Entry> {
+    let split = match row.split.map(|text| text.parse::<Split>()) {
         None => None,
         Some(Ok(split)) => Some(split),
         Some(Err(problem)) => {
@@ -100,18 +128,18 @@ fn entry(row: Row, folder: &Path, place: &str, problems: &mut Problems) -> Optio
             return None;
         }
     };
-    let Some(subject) = given(row.subject) else {
+    if row.subject.is_empty() {
         problems.push(format!(
             "{place}: the subject is empty; name the person, so that a split never tears one apart"
         ));
         return None;
-    };
+    }
     Some(Entry {
         image: folder.join(&row.image),
-        label: given(row.label).map(|path| folder.join(path)),
-        landmarks: given(row.landmarks).map(|path| folder.join(path)),
-        id: row.image,
-        subject,
+        label: row.label.map(|path| folder.join(path)),
+        landmarks: row.landmarks.map(|path| folder.join(path)),
+        id: row.id.unwrap_or(row.image),
+        subject: row.subject,
         split,
     })
 }
@@ -177,6 +205,29 @@ mod tests {
     fn repeated_stems_keep_their_paths_as_ids() {
         let (entries, _) = manifest("image,subject\n1/mri/norm.mgz,1\n2/mri/norm.mgz,2\n");
         assert_eq!(entries.unwrap()[1].id, "2/mri/norm.mgz");
+    }
+
+    #[test]
+    fn given_ids_are_used_as_they_are() {
+        let rows = "image,subject,id\n/far/1/norm.mgz,1,1/norm.mgz\n/far/b.nii,2,the other\n";
+        let (entries, problems) = manifest(rows);
+        assert_eq!(problems, "");
+        let ids: Vec<String> = entries.unwrap().into_iter().map(|e| e.id).collect();
+        assert_eq!(ids, ["1/norm.mgz", "the other"]);
+    }
+
+    #[test]
+    fn ids_that_name_no_image_or_two_are_reported() {
+        let (_, problems) = manifest("image,subject,id\na.nii,1,x\nb.nii,2,\nc.nii,3,x\n");
+        for part in [
+            "2 problems",
+            "b.nii: the id is empty",
+            "the id x is given twice",
+            "a.nii and ",
+            "c.nii)",
+        ] {
+            assert!(problems.contains(part), "{part} not in {problems}");
+        }
     }
 
     #[test]

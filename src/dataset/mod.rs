@@ -30,7 +30,7 @@ pub use config::{Align, DataConfig, Pairs};
 pub use item::Item;
 pub use landmarks::{Landmark, Markups, corresponding, read_landmarks};
 pub use loader::Loader;
-pub use manifest::stem;
+pub use manifest::{ManifestRow, stem};
 pub use mixture::{Alpha, MixtureConfig, Mode, Ramp};
 pub use preprocess::{Prepared, Preprocessing, check_labels};
 pub use sample::{Entry, Kind, Sample, synthetic_id};

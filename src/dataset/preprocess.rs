@@ -62,17 +62,30 @@ impl Preprocessing {
         })
     }
 
-    /// Orients, slices, resamples, crops and normalises.
+    /// Orients, slices, normalises, resamples and crops an image of a study. It is normalised uncropped, since a scan that is
+    /// registered is not cropped either, and before voxels from outside come in, which are 0.
     ///
     /// # Errors
     /// A slice of a 2-D image, spacing of another dimension, an image without a finite voxel.
     pub fn apply(&self, image: Image, labels: Option<LabelMap>) -> Result<Prepared> {
-        let mut prepared = self.sample(self.orient(Prepared { image, labels })?)?;
-        if let Some(margin) = self.crop_foreground {
-            prepared = prepared.cropped(margin);
-        }
+        let mut prepared = self.orient(Prepared { image, labels })?;
         self.normaliser.apply(&mut prepared.image)?;
-        Ok(prepared)
+        let prepared = self.sample(prepared)?;
+        Ok(match self.crop_foreground {
+            Some(margin) => prepared.cropped(margin),
+            None => prepared,
+        })
+    }
+
+    /// A scan that is registered, normalised by what `mask` holds of it, as [`Self::apply`] prepares the images of a study.
+    ///
+    /// # Errors
+    /// Spacing of another dimension, a scan without a finite voxel within its mask.
+    pub fn scan(&self, mut image: Image, mask: Option<&LabelMap>) -> Result<Image> {
+        self.normaliser.apply_within(&mut image, mask)?;
+        let labels = None;
+        let prepared = self.sample(self.orient(Prepared { image, labels })?)?;
+        Ok(prepared.image)
     }
 
     fn orient(&self, prepared: Prepared) -> Result<Prepared> {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use rand::SeedableRng;
@@ -11,9 +10,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::config::DataConfig;
-use super::manifest::Entry;
+use super::manifest::{Entry, ManifestRow};
 use super::problems::Problems;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::volume::write_table;
 
 /// The set an image belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,33 +134,18 @@ fn by_fraction(n: usize, [_, validation, test]: [f64; 3]) -> impl Iterator<Item 
     })
 }
 
-/// Writes `image,label,subject,split,landmarks`, which is itself a manifest: reading it gives the
-/// same split again. Paths are absolute.
+/// Writes a manifest that gives the same split and the same ids again, wherever it is read. Paths are absolute.
 pub(super) fn write(path: &Path, entries: &[Entry], splits: &[Split]) -> Result<()> {
-    let text = |path: &Option<PathBuf>| match path {
-        Some(path) => absolute(path),
-        None => String::new(),
+    let row = |(entry, split): (&Entry, &Split)| ManifestRow {
+        image: absolute(&entry.image),
+        label: entry.label.as_deref().map(absolute),
+        subject: entry.subject.clone(),
+        split: Some(split.to_string()),
+        landmarks: entry.landmarks.as_deref().map(absolute),
+        id: Some(entry.id.clone()),
     };
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let mut rows = vec![["image", "label", "subject", "split", "landmarks"].map(String::from)];
-    rows.extend(entries.iter().zip(splits).map(|(entry, split)| {
-        [
-            absolute(&entry.image),
-            text(&entry.label),
-            entry.subject.clone(),
-            split.to_string(),
-            text(&entry.landmarks),
-        ]
-    }));
-    for row in rows {
-        table
-            .write_record(row)
-            .map_err(|error| Error::file(path, error.to_string()))?;
-    }
-    let bytes = table
-        .into_inner()
-        .map_err(|error| Error::file(path, error.to_string()))?;
-    crate::volume::write_atomically(path, |writer| writer.write_all(&bytes))
+    let rows: Vec<ManifestRow> = entries.iter().zip(splits).map(row).collect();
+    write_table(path, &rows)
 }
 
 fn absolute(path: &Path) -> String {
@@ -174,6 +159,7 @@ fn absolute(path: &Path) -> String {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::path::PathBuf;
 
     /// Two images of each of `n` subjects.
     fn study(n: usize) -> Vec<Entry> {

@@ -76,13 +76,14 @@ fn image_rows(
     moved: &Image,
 ) -> Result<Vec<PairResult>> {
     let window = metric::window(metric::WINDOW, fixed.geometry.dimension);
-    let sides = [moving, moved].map(|image| -> Result<[f64; 4]> {
+    let before = (moving, pair.mask_before.or(pair.mask));
+    let sides = [before, (moved, pair.mask)].map(|(image, mask)| -> Result<[f64; 4]> {
         let (f, m) = (&fixed.data, &image.data);
         Ok([
-            metric::mse(f, m, pair.mask)?,
-            metric::ncc(f, m, pair.mask)?,
-            metric::local_ncc(f, m, window, pair.mask)?,
-            metric::mutual_information(f, m, pair.mask)?,
+            metric::mse(f, m, mask)?,
+            metric::ncc(f, m, mask)?,
+            metric::local_ncc(f, m, window, mask)?,
+            metric::mutual_information(f, m, mask)?,
         ])
     });
     let [before, after] = sides;

@@ -2,7 +2,7 @@
 
 use super::{Landmarks, Options, Pair, PairResult, Protocol, moved_labels};
 use crate::error::Result;
-use crate::metric::{Interpolation, Metric, target_registration_errors};
+use crate::metric::{Interpolation, LandmarkWorld, Metric, target_registration_errors};
 use crate::volume::{Affine, LabelMap, VoxelPoint};
 use nalgebra::Vector3;
 use std::collections::BTreeMap;
@@ -22,13 +22,14 @@ fn points(
     fixed: &[VoxelPoint],
     moving: &[VoxelPoint],
 ) -> Result<Vec<PairResult>> {
-    let (affine, interpolation) = if options.protocol.challenge() {
+    let (affine, how) = if options.protocol.challenge() {
         let affine = Affine::from_spacing(pair.moving_spacing());
         (affine, Interpolation::CubicSpline)
     } else {
         (pair.landmark_affine(), Interpolation::Linear)
     };
-    let errors = |field| target_registration_errors(fixed, moving, field, &affine, interpolation);
+    let world = world(pair, affine);
+    let errors = |field| target_registration_errors(fixed, moving, field, &world, how);
     let (before, after) = (errors(None)?, errors(Some(pair.field))?);
     Ok(before
         .into_iter()
@@ -50,13 +51,13 @@ fn volumes(pair: &Pair, options: &Options, fixed: &LabelMap, moving: &LabelMap) 
         Protocol::Learn2reg => (Metric::Tre, Affine::from_spacing(pair.moving_spacing())),
         Protocol::Hmorph => (Metric::Tre, pair.landmark_affine()),
     };
-    let linear = affine.linear();
+    let world = world(pair, affine);
     let [target, start, end] = [fixed, moving, &moved].map(centroids);
     target
         .iter()
         .map(|(label, place)| {
             let distance = |side: &BTreeMap<i32, Vector3<f64>>| match side.get(label) {
-                Some(there) => (linear * (there - place)).norm(),
+                Some(there) => world.distance_of_voxels(there - place),
                 None => f64::NAN,
             };
             let name = format!("landmark {label}");
@@ -64,6 +65,14 @@ fn volumes(pair: &Pair, options: &Options, fixed: &LabelMap, moving: &LabelMap) 
             PairResult::new(pair, name, metric, Some(before), Some(after))
         })
         .collect()
+}
+
+/// Of the pair's images, with millimetres as `affine` has them.
+fn world(pair: &Pair, affine: Affine) -> LandmarkWorld {
+    LandmarkWorld {
+        affine,
+        dimension: pair.field.geometry.dimension,
+    }
 }
 
 /// Mean position of each label but 0, in voxels.

@@ -38,6 +38,8 @@ pub struct Pair<'a> {
     pub moved: Moved<'a>,
     /// Where intensities and the field count; everywhere without it.
     pub mask: Option<&'a Array3<bool>>,
+    /// Where intensities count before the registration, if that is elsewhere: a mask of the moving image moves with it.
+    pub mask_before: Option<&'a Array3<bool>>,
     /// Wall-clock time of the registration.
     pub seconds: Option<f64>,
     /// Largest resident memory, in bytes.
@@ -81,6 +83,7 @@ impl<'a> Pair<'a> {
             landmark_affine: None,
             moved: Moved::default(),
             mask: None,
+            mask_before: None,
             seconds: None,
             peak_memory: None,
         }
@@ -110,7 +113,7 @@ impl<'a> Pair<'a> {
         if let Some(inverse) = self.inverse {
             given.push(("inverse field", &inverse.data.shape()[1..]));
         }
-        if let Some(mask) = self.mask {
+        for mask in [self.mask, self.mask_before].into_iter().flatten() {
             given.push(("mask", mask.shape()));
         }
         let grid = &self.field.data.shape()[1..];

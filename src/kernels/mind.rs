@@ -16,19 +16,14 @@ const PATCH: usize = 3;
 /// Bounds of the local noise estimate, relative to its mean over the image.
 const NOISE: [f64; 2] = [1e-3, 1e3];
 
-/// The descriptor of every voxel, `C` numbers from 0 to 1: [`PAIRS_3D`] for volumes, [`PAIRS_2D`] where `extent[0]` is 1.
+/// The descriptor of every voxel, `C` numbers from 0 to 1: [`PAIRS_3D`] of volumes, [`PAIRS_2D`] of images, whose
+/// neighbours lie along the last two axes. The caller chooses: a volume may have one voxel along an axis, too.
 ///
 /// Entry `c` is `exp(-(d_c - min d) / v)` with `d_c` the mean squared difference of the patches around the two neighbours
 /// of pair `c`, and `v` the mean over `c` of the numerator.
 pub fn descriptors<const C: usize>(image: &[f32], extent: Extent) -> Vec<[f32; C]> {
-    let pairs = pairs(extent);
-    assert_eq!(
-        pairs.len(),
-        C,
-        "descriptors of {extent:?} have another length"
-    );
     let window = extent.map(|n| if n == 1 { 1 } else { PATCH });
-    let distances: Vec<Vec<f32>> = pairs
+    let distances: Vec<Vec<f32>> = pairs::<C>()
         .iter()
         .map(|[a, b]| {
             box_sum(
@@ -60,8 +55,11 @@ pub fn descriptors<const C: usize>(image: &[f32], extent: Extent) -> Vec<[f32; C
 }
 
 /// Neighbours along the axes that are next to each other: all pairs but the opposite ones.
-fn pairs(extent: Extent) -> Vec<[[isize; 3]; 2]> {
-    let axes = if extent[0] == 1 { 1..3 } else { 0..3 };
+fn pairs<const C: usize>() -> Vec<[[isize; 3]; 2]> {
+    const {
+        assert!(C == PAIRS_2D || C == PAIRS_3D);
+    }
+    let axes = if C == PAIRS_2D { 1..3 } else { 0..3 };
     let steps: Vec<(usize, [isize; 3])> = axes
         .flat_map(|axis| [-1, 1].map(|step| (axis, step)))
         .map(|(axis, step)| {
@@ -138,6 +136,29 @@ mod tests {
                 epsilon = 1e-6
             );
         }
+    }
+
+    #[test]
+    fn a_volume_of_one_slice_has_neighbours_along_every_axis() {
+        // The same sheet of voxels lying across the first axis and across the last. Across the sheet the voxel itself
+        // takes the place of both neighbours, as everywhere at an edge.
+        let sheet = scene([1, 6, 7]);
+        let [across_first, across_last] =
+            [[1, 6, 7], [6, 7, 1]].map(|extent| descriptors::<PAIRS_3D>(&sheet, extent));
+        for (first, last) in across_first.iter().zip(&across_last) {
+            // The same pairs in another order, since they are listed axis by axis.
+            let [first, last] = [first, last].map(sorted);
+            for (a, b) in first.iter().zip(&last) {
+                // Distances of up to 9, summed in float32 in another order.
+                approx::assert_abs_diff_eq!(a, b, epsilon = 1e-4);
+            }
+        }
+    }
+
+    fn sorted(descriptor: &[f32; PAIRS_3D]) -> [f32; PAIRS_3D] {
+        let mut values = *descriptor;
+        values.sort_by(f32::total_cmp);
+        values
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::kernels::gaussian;
 use crate::volume::intensity::Normalisation;
 use crate::volume::resample::{Interpolation, Outside, image_to};
-use crate::volume::{Dimension, Geometry, Image};
+use crate::volume::{Dimension, Geometry, Image, LabelMap};
 
 /// An image at one resolution, intensities from 0 to 1.
 #[derive(Debug, Clone)]
@@ -71,16 +71,10 @@ pub(super) fn sizes(fixed: &Geometry, moving: &Geometry, most: usize) -> Vec<f64
 /// An image without a finite voxel where its mask holds.
 pub(super) fn levels(masked: Masked, sizes: &[f64]) -> Result<Vec<Level>> {
     let mut image = masked.image.clone();
-    let weights = masked.mask.map(|mask| {
-        let holds = mask.map(|&label| if label == 0 { 0.0 } else { 1.0 });
-        image.data.zip_mut_with(&mask.data, |value, &label| {
-            if label == 0 {
-                *value = f32::NAN;
-            }
-        });
-        holds
-    });
-    Normalisation::default().prepare()?.apply(&mut image)?;
+    let holds = |mask: &LabelMap| mask.map(|&label| if label == 0 { 0.0 } else { 1.0 });
+    let weights = masked.mask.map(holds);
+    let normaliser = Normalisation::default().prepare()?;
+    normaliser.apply_within(&mut image, masked.mask)?;
     let mut blurred = 0.0;
     let mut on_level = weights.clone();
     let mut levels = Vec::new();

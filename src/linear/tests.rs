@@ -215,7 +215,7 @@ fn the_same_bits_for_any_number_of_threads() {
 
 #[test]
 fn tiny_and_flat_images_end_in_a_result_or_an_error() {
-    for shape in [[1, 1, 1], [2, 1, 3], [5, 4, 1], [12, 13, 14]] {
+    for shape in [[1, 1, 1], [2, 1, 3], [5, 4, 1], [1, 20, 21], [12, 13, 14]] {
         let mut geometry = grid(Dimension::Three, [2.0; 3], [0.0; 3]);
         geometry.shape = shape;
         let data = Array3::from_shape_fn(shape, |(i, j, k)| (i + 2 * j + 3 * k) as f32);

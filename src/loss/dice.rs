@@ -63,3 +63,45 @@ impl Term for Dice {
         mean.reshape([n]).neg() + self.offset
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::OneHot;
+    use super::super::case::{Case, assert_term, images, voxels};
+    use super::*;
+
+    const NONE: [f32; 4] = [0.0; 4];
+
+    #[test]
+    fn the_mean_is_over_the_labels_of_the_items_own_fixed_image() {
+        let image = images([NONE; 3]);
+        let labels = OneHot {
+            fixed: voxels([
+                [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], NONE],
+                [[1.0, 1.0, 0.0, 0.0], NONE, [0.0, 0.0, 1.0, 1.0]],
+                [NONE; 3],
+            ]),
+            moved: voxels([
+                [
+                    [1.0, 0.0, 0.0, 0.0],
+                    [0.0, 0.0, 1.0, 0.0],
+                    [0.0, 1.0, 0.0, 0.0],
+                ],
+                [NONE, NONE, [0.0, 0.0, 0.5, 0.5]],
+                [[1.0; 4], NONE, NONE],
+            ]),
+        };
+        let case = Case {
+            labels: Some(labels),
+            ..Case::new(image.clone(), image)
+        };
+        // Overlaps: 2/3 and 1, the third label is not the fixed image's; 0 (lost) and 2/3; no label at all.
+        let expected = [-5.0 / 6.0, -1.0 / 3.0, 0.0];
+        assert_term(&Dice::default(), &case, &expected);
+        let offset = Dice {
+            offset: 1.0,
+            ..Dice::default()
+        };
+        assert_term(&offset, &case, &expected.map(|value| 1.0 + value));
+    }
+}

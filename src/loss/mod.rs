@@ -4,6 +4,8 @@
 //! apart. The registry is [`LossConfig`]: one field a term; adding a term means one file and one line there.
 
 mod bending;
+#[cfg(test)]
+mod case;
 mod dice;
 mod diffusion;
 mod field;
@@ -32,6 +34,13 @@ pub enum Items {
     All,
     Real,
     Synthetic,
+}
+
+impl Items {
+    /// Whether those of one kind, `Real` or `Synthetic`, are among them.
+    pub fn include(self, kind: Self) -> bool {
+        self == Self::All || self == kind
+    }
 }
 
 /// Which voxels of the fixed grid a similarity is averaged over.
@@ -115,6 +124,14 @@ macro_rules! registry {
                 terms.retain(|used| used.weight != 0.0);
                 terms
             }
+
+            /// The loss where all items are of one kind: without the terms that need labels or true fields of the other.
+            pub fn for_all(mut self, kind: Items) -> Self {
+                $(if self.$field.as_ref().is_some_and(|term| needs_more(term) && !term.on.include(kind)) {
+                    self.$field = None;
+                })*
+                self
+            }
         }
 
         /// The terms that compare the images.
@@ -165,14 +182,15 @@ impl LossConfig {
         Ok(())
     }
 
-    /// Whether a term compares the images of these items: all but the smoothness penalties do, where they have
-    /// the labels and true fields (`known`) that they need.
-    pub fn compares(&self, items: Items, known: bool) -> bool {
+    /// Whether a term compares the images of one kind: all but the smoothness penalties do, where the images have the
+    /// `labels` that some need. True fields are known of synthetic pairs alone.
+    pub fn compares(&self, kind: Items, labels: bool) -> bool {
         self.terms().iter().any(|used| {
             let term = used.term;
             term.compares()
-                && [Items::All, items].contains(&used.items)
-                && (known || !(term.needs_labels() || term.needs_field()))
+                && used.items.include(kind)
+                && (labels || !term.needs_labels())
+                && (kind == Items::Synthetic || !term.needs_field())
         })
     }
 
@@ -183,6 +201,11 @@ impl LossConfig {
     pub fn needs_field(&self) -> bool {
         self.terms().iter().any(|used| used.term.needs_field())
     }
+}
+
+/// Whether a term asks for more about a pair than its images.
+fn needs_more(term: &dyn Term) -> bool {
+    term.needs_labels() || term.needs_field()
 }
 
 /// Mean over channels and voxels, one value per item.
@@ -218,5 +241,75 @@ fn both_ways(
     match &input.prediction.moved_fixed {
         Some(moved_fixed) => (forward + compare(input.moving, moved_fixed)) * 0.5,
         None => forward,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::case::{Case, assert_values, images};
+    use super::*;
+
+    #[test]
+    fn a_masked_mean_is_over_the_voxels_above_zero() {
+        let fixed = images([[0.0, 1.0, 2.0, -1.0], [0.0; 4]]);
+        let x = images([[10.0, 3.0, 5.0, 20.0], [1.0, 2.0, 3.0, 4.0]]);
+        // (3 + 5) / 2; an image without foreground has nothing to average.
+        assert_values(
+            masked_mean(x.clone(), &fixed, Mask::Foreground),
+            &[4.0, 0.0],
+        );
+        assert_values(masked_mean(x, &fixed, Mask::None), &[9.5, 2.5]);
+    }
+
+    #[test]
+    fn both_directions_count_half_each() {
+        let image = |value| images([[value; 4]]);
+        let mut case = Case::new(image(1.0), image(4.0));
+        case.moving = image(10.0);
+        // Not symmetric, so that it matters which image is which.
+        let both = |case: &Case| {
+            both_ways(&case.input(), |target, moved| {
+                item_mean(target.clone() * 2.0 - moved.clone())
+            })
+        };
+        // 2 * 1 - 4
+        assert_values(both(&case), &[-2.0]);
+        case.prediction.moved_fixed = Some(image(3.0));
+        // (-2 + 2 * 10 - 3) / 2
+        assert_values(both(&case), &[7.5]);
+    }
+
+    /// A loss from TOML.
+    fn loss(text: &str) -> LossConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_kind_is_compared_where_a_term_is_on_it_and_has_what_it_needs() {
+        let compares = |text, kind| [false, true].map(|labels| loss(text).compares(kind, labels));
+        let (real, synthetic) = (Items::Real, Items::Synthetic);
+        assert_eq!(compares("mse = {}", real), [true, true]);
+        assert_eq!(compares("mse = { on = 'synthetic' }", real), [false, false]);
+        assert_eq!(compares("dice = {}", real), [false, true]);
+        assert_eq!(
+            compares("dice = { on = 'real' }", synthetic),
+            [false, false]
+        );
+        // Real pairs have no true field, whatever the settings say.
+        assert_eq!(compares("field_mse = { on = 'all' }", real), [false, false]);
+        assert_eq!(compares("field_mse = {}", synthetic), [true, true]);
+        assert_eq!(compares("diffusion = {}", real), [false, false]);
+    }
+
+    #[test]
+    fn what_pairs_of_one_kind_cannot_feed_is_left_out() {
+        let all = loss("mse = { on = 'real' }\ndice = { on = 'synthetic' }\nfield_mse = {}");
+        let names = |kind| -> Vec<&str> {
+            let loss = all.clone().for_all(kind);
+            loss.terms().iter().map(|used| used.name).collect()
+        };
+        assert_eq!(names(Items::Real), ["mse"]);
+        // Images are all that the squared difference needs: held-out pairs of the other kind may be measured by it.
+        assert_eq!(names(Items::Synthetic), ["mse", "dice", "field_mse"]);
     }
 }

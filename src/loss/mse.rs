@@ -44,3 +44,24 @@ impl Term for Mse {
         both_ways(input, |target, moved| self.between(target, moved))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::case::{Case, assert_term, images};
+    use super::*;
+
+    #[test]
+    fn a_mask_leaves_the_voxels_above_zero_of_the_fixed_image() {
+        let fixed = images([[0.0, 1.0, 2.0, -1.0], [0.0; 4]]);
+        let moved = images([[5.0, 2.0, 4.0, 9.0], [1.0, 2.0, 3.0, 4.0]]);
+        let case = Case::new(fixed, moved);
+        // (25 + 1 + 4 + 100) / 4 and (1 + 4 + 9 + 16) / 4
+        assert_term(&Mse::default(), &case, &[32.5, 7.5]);
+        let masked = Mse {
+            mask: Mask::Foreground,
+            ..Mse::default()
+        };
+        // (1 + 4) / 2; nothing to compare without foreground.
+        assert_term(&masked, &case, &[2.5, 0.0]);
+    }
+}

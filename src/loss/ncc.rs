@@ -94,3 +94,35 @@ impl Term for GlobalNcc {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::case::{Case, assert_term, images};
+    use super::*;
+
+    #[test]
+    fn global_correlation_is_pearsons() {
+        let fixed = images([[1.0, 2.0, 3.0, 4.0]; 4]);
+        let moved = images([
+            [2.0, 4.0, 6.0, 8.0],
+            [4.0, 3.0, 2.0, 1.0],
+            [1.0, 3.0, 2.0, 4.0],
+            [3.0; 4],
+        ]);
+        // The third: deviations (-3 -1 1 3) / 2 and (-3 1 -1 3) / 2, covariance 4 over variances of 5. The last is flat.
+        let expected = [-1.0, 1.0, -0.8, 0.0];
+        assert_term(&GlobalNcc::default(), &Case::new(fixed, moved), &expected);
+    }
+
+    #[test]
+    fn global_correlation_within_a_mask_sees_nothing_else() {
+        let fixed = images([[0.0, 1.0, 2.0, 3.0]]);
+        let moved = images([[9.0, 1.0, 3.0, 2.0]]);
+        let masked = GlobalNcc {
+            mask: Mask::Foreground,
+            ..GlobalNcc::default()
+        };
+        // Deviations (-1 0 1) and (-1 1 0): 1 over 2.
+        assert_term(&masked, &Case::new(fixed, moved), &[-0.5]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::sample::{inside, linear};
 use crate::error::{Error, Result};
-use crate::volume::{Affine, DisplacementField, Spline, VoxelPoint};
+use crate::volume::{Affine, Dimension, DisplacementField, Spline, VoxelPoint};
 use nalgebra::Vector3;
 use ndarray::Axis;
 
@@ -15,9 +15,38 @@ pub enum Interpolation {
     CubicSpline,
 }
 
-/// Error of each landmark: `|A (x + u(x) - y)|`, `x` fixed, `y` moving, both in voxels of the field's
-/// grid, `A` the linear part of `affine` (mm per voxel). Without a field `u = 0`: the error before
-/// registration.
+/// The world in which landmarks are compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LandmarkWorld {
+    /// From voxels to millimetres.
+    pub affine: Affine,
+    pub dimension: Dimension,
+}
+
+impl LandmarkWorld {
+    /// Length in mm of the way between two landmarks, given in mm.
+    ///
+    /// Of 2-D images only its part within the plane: neither of two slices has a thickness, so that how far they lie
+    /// apart along the normal is no error.
+    pub fn distance(&self, apart: Vector3<f64>) -> f64 {
+        match self.dimension {
+            Dimension::Three => apart.norm(),
+            Dimension::Two => {
+                let axes = self.affine.linear();
+                let normal = axes.column(0).cross(&axes.column(1)).normalize();
+                (apart - normal * normal.dot(&apart)).norm()
+            }
+        }
+    }
+
+    /// [`Self::distance`] of a way in voxels.
+    pub fn distance_of_voxels(&self, apart: Vector3<f64>) -> f64 {
+        self.distance(self.affine.linear() * apart)
+    }
+}
+
+/// Error of each landmark: the length in `world` of `x + u(x) - y`, `x` fixed, `y` moving, both in voxels
+/// of the field's grid. Without a field `u = 0`: the error before registration.
 ///
 /// `NaN` where the displacement or a landmark is not finite.
 ///
@@ -27,7 +56,7 @@ pub fn target_registration_errors(
     fixed: &[VoxelPoint],
     moving: &[VoxelPoint],
     field: Option<&DisplacementField>,
-    affine: &Affine,
+    world: &LandmarkWorld,
     interpolation: Interpolation,
 ) -> Result<Vec<f64>> {
     if fixed.len() != moving.len() {
@@ -38,11 +67,10 @@ pub fn target_registration_errors(
         )));
     }
     let displacement = Displacement::new(field, interpolation);
-    let linear = affine.linear();
     Ok(fixed
         .iter()
         .zip(moving)
-        .map(|(x, y)| (linear * (x.0 + displacement.at(x.0) - y.0)).norm())
+        .map(|(x, y)| world.distance_of_voxels(x.0 + displacement.at(x.0) - y.0))
         .collect())
 }
 
@@ -90,11 +118,19 @@ impl<'a> Displacement<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::{Dimension, Geometry};
+    use crate::volume::Geometry;
+    use nalgebra::Matrix3;
     use ndarray::Array4;
 
     fn points(list: &[[f64; 3]]) -> Vec<VoxelPoint> {
         list.iter().map(|&p| VoxelPoint(p.into())).collect()
+    }
+
+    fn volumes(affine: Affine) -> LandmarkWorld {
+        LandmarkWorld {
+            affine,
+            dimension: Dimension::Three,
+        }
     }
 
     /// Displacement `(i, 0, -2)`: linear, so that linear interpolation is exact.
@@ -112,9 +148,9 @@ mod tests {
         let field = field();
         let fixed = points(&[[1.5, 1.0, 3.0], [2.0, 2.0, 2.0]]);
         let moving = points(&[[3.0, 2.0, 1.0], [2.0, 2.0, 2.0]]);
-        let affine = field.geometry.affine;
+        let world = volumes(field.geometry.affine);
         let errors =
-            |field, how| target_registration_errors(&fixed, &moving, field, &affine, how).unwrap();
+            |field, how| target_registration_errors(&fixed, &moving, field, &world, how).unwrap();
         // By hand: 1.5 + 1.5 - 3 = 0, 1 - 2 = -1, 3 - 2 - 1 = 0: 2 mm. Second: (2, 0, -2) voxels.
         let after = errors(Some(&field), Interpolation::Linear);
         assert!((after[0] - 2.0).abs() < 1e-12);
@@ -132,7 +168,7 @@ mod tests {
         let mut field = field();
         let fixed = points(&[[6.0, 0.0, 0.0]]);
         let moving = points(&[[10.0, 0.0, -2.0]]);
-        let one = Affine::identity();
+        let one = volumes(Affine::identity());
         let error = |field: &DisplacementField, how| {
             target_registration_errors(&fixed, &moving, Some(field), &one, how).unwrap()[0]
         };
@@ -142,5 +178,17 @@ mod tests {
         assert!(error(&field, Interpolation::Linear).is_nan());
         let counts = target_registration_errors(&fixed, &[], None, &one, Interpolation::Linear);
         assert!(counts.unwrap_err().to_string().contains("1 in the fixed"));
+    }
+
+    #[test]
+    fn slices_have_no_distance_along_their_normal() {
+        // A plane of x and z with voxels of 2 and 3 mm, whose third axis leans.
+        let axes = Matrix3::new(2.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 3.0, 1.0);
+        let affine = Affine::from_parts(axes, Vector3::zeros());
+        let apart = Vector3::new(3.0, 50.0, -4.0);
+        let length = |dimension| LandmarkWorld { affine, dimension }.distance(apart);
+        // sqrt(3^2 + 4^2) within the plane; sqrt(3^2 + 50^2 + 4^2) in space.
+        assert!((length(Dimension::Two) - 5.0).abs() < 1e-12);
+        assert!((length(Dimension::Three) - 2525.0_f64.sqrt()).abs() < 1e-12);
     }
 }

@@ -30,7 +30,7 @@ mod surfel;
 pub use folding::{Folding, folding, jacobian, sd_log_jacobian, sd_log_jacobian_l2r};
 pub use intensity_variance::IntensityVariance;
 pub use inverse_consistency::{InverseConsistency, inverse_consistency};
-pub use landmarks::{Interpolation, target_registration_errors};
+pub use landmarks::{Interpolation, LandmarkWorld, target_registration_errors};
 pub use local_ncc::{WINDOW, local_ncc, window};
 pub use mse::{average_ssd, mse};
 pub use mutual_information::{BINS, mutual_information};

@@ -82,7 +82,7 @@ fn shared_masks(other: &OtherScans, first: &NetworkPair, seen: &[Image; 2]) -> R
 fn beside(other: &OtherScans, first: &NetworkPair) -> Result<[Image; 2]> {
     let bring = |scan: Scan, linear: &Matrix4<f64>| {
         let mut image = scan.image.clone();
-        let normalised = normaliser()?.apply(&mut image);
+        let normalised = normaliser()?.apply_within(&mut image, scan.mask);
         normalised.map_err(|error| Error::file(scan.name, error.to_string()))?;
         image.geometry.affine = beside_fixed(linear, &image.geometry)?;
         image_to(

@@ -1,11 +1,13 @@
 //! From two scans to the network's view of them: one grid, one intensity scale.
 
+use std::borrow::Cow;
+
 use nalgebra::Matrix4;
 
 use super::check;
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
-use crate::volume::resample::{Interpolation, Outside, image_to};
+use crate::volume::resample::{Interpolation, Outside, image_to, labels_to};
 use crate::volume::{
     Affine, Dimension, Geometry, Image, LabelMap, centre_fit, codes_to_meet, reorient,
 };
@@ -74,23 +76,20 @@ pub fn prepare(
     if let Alignment::Linear { matrix, .. } = alignment {
         image.geometry.affine = beside_fixed(&matrix, &image.geometry)?;
     }
-    if alignment != Alignment::Centre {
-        check::overlap(
-            fixed,
-            Scan {
-                image: &image,
-                ..moving
-            },
-        )?;
-    }
-    let view = |name: &str, image: Image| {
-        let prepared = preprocessing.apply(image, None);
-        prepared
-            .map(|prepared| prepared.image)
-            .map_err(|error| Error::file(name, error.to_string()))
+    let beside = Scan {
+        image: &image,
+        ..moving
     };
-    let fixed_view = view(fixed.name, fixed.image.clone())?;
-    let moving_view = view(moving.name, image)?;
+    if alignment != Alignment::Centre {
+        check::overlap(fixed, beside)?;
+    }
+    let view = |scan: Scan, other: Scan| {
+        let mask = scaled_by(scan, other, alignment)?;
+        let prepared = preprocessing.scan(scan.image.clone(), mask.as_deref());
+        prepared.map_err(|error| Error::file(scan.name, error.to_string()))
+    };
+    let fixed_view = view(fixed, beside)?;
+    let moving_view = view(beside, fixed)?;
     let factor = host_order(factor, fixed_view.geometry.dimension);
     match alignment {
         Alignment::Header => by_header(&fixed_view, &moving_view, factor),
@@ -101,6 +100,29 @@ pub fn prepare(
             ..by_header(&fixed_view, &moving_view, factor)?
         }),
     }
+}
+
+/// The voxels by which a scan is normalised: those of its mask; without one, those that the mask of the other scan holds, if it
+/// is known where they are, so that both scans are scaled by the same anatomy.
+fn scaled_by<'a>(
+    scan: Scan<'a>,
+    other: Scan<'a>,
+    alignment: Alignment,
+) -> Result<Option<Cow<'a, LabelMap>>> {
+    let (None, Some(mask)) = (scan.mask, other.mask) else {
+        return Ok(scan.mask.map(Cow::Borrowed));
+    };
+    if alignment == Alignment::Centre {
+        return Ok(None);
+    }
+    let placed = LabelMap {
+        data: mask.data.clone(),
+        geometry: other.image.geometry.clone(),
+    };
+    let mask = labels_to(&placed, &scan.image.geometry)?;
+    let mut voxels = scan.image.data.iter().zip(&mask.data);
+    let held = voxels.any(|(value, &label)| label != 0 && value.is_finite());
+    Ok(held.then_some(Cow::Owned(mask)))
 }
 
 /// Where a grid of the moving world lies in the fixed world.

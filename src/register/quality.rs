@@ -127,8 +127,9 @@ struct State {
 impl<'a> Judge<'a> {
     fn new(pair: Assessed<'a>, normaliser: &Normaliser) -> Result<Self> {
         let (mut fixed, mut moving) = (pair.fixed.clone(), pair.moving.clone());
-        normaliser.apply(&mut fixed)?;
-        normaliser.apply(&mut moving)?;
+        let [of_fixed, of_moving] = pair.masks;
+        normaliser.apply_within(&mut fixed, of_fixed)?;
+        normaliser.apply_within(&mut moving, of_moving)?;
         let structures = match pair.labels {
             None => 0,
             Some((fixed, _)) => overlaps(&fixed.data, &fixed.data, None)?.len(),

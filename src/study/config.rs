@@ -153,6 +153,56 @@ impl StudyConfig {
                 .into()
         } else if self.test_pairs == 0 || !self.conditions.contains(&Condition::Clean) {
             "test_pairs must be at least 1, and conditions must contain \"clean\"".into()
+        } else if let Some(problem) = self.repetition() {
+            problem
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(format!("study: {problem}")))
+    }
+
+    /// What is wrong with a list that names a value twice: its cells would share names, and measures would count twice.
+    fn repetition(&self) -> Option<String> {
+        let paradigms = self.paradigms.iter().map(|paradigm| paradigm.name());
+        let conditions = self.conditions.iter().map(|condition| condition.name());
+        let lists = [
+            ("paradigms", paradigms.map(String::from).collect()),
+            ("n", texts(&self.n)),
+            ("alphas", texts(&self.alphas)),
+            ("seeds", texts(&self.seeds)),
+            ("conditions", conditions.map(String::from).collect()),
+        ];
+        lists.iter().find_map(|(name, values): &(_, Vec<String>)| {
+            let again = |n: &usize| values[..*n].contains(&values[*n]);
+            let place = (0..values.len()).find(again)?;
+            Some(format!(
+                "{name} has {} twice; expected each value once",
+                values[place]
+            ))
+        })
+    }
+
+    /// Refuses settings of the run that cells cannot follow.
+    fn check_run(&self, run: &RunConfig) -> Result<()> {
+        let best = self.weights == WeightsChoice::Best;
+        let chooses = [
+            ("run.train.validation_pairs", run.train.validation_pairs > 0),
+            (
+                "validation_subjects",
+                self.folds == 1 || self.validation_subjects > 0,
+            ),
+        ];
+        let problem = if run.data.is_none() {
+            "the run has no [data]; name the images by run.data.manifest or run.data.images".into()
+        } else if run.train.patience > 0 {
+            format!(
+                "run.train.patience is {}, but all cells have equally many steps: expected 0",
+                run.train.patience
+            )
+        } else if let Some((name, _)) = chooses.iter().find(|(_, chooses)| best && !chooses) {
+            format!(
+                "weights is \"best\", but {name} is 0, so that nothing chooses them: set it, or weights = \"last\""
+            )
         } else {
             return Ok(());
         };
@@ -162,7 +212,8 @@ impl StudyConfig {
     /// Settings of the run that all cells vary.
     ///
     /// # Errors
-    /// An unknown base, settings that do not belong to a run, a run without real images.
+    /// An unknown base, settings that do not belong to a run, a run without real images or of another length than its cells,
+    /// best weights that nothing chooses.
     pub fn base(&self) -> Result<RunConfig> {
         let text = config::text_of(&self.base)?;
         let broken = |error: toml::de::Error| {
@@ -173,13 +224,13 @@ impl StudyConfig {
         let run: RunConfig = table.try_into().map_err(|error: toml::de::Error| {
             Error::invalid(format!("study, [run]: {}", error.message()))
         })?;
-        if run.data.is_none() {
-            return Err(Error::invalid(
-                "study: the run has no [data]; name the images by run.data.manifest or run.data.images",
-            ));
-        }
+        self.check_run(&run)?;
         Ok(run)
     }
+}
+
+fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 /// Values of `changes` replace those of `table`, section by section.
@@ -191,5 +242,67 @@ fn merge(table: &mut Table, changes: &Table) {
                 table.insert(key.clone(), change.clone());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a study of these settings; nothing if it can be run.
+    fn problem(settings: &str) -> String {
+        let text = format!("{settings}\n[run.data]\nimages = '{{subject}}.nii'\n");
+        let study: StudyConfig = toml::from_str(&text).unwrap();
+        let checked = study.validate().and_then(|()| study.base());
+        checked.err().map(|e| e.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_value_is_named_once() {
+        for (list, value) in [
+            ("paradigms = ['real', 'weighted', 'real']", "real"),
+            ("n = [5, 15, 5]", "5"),
+            ("alphas = [0.5, 0.50]", "0.5"),
+            ("seeds = [1, 2, 2]", "2"),
+            ("conditions = ['clean', 'noise', 'noise']", "noise"),
+        ] {
+            let problem = problem(list);
+            let expected = format!("has {value} twice");
+            assert!(problem.contains(&expected), "{list}: {problem}");
+        }
+        assert_eq!(problem("n = [5, 15]\nseeds = [5, 15]"), "");
+    }
+
+    #[test]
+    fn best_weights_need_something_that_chooses_them() {
+        let none = "[run.train]\nvalidation_pairs = 0";
+        for (settings, reason) in [
+            (
+                format!("weights = 'best'\n{none}"),
+                "run.train.validation_pairs is 0",
+            ),
+            (
+                "weights = 'best'\nfolds = 4\nvalidation_subjects = 0".into(),
+                "validation_subjects is 0",
+            ),
+        ] {
+            let problem = problem(&settings);
+            assert!(problem.contains(reason), "{settings}: {problem}");
+        }
+        for fine in [
+            // The split of [run.data] has subjects of its own.
+            "weights = 'best'\nvalidation_subjects = 0",
+            "weights = 'best'\nfolds = 4",
+            "weights = 'last'\nfolds = 4\nvalidation_subjects = 0",
+        ] {
+            assert_eq!(problem(fine), "", "{fine}");
+        }
+        assert_eq!(problem(none), "");
+    }
+
+    #[test]
+    fn cells_do_not_stop_early() {
+        let problem = problem("[run.train]\npatience = 3");
+        assert!(problem.contains("run.train.patience is 3"), "{problem}");
     }
 }

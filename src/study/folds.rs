@@ -7,9 +7,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::StudyConfig;
-use crate::dataset::Dataset;
+use super::row::read;
+use crate::dataset::{DataConfig, Dataset, ManifestRow};
 use crate::error::{Error, Result};
-use crate::volume::write_atomically;
+use crate::volume::write_table;
 
 /// The split of images that their manifest leaves out.
 const UNUSED: &str = "unused";
@@ -36,7 +37,7 @@ pub fn write_folds(study: &StudyConfig, folder: &Path) -> Result<()> {
     let Some(data) = base.data else {
         return Err(Error::invalid("study: a cross-validation needs [run.data]"));
     };
-    let all = crate::dataset::DataConfig {
+    let all = DataConfig {
         n_train: None,
         // Every image is read and listed, whatever a single split would leave for a pair.
         split: [1.0, 0.0, 0.0],
@@ -46,30 +47,19 @@ pub fn write_folds(study: &StudyConfig, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, e))?;
     let table = parent.join("subjects.csv");
     Dataset::load(&all, factor)?.write_split(&table)?;
-    let rows = manifest(&table)?;
+    let rows: Vec<ManifestRow> = read(&table)?;
     let splits = assign(&rows, study, all.split_seed)?;
     for (file, split) in files.iter().zip(splits) {
-        write_manifest(file, &rows, &split)?;
+        write_table(file, &with_split(&rows, &split))?;
     }
     Ok(())
 }
 
-/// Rows of a manifest as the program writes it: `image,label,subject,split,landmarks`.
-fn manifest(path: &Path) -> Result<Vec<csv::StringRecord>> {
-    let broken = |error| Error::csv(path, error);
-    let mut reader = csv::Reader::from_path(path).map_err(broken)?;
-    reader.records().collect::<Result<_, _>>().map_err(broken)
-}
-
 /// The split of each row in each fold: the seeded order of subjects is dealt out to the folds, and the subjects that
 /// follow those of the test validate.
-fn assign(
-    rows: &[csv::StringRecord],
-    study: &StudyConfig,
-    seed: u64,
-) -> Result<Vec<Vec<&'static str>>> {
-    let used = rows.iter().filter(|row| &row[3] != UNUSED);
-    let mut subjects: Vec<&str> = used.map(|row| &row[2]).collect();
+fn assign(rows: &[ManifestRow], study: &StudyConfig, seed: u64) -> Result<Vec<Vec<&'static str>>> {
+    let used = rows.iter().filter(|row| !is_unused(row));
+    let mut subjects: Vec<&str> = used.map(|row| row.subject.as_str()).collect();
     subjects.sort_unstable();
     subjects.dedup();
     subjects.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -98,36 +88,51 @@ fn assign(
             _ => "train",
         }
     };
-    let of_row = |row: &csv::StringRecord, fold| match &row[3] {
-        UNUSED => UNUSED,
-        _ => of_subject(&row[2], fold),
+    let of_row = |row: &ManifestRow, fold| match is_unused(row) {
+        true => UNUSED,
+        false => of_subject(&row.subject, fold),
     };
     let fold = |fold| rows.iter().map(|row| of_row(row, fold)).collect();
     Ok((0..folds).map(fold).collect())
 }
 
-fn write_manifest(path: &Path, rows: &[csv::StringRecord], split: &[&str]) -> Result<()> {
-    write_atomically(path, |out| {
-        let mut table = csv::Writer::from_writer(out);
-        table.write_record(["image", "label", "subject", "split", "landmarks"])?;
-        for (row, &split) in rows.iter().zip(split) {
-            table.write_record([&row[0], &row[1], &row[2], split, &row[4]])?;
-        }
-        table.flush()
-    })
+fn is_unused(row: &ManifestRow) -> bool {
+    row.split.as_deref() == Some(UNUSED)
+}
+
+/// The rows with another split, and else as they are.
+fn with_split(rows: &[ManifestRow], split: &[&str]) -> Vec<ManifestRow> {
+    let row = |(row, split): (&ManifestRow, &&str)| ManifestRow {
+        split: Some(split.to_string()),
+        ..row.clone()
+    };
+    rows.iter().zip(split).map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rows(n: usize) -> Vec<csv::StringRecord> {
+    fn rows(n: usize) -> Vec<ManifestRow> {
         (0..n).map(|n| row(n, "train")).collect()
     }
 
-    fn row(n: usize, split: &str) -> csv::StringRecord {
-        let [image, subject] = [format!("{n}.nii"), format!("s{n}")];
-        vec![image, String::new(), subject, split.into()].into()
+    fn row(n: usize, split: &str) -> ManifestRow {
+        ManifestRow {
+            image: format!("{n}.nii"),
+            label: None,
+            subject: format!("s{n}"),
+            split: Some(split.into()),
+            landmarks: None,
+            id: Some(format!("scan {n}")),
+        }
+    }
+
+    #[test]
+    fn a_fold_keeps_all_but_the_split() {
+        let found = with_split(&rows(2), &["test", "validation"]);
+        let expected: Vec<ManifestRow> = vec![row(0, "test"), row(1, "validation")];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn phases(study: &StudyConfig, base: &RunConfig) -> Result<(usize, usize)> {
     Ok((first, epochs - first))
 }
 
-/// Every arm once; few-shot with `alpha` 1 and all subjects is `real`.
+/// Every arm once: the paradigms, those of a few subjects with each number of them, weighted transfer also with each alpha.
 fn arms(study: &StudyConfig) -> Vec<Arm> {
     let mut arms = Vec::new();
     for &paradigm in &study.paradigms {
@@ -228,6 +228,7 @@ impl Place {
         if alpha == 1.0 {
             run.synth = None;
         }
+        run.drop_idle_terms();
         if let Some(data) = &mut run.data {
             data.n_train = self.arm.n;
             if study.folds > 1 {

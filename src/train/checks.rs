@@ -9,20 +9,26 @@ use crate::device;
 use crate::error::{Error, Result};
 use crate::loss::{Items, LossConfig};
 
-/// Refuses an overlap of labels that no training pair would have.
+/// Refuses an overlap of labels that no training pair would have. Synthetic pairs always have labels.
 pub(super) fn labels(config: &RunConfig, dataset: Option<&Dataset>) -> Result<()> {
-    let Some(dataset) = dataset.filter(|_| config.loss.needs_labels() && config.synth.is_none())
-    else {
-        return Ok(());
-    };
-    let mut members = dataset.members(Split::Train).iter();
-    if members.any(|&n| dataset.items()[n].labels.is_some()) {
-        return Ok(());
+    let (low, high) = config.mixture.alpha.range();
+    let real = high > 0.0 && dataset.is_some_and(|dataset| labelled(dataset, Split::Train));
+    let has_labels =
+        |on: Items| low < 1.0 && on.include(Items::Synthetic) || real && on.include(Items::Real);
+    let mut terms = config.loss.terms().into_iter();
+    match terms.find(|used| used.term.needs_labels() && !has_labels(used.items)) {
+        None => Ok(()),
+        Some(used) => Err(Error::invalid(format!(
+            "[loss.{}] compares labels, and no training pair that it is on has any: name label maps in the manifest or by \
+             data.labels, change its on or mixture.alpha, or leave the term out",
+            used.name
+        ))),
     }
-    Err(Error::invalid(
-        "[loss.dice] compares labels, and no image of the train split has any: name them in the manifest or by data.labels, or \
-         leave the term out",
-    ))
+}
+
+fn labelled(dataset: &Dataset, split: Split) -> bool {
+    let mut members = dataset.members(split).iter();
+    members.any(|&n| dataset.items()[n].labels.is_some())
 }
 
 /// Refuses mixed precision where it cannot be had.
@@ -36,19 +42,33 @@ pub(super) fn precision(config: &TrainConfig, device: &Device) -> Result<()> {
     )))
 }
 
-/// Refuses real images that nothing compares: their smoothness alone would be learnt, or choose the best weights.
+/// Refuses real images that nothing compares: their smoothness alone would be learnt, or choose the best weights. Labels
+/// choose by themselves; to be learnt from, they need a term.
 pub(super) fn comparable(loss: &LossConfig, dataset: &Dataset, split: Split) -> Result<()> {
-    let mut members = dataset.members(split).iter();
-    let labelled = members.any(|&n| dataset.items()[n].labels.is_some());
-    if labelled || loss.compares(Items::Real, false) {
+    let labelled = labelled(dataset, split);
+    let measured = labelled && split == Split::Validation;
+    if measured || loss.compares(Items::Real, labelled) {
         return Ok(());
     }
     let remedy = match split {
         Split::Validation => ", or set train.validation_pairs = 0",
         _ => "",
     };
+    // That labelled images have a term is a matter of the settings alone, which have been checked.
     Err(Error::invalid(format!(
         "the images of the {split} split have no labels, and no term of [loss] compares real images without them: give them labels, \
          or add a term such as mse or ncc{remedy}"
+    )))
+}
+
+/// Refuses to wait for better validations where there are none.
+pub(super) fn patience(config: &TrainConfig, validates: bool) -> Result<()> {
+    if config.patience == 0 || validates {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "train.patience is {}, but nothing validates, so that the run would never stop early: expected held-out pairs \
+         (train.validation_pairs, and a validation split where there is [data]), or train.patience = 0",
+        config.patience
     )))
 }

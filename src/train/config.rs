@@ -33,6 +33,7 @@ pub enum SynthesisPlace {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
+    /// With more of them a finished run goes on, if its schedule is `constant`.
     pub epochs: usize,
     /// Optimiser steps of one epoch; an epoch is only a unit of reporting, validation and checkpoints.
     pub steps_per_epoch: usize,

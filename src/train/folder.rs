@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::checkpoint::{Checkpoint, last_step, load_last};
-use super::{Session, logs};
+use super::{Schedule, Session, TrainConfig, logs};
 use crate::config::{self, RunConfig};
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
@@ -32,7 +32,7 @@ const RESULTS: [&str; 9] = [
     "plots",
 ];
 
-/// Settings that may change when a run is continued.
+/// Settings that may change when a run is continued; for the epochs see [`check_epochs`].
 const FREE: [&str; 2] = ["train.epochs", "train.workers"];
 
 /// The folder of a run under way, locked against other runs.
@@ -77,17 +77,7 @@ impl RunFolder {
                 )),
             };
         }
-        let before = before?;
-        let changes = differences(&table(&before)?, &table(settings)?);
-        if !changes.is_empty() {
-            return Err(Error::file(
-                path,
-                format!(
-                    "holds a run with other settings ({}); choose another folder, or --force to start anew",
-                    changes.join("; ")
-                ),
-            ));
-        }
+        check_settings(path, &before?, settings)?;
         let last = load_last(path)?;
         if let Some(checkpoint) = &last {
             check_start(path, checkpoint.state.start, start)?;
@@ -189,6 +179,38 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
+fn check_settings(path: &Path, before: &RunConfig, now: &RunConfig) -> Result<()> {
+    let changes = differences(&table(before)?, &table(now)?);
+    if changes.is_empty() {
+        return check_epochs(path, &before.train, &now.train);
+    }
+    Err(Error::file(
+        path,
+        format!(
+            "holds a run with other settings ({}); choose another folder, or --force to start anew",
+            changes.join("; ")
+        ),
+    ))
+}
+
+/// A learning rate that falls ends with the epochs: over more of them it would stand higher where the run goes on than where
+/// it was, and come to neither what the short run nor what a long one comes to.
+fn check_epochs(path: &Path, before: &TrainConfig, now: &TrainConfig) -> Result<()> {
+    if before.epochs == now.epochs || now.schedule == Schedule::Constant {
+        return Ok(());
+    }
+    Err(Error::file(
+        path,
+        format!(
+            "holds a run whose learning rate falls over {} epochs (train.schedule), and would jump with train.epochs = {}: go \
+             on from its weights in another folder (hmorph finetune --weights {}), or --force to start anew",
+            before.epochs,
+            now.epochs,
+            path.join("last.safetensors").display()
+        ),
+    ))
+}
+
 fn check_start(path: &Path, before: Option<u32>, start: Option<&WeightsFile>) -> Result<()> {
     let problem = match (before, start.map(WeightsFile::checksum)) {
         (before, now) if before == now => return Ok(()),
@@ -275,6 +297,26 @@ mod tests {
             ]
         );
         assert!(differences(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn epochs_are_free_where_the_learning_rate_does_not_fall_with_them() {
+        let check = |schedule, epochs| {
+            let of = |epochs| TrainConfig {
+                schedule,
+                epochs,
+                ..TrainConfig::default()
+            };
+            check_epochs(Path::new("run"), &of(5), &of(epochs)).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(Schedule::Constant, 9), Ok(()));
+        for schedule in [Schedule::Linear, Schedule::Cosine] {
+            assert_eq!(check(schedule, 5), Ok(()));
+            for epochs in [3, 9] {
+                let problem = check(schedule, epochs).unwrap_err();
+                assert!(problem.contains("falls over 5 epochs"), "{problem}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Training: the loop, its settings, its checkpoints and its logs.
 
+mod card;
 mod checkpoint;
 mod checks;
 mod config;

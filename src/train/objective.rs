@@ -72,53 +72,61 @@ pub fn objective(
     };
     let mut total: Option<Tensor<1>> = None;
     let mut terms = Vec::new();
-    for Used {
-        name,
-        weight,
-        items,
-        term,
-    } in config.terms()
-    {
-        let usable = |n: usize| match (term.needs_labels(), term.needs_field()) {
-            (true, _) => input.labels.is_some() && batch.has_labels[n],
-            (_, true) => batch.has_field[n],
-            _ => true,
-        };
-        let applies: Vec<bool> = (0..batch.len())
-            .map(|n| usable(n) && matches_kind(items, batch.kinds[n]))
-            .collect();
-        if !applies.contains(&true) {
+    for used in config.terms() {
+        let Some((term, part)) = evaluate(&used, &input, batch, weights) else {
             continue;
-        }
-        let values = term.evaluate(&input);
-        let counts = |(&applies, &kind)| {
-            if applies {
-                weights.of(kind) as f32
-            } else {
-                0.0
-            }
         };
-        let counts: Vec<f32> = applies.iter().zip(&batch.kinds).map(counts).collect();
-        let counts: Tensor<1> = Tensor::from_data(counts.as_slice(), &device);
-        let weighted = (values.clone() * counts).sum() * weight;
-        terms.push(Evaluated {
-            name,
-            values,
-            applies,
-        });
         total = Some(match total {
-            Some(sum) => sum + weighted,
-            None => weighted,
+            Some(sum) => sum + part,
+            None => part,
         });
+        terms.push(term);
     }
     let total = total.unwrap_or_else(|| Tensor::zeros([1], &device));
     Objective { total, terms }
 }
 
-fn matches_kind(items: Items, kind: Kind) -> bool {
-    match items {
-        Items::All => true,
-        Items::Real => kind == Kind::Real,
-        Items::Synthetic => kind == Kind::Synthetic,
+/// The values of one term, and what they add to the total; `None` where it applies to no item.
+fn evaluate(
+    used: &Used,
+    input: &LossInput,
+    batch: &Batch,
+    weights: ItemWeights,
+) -> Option<(Evaluated, Tensor<1>)> {
+    let term = used.term;
+    let usable = |n: usize| match (term.needs_labels(), term.needs_field()) {
+        (true, _) => input.labels.is_some() && batch.has_labels[n],
+        (_, true) => batch.has_field[n],
+        _ => true,
+    };
+    let applies: Vec<bool> = (0..batch.len())
+        .map(|n| usable(n) && matches_kind(used.items, batch.kinds[n]))
+        .collect();
+    if !applies.contains(&true) {
+        return None;
     }
+    let values = term.evaluate(input);
+    let counts = |(&applies, &kind)| {
+        if applies {
+            weights.of(kind) as f32
+        } else {
+            0.0
+        }
+    };
+    let counts: Vec<f32> = applies.iter().zip(&batch.kinds).map(counts).collect();
+    let counts: Tensor<1> = Tensor::from_data(counts.as_slice(), &input.fixed.device());
+    let part = (values.clone() * counts).sum() * used.weight;
+    let evaluated = Evaluated {
+        name: used.name,
+        values,
+        applies,
+    };
+    Some((evaluated, part))
+}
+
+fn matches_kind(items: Items, kind: Kind) -> bool {
+    items.include(match kind {
+        Kind::Real => Items::Real,
+        Kind::Synthetic => Items::Synthetic,
+    })
 }

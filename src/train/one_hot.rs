@@ -14,6 +14,10 @@ use crate::loss::OneHot;
 use crate::model::{Model, Prediction};
 use crate::ops::{present_labels, warp};
 
+/// Sets the random streams of the choice apart from those that have the number of a pair, by which the sampler draws it: no
+/// pair has so large a number.
+const CHOICE: u64 = 1 << 63;
+
 /// Both label maps of a batch as one channel a label, the moving ones moved; `None` where no item has both.
 pub(super) fn one_hot(
     batch: &Batch,
@@ -72,7 +76,7 @@ pub(super) fn chosen_labels(
     let mut labels: Vec<i32> = labels.into_iter().collect();
     if max_labels > 0 && labels.len() > max_labels {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(batch.number);
+        rng.set_stream(CHOICE | batch.number);
         labels.shuffle(&mut rng);
         labels.truncate(max_labels);
         labels.sort_unstable();
@@ -169,5 +173,50 @@ impl Maps<'_> {
     fn none(&self) -> Tensor<5> {
         let [d, h, w] = self.batch.extent;
         Tensor::zeros([1, self.labels.len(), d, h, w], self.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Sample;
+    use crate::volume::Dimension;
+    use ndarray::Array3;
+
+    /// The choice among 99 labels for batch `number`.
+    fn chosen(seed: u64, number: u64) -> Vec<i32> {
+        let labels = Array3::from_shape_fn((10, 10, 1), |(i, j, _)| (10 * i + j) as i32);
+        let image = labels.mapv(|label| label as f32);
+        let sample = Sample {
+            fixed_labels: Some(labels.clone()),
+            moving_labels: Some(labels),
+            ..Sample::of_images(image.clone(), image)
+        };
+        let batch = Batch::from_samples(number, Dimension::Two, &[sample]).unwrap();
+        let images = BatchTensors::new(&batch, &Device::flex());
+        chosen_labels(&batch, &images, 16, seed)
+    }
+
+    #[test]
+    fn a_choice_is_that_of_its_seed_and_batch() {
+        let first = chosen(7, 3);
+        assert_eq!(first.len(), 16);
+        assert_eq!(chosen(7, 3), first);
+        // Two choices of 16 among 99 are the same once in 10^18 times.
+        assert_ne!(chosen(7, 4), first);
+        assert_ne!(chosen(8, 3), first);
+    }
+
+    #[test]
+    fn the_choice_does_not_follow_the_draw_of_the_pairs() {
+        for number in 0..4 {
+            let mut of_pair = ChaCha8Rng::seed_from_u64(7);
+            of_pair.set_stream(number);
+            let mut labels: Vec<i32> = (1..100).collect();
+            labels.shuffle(&mut of_pair);
+            labels.truncate(16);
+            labels.sort_unstable();
+            assert_ne!(chosen(7, number), labels, "batch {number}");
+        }
     }
 }

@@ -8,11 +8,9 @@ use super::parallel::Others;
 use super::synthesis::grid;
 use super::{Adam, BatchTensors, Synthesis, SynthesisPlace, TrainConfig, checks};
 use crate::config::RunConfig;
-use crate::dataset::{Align, Batch, Dataset, MakeSynthetic, Sample, Sampler, Split};
+use crate::dataset::{Batch, Dataset, MakeSynthetic, Sample, Sampler, Split};
 use crate::error::{Error, Result};
-use crate::model::{Model, ModelCard, WeightsFile};
-use crate::volume::axis_codes;
-use crate::volume::intensity::Normalisation;
+use crate::model::{Model, WeightsFile};
 
 /// Synthetic pairs from this number on validate; no training run gets so far (see `TrainConfig::validate`).
 const FIRST_HELD_OUT: u64 = TrainConfig::MOST_PAIRS;
@@ -67,7 +65,6 @@ impl Session {
             Some(data) => Some(Arc::new(Dataset::load(data, factor)?)),
             None => None,
         };
-        checks::labels(&config, dataset.as_deref())?;
         let shape = grid(&config, dataset.as_deref(), factor)?;
         if let Some(dataset) = dataset
             .as_deref()
@@ -75,8 +72,10 @@ impl Session {
         {
             checks::comparable(&config.loss, dataset, Split::Train)?;
         }
+        checks::labels(&config, dataset.as_deref())?;
         let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?.map(Arc::new);
         let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone())?;
+        checks::patience(&config.train, held_out.exists())?;
         let on_device = synthesis
             .clone()
             .filter(|_| on_device(config.train.synthesis, &device));
@@ -179,66 +178,15 @@ impl Session {
 
     /// Whether there is anything to validate on.
     pub fn validates(&self) -> bool {
-        !matches!(self.held_out, HeldOut::None)
-    }
-
-    /// What weights made in this run say about themselves after `step` steps.
-    pub fn card(&self, step: u64) -> ModelCard {
-        let data = self.config.data.as_ref();
-        let (spacing, orientation) = self.placement();
-        let prepared = self.dataset.as_deref().map(Dataset::preprocessing);
-        let kinds = match (data, &self.config.synth) {
-            (Some(_), Some(_)) => "real and synthetic images",
-            (Some(_), None) => "real images",
-            _ => "synthetic images only",
-        };
-        let started = match &self.start {
-            Some(weights) => format!("; started from: {}", weights.card.provenance),
-            None => String::new(),
-        };
-        ModelCard {
-            config: self.config.model.clone(),
-            shape: Some(self.shape),
-            spacing,
-            orientation,
-            align: data.map_or(Align::Header, |d| d.align),
-            normalize: data.map_or_else(Normalisation::default, |d| d.normalize.clone()),
-            reference_quantiles: prepared
-                .map(|p| p.normaliser.reference_quantiles.clone())
-                .unwrap_or_default(),
-            licence: if data.is_some() {
-                "that of the training images".into()
-            } else {
-                "MIT OR Apache-2.0".into()
-            },
-            provenance: format!(
-                "hmorph {}, {step} steps on {kinds}, seed {}{started}",
-                env!("CARGO_PKG_VERSION"),
-                self.config.seed
-            ),
-        }
-    }
-
-    /// Voxel size and axis directions that every training image was brought to, where they mean anything.
-    fn placement(&self) -> (Option<[f64; 3]>, Option<String>) {
-        let (Some(data), Some(dataset)) = (&self.config.data, &self.dataset) else {
-            return (None, None);
-        };
-        let Some(geometry) = dataset.items().first().map(|item| &item.geometry) else {
-            return (None, None);
-        };
-        let prepared = dataset.preprocessing();
-        // Directions out of headers that mean nothing are not asked of other scans.
-        let trusted = data.align != Align::Centre || data.orientation.is_some();
-        let directed = trusted && prepared.orientation.is_some();
-        (
-            prepared.spacing.is_some().then(|| geometry.spacing()),
-            directed.then(|| axis_codes(&geometry.affine)),
-        )
+        self.held_out.exists()
     }
 }
 
 impl HeldOut {
+    fn exists(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     fn choose(
         config: &RunConfig,
         dataset: Option<&Dataset>,

@@ -164,8 +164,8 @@ fn choose_frame(path: &Path, raw: &RawVolume, frame: Option<usize>) -> Result<us
         None => Err(Error::file(
             path,
             format!(
-                "{axes}-D image ({}); one volume is needed: choose it with --frame N, --fixed-frame N or \
-                 --moving-frame N (0 to {last}), or register all of MOVING with --all-frames",
+                "{axes}-D image ({}); one volume is needed: take it out of the file first (hmorph register chooses it \
+                 by --fixed-frame N or --moving-frame N, 0 to {last}, or takes all of MOVING by --all-frames)",
                 raw.shape_text()
             ),
         )),

@@ -11,7 +11,7 @@ use ndarray::{Array3, Array4};
 
 use crate::support::{
     Bench, Card, asr, constant_model, grid, hmorph, lps, one_line_error, painted, quarters, ramp,
-    world,
+    refused, world,
 };
 
 // Reference values of this file: SimpleITK 2.5, with grids, image, field and matrix as below, axes and origins turned to
@@ -289,6 +289,39 @@ fn a_result_folder_moves_everything_the_right_way() {
     let voxel = [8, 10, 7];
     let expected = ramp(world(&moving, voxel) - shift);
     approx::assert_abs_diff_eq!(f64::from(there.data[voxel]), expected, epsilon = 0.01);
+}
+
+#[test]
+fn a_transform_is_not_replaced_by_what_it_moves() {
+    let bench = Bench::new();
+    itk_case(&bench);
+    // A result folder with a file of each kind that is read from it.
+    std::fs::create_dir(bench.path("run")).unwrap();
+    std::fs::write(bench.path("run/run.json"), "{\"files\": []}").unwrap();
+    for name in ["forward.nii.gz", "inverse.nii.gz"] {
+        std::fs::copy(bench.path("field.nii.gz"), bench.path("run").join(name)).unwrap();
+    }
+    for (transform, out) in [
+        ("field.nii.gz", "field.nii.gz"),
+        ("inv:field.nii.gz", "field.nii.gz"),
+        ("l2r:field.nii.gz", "./field.nii.gz"),
+        ("inv:l2r:field.nii.gz", "field.nii.gz"),
+        ("run", "run/forward.nii.gz"),
+        ("inv:run", "run/inverse.nii.gz"),
+        ("run", "run"),
+        ("inv:run", "run"),
+        ("inv:run/forward.nii.gz", "run"),
+    ] {
+        let images = "-i moving.nii.gz -r reference.nii.gz --force";
+        let arguments = format!("-t {transform} {images} -o {out}");
+        let part = format!("the transform {transform} would be lost");
+        refused(&bench, "apply", &arguments, &part);
+    }
+    // Another file of the folder takes nothing away.
+    apply(
+        &bench,
+        "-t run -i moving.nii.gz -r reference.nii.gz -o run/moved.nii.gz",
+    );
 }
 
 #[test]

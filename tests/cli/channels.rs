@@ -73,6 +73,34 @@ fn a_colour_picture_is_moved_channel_by_channel() {
 }
 
 #[test]
+fn the_pixel_size_places_the_pictures_of_another_channel_too() {
+    let bench = Bench::new();
+    // Millimetres of its own, from (-50, -40) to (-27, -21).
+    let affine = Affine::from_parts(Matrix3::identity(), Vector3::new(-50.0, -40.0, 0.0));
+    let slice = Geometry::new([24, 20, 1], Dimension::Two, affine);
+    let slice = bench.image("slice.nii.gz", &painted(&slice, ramp));
+    // PNG lies from 0 to the left and posterior: 21 pixels reach x = -20 mm, or -60 mm where a pixel has 3 mm.
+    let axes = Matrix3::from_diagonal(&Vector3::new(-1.0, -1.0, 1.0));
+    let affine = Affine::from_parts(axes, Vector3::zeros());
+    let picture = Geometry::new([21, 17, 1], Dimension::Two, affine);
+    let path = bench.path("picture.png");
+    write_series(&path, &colours(&picture, 3), DType::U8, "").unwrap();
+    let register = |spacing: &str, out: &str| {
+        let mut command = hmorph();
+        command.arg("register").args([&slice, &slice]);
+        command.args(["--linear", "none", "--no-network", "--metric", "mse"]);
+        command.args(["--refine", "1", "--no-report", "--spacing", spacing]);
+        command.arg("--channel");
+        command.arg(format!("{},{}", path.display(), path.display()));
+        command.arg("-o").arg(bench.path(out));
+        command
+    };
+    let error = one_line_error(&mut register("1", "beside"));
+    assert!(error.contains("do not overlap"), "{error}");
+    register("3", "out").assert().success();
+}
+
+#[test]
 fn a_colour_volume_is_moved_channel_by_channel() {
     let bench = Bench::new();
     let geometry = grid([14, 13, 12], [1.5, 2.0, 1.0], lps(), [1.0, 2.0, 3.0]);

@@ -8,7 +8,7 @@ use hmorph::volume::{Affine, Dimension, Geometry, Image, LabelMap, Volume};
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
-use crate::support::{Bench, Card, constant_model, hmorph, one_line_error};
+use crate::support::{Bench, Card, constant_model, hmorph, one_line_error, refused};
 
 /// Voxels of the moving image lie this far along `i` from those of the fixed image.
 const SHIFT: usize = 2;
@@ -132,7 +132,7 @@ fn a_model_and_its_transforms_in_files_are_judged_alike() {
     eval(&bench, "--pairs pairs.csv --transforms transforms -o files");
     check(&bench, "files");
     std::fs::create_dir(bench.path("voxels")).unwrap();
-    write_voxel_field(&bench.path("voxels/disp_one.nii"));
+    write_voxel_field(&bench.path("voxels/disp_one.nii"), SHIFT as f32);
     eval(
         &bench,
         "--pairs pairs.csv --transforms voxels --field-units voxel -o voxel",
@@ -181,6 +181,31 @@ fn labels_have_names_and_a_mask_says_what_counts() {
 }
 
 #[test]
+fn what_was_before_does_not_depend_on_the_transform() {
+    let bench = Bench::new();
+    study(&bench);
+    // The moving image's block lies from i = 6 to 9: this edge, moved by one transform or the other, cuts it elsewhere.
+    bench.labels("mask.nii.gz", &volume(|i, _, _| i32::from(i < 8)));
+    let mut list = "fixed,moving,moving_mask,id,transform\n".to_string();
+    for shift in [0, 2] {
+        write_voxel_field(&bench.path(&format!("by{shift}.nii")), shift as f32);
+        list += &format!("fixed.nii.gz,moving.nii.gz,mask.nii.gz,by{shift},by{shift}.nii\n");
+    }
+    std::fs::write(bench.path("masked.csv"), list).unwrap();
+    eval(&bench, "--pairs masked.csv --field-units voxel -o out");
+    let found = results(&bench.path("out/results.csv"));
+    let of = |pair: &str, metric: &str| found[&[pair, "", metric].map(String::from)];
+    for metric in ["mse", "ncc", "local_ncc", "mutual_information"] {
+        let [still, shifted] = ["by0", "by2"].map(|pair| of(pair, metric));
+        assert_eq!(still[0], shifted[0], "{metric}");
+        assert_ne!(shifted[0], shifted[1], "{metric}");
+    }
+    // Where nothing moves, neither does the mask.
+    let [before, after] = of("by0", "mse");
+    approx::assert_abs_diff_eq!(before, after, epsilon = 1e-6);
+}
+
+#[test]
 fn a_pair_that_fails_does_not_cost_the_others() {
     let bench = Bench::new();
     study(&bench);
@@ -202,8 +227,9 @@ fn a_pair_that_fails_does_not_cost_the_others() {
     assert!(record.contains("pair three"), "{record}");
 }
 
-/// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header.
-fn write_voxel_field(path: &Path) {
+/// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header; `shift` along the first
+/// axis everywhere.
+fn write_voxel_field(path: &Path, shift: f32) {
     let [x, y, z] = geometry().shape;
     let mut bytes = vec![0_u8; 352];
     bytes[..4].copy_from_slice(&348_i32.to_le_bytes());
@@ -217,7 +243,7 @@ fn write_voxel_field(path: &Path) {
     bytes[108..112].copy_from_slice(&352.0_f32.to_le_bytes());
     bytes[344..348].copy_from_slice(b"n+1\0");
     for component in 0..3 {
-        let value = if component == 0 { SHIFT as f32 } else { 0.0 };
+        let value = if component == 0 { shift } else { 0.0 };
         bytes.extend(value.to_le_bytes().repeat(x * y * z));
     }
     std::fs::write(path, bytes).unwrap();
@@ -228,7 +254,7 @@ fn challenge_rules_count_in_voxels() {
     let bench = Bench::new();
     study(&bench);
     std::fs::create_dir(bench.path("voxels")).unwrap();
-    write_voxel_field(&bench.path("voxels/one.nii"));
+    write_voxel_field(&bench.path("voxels/one.nii"), SHIFT as f32);
     std::fs::rename(
         bench.path("voxels/one.nii"),
         bench.path("voxels/disp_one.nii"),
@@ -309,6 +335,58 @@ fn held_out_pairs_of_a_configuration() {
         pairs.contains("other3_to_other2") && !pairs.contains("moving_to_fixed"),
         "{pairs}"
     );
+}
+
+#[test]
+fn options_without_effect_are_refused() {
+    let bench = Bench::new();
+    study(&bench);
+    let column = "fixed,moving,transform\nfixed.nii.gz,moving.nii.gz,moving.nii.gz\n";
+    std::fs::write(bench.path("column.csv"), column).unwrap();
+    let registration = [
+        "--network-spacing 2",
+        "--in-plane",
+        "--linear rigid",
+        "--init mass",
+        "--metric mi",
+        "--search 60",
+        "--allow-flip",
+        "--refine 0",
+        "--no-network",
+        "--smoothness 0.5",
+        "--one-sided",
+        "--deformation velocity",
+    ];
+    let images = [
+        "--normalize z-score",
+        "--spacing 1",
+        "--window 0,1",
+        "--fixed-window 0,1",
+        "--moving-window 0,1",
+    ];
+    let nothing = |source: &str, option: &str| {
+        let (name, _) = option.split_once(' ').unwrap_or((option, ""));
+        let part = format!("so {name} would do nothing");
+        refused(&bench, "eval", &format!("{source} {option} -o out"), &part);
+    };
+    for option in registration {
+        nothing("--data none.toml", option);
+        nothing("--pairs pairs.csv --transforms .", option);
+        nothing("--pairs column.csv", option);
+    }
+    for option in images {
+        nothing("--data none.toml", option);
+    }
+    nothing("--pairs column.csv", "--model m.safetensors");
+    for source in ["--data none.toml", "--pairs pairs.csv"] {
+        nothing(source, "--field-units voxel");
+    }
+    let data = ["eval", "--data", "none.toml", "-o", "out"];
+    hmorph()
+        .args(data)
+        .args(["--points-space", "ras"])
+        .assert()
+        .code(2);
 }
 
 #[test]

@@ -115,4 +115,18 @@ fn good_files_are_described_and_bad_ones_named() {
     assert!(error.contains("bad.nii.gz"), "{error}");
     let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
     assert!(text.contains("7 6 5") && text.contains("ASR"), "{text}");
+
+    // A line for each, which begins like every message.
+    let output = hmorph()
+        .current_dir(bench.folder.path())
+        .args(["info", "bad.nii.gz", "good.nii.gz", "none.nii.gz"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = errors.lines().collect();
+    assert_eq!(lines.len(), 2, "{errors}");
+    for (line, name) in lines.iter().zip(["bad.nii.gz", "none.nii.gz"]) {
+        assert!(line.starts_with(&format!("hmorph: {name}: ")), "{line}");
+    }
 }

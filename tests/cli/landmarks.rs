@@ -6,7 +6,7 @@ use hmorph::volume::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
 use nalgebra::{Matrix3, Vector3};
 
 use crate::support::{
-    Bench, Card, asr, constant_model, grid, lps, one_line_error, painted, ramp, register,
+    Bench, Card, asr, constant_model, grid, hmorph, lps, one_line_error, painted, ramp, register,
 };
 
 /// Scans on oblique grids, and a model whose displacement is the same everywhere.
@@ -229,6 +229,26 @@ fn slices_far_apart_do_not_count_as_an_error() {
         .as_f64()
         .unwrap();
     approx::assert_abs_diff_eq!(error, 3.0, epsilon = 1e-4);
+
+    // An evaluation says the same.
+    let list = "fixed,moving,fixed_points,moving_points,id\nf.nii.gz,m.nii.gz,f.csv,m.csv,one\n";
+    std::fs::write(bench.path("pairs.csv"), list).unwrap();
+    hmorph()
+        .current_dir(bench.folder.path())
+        .args(["eval", "--pairs", "pairs.csv", "-o", "results", "--model"])
+        .arg(&model)
+        .assert()
+        .success();
+    let mut reader = csv::Reader::from_path(bench.path("results/results.csv")).unwrap();
+    let rows = reader.records().map(Result::unwrap);
+    let errors: Vec<[f64; 2]> = rows
+        .filter(|row| &row[4] == "tre")
+        .map(|row| [5, 6].map(|column: usize| row[column].parse().unwrap()))
+        .collect();
+    // Before, 4 mm and 3 mm within the plane.
+    approx::assert_abs_diff_eq!(errors[0][0], 5.0, epsilon = 1e-4);
+    approx::assert_abs_diff_eq!(errors[0][1], 3.0, epsilon = 1e-4);
+    assert_eq!(errors.len(), 1);
 }
 
 #[test]

@@ -152,6 +152,22 @@ fn other_contrasts_are_registered_by_measures_made_for_them() {
 }
 
 #[test]
+fn a_volume_of_one_slice_has_the_descriptors_of_a_volume() {
+    let bench = Bench::new();
+    // Not a 2-D image, whose single voxel is along the last axis.
+    let sheet = grid([1, 24, 22], [1.6, 1.8, 2.0], lps(), [1.0, 2.0, -1.0]);
+    let fixed = bench.image("f.nii.gz", &painted(&sheet, |p| scene(deformed(p))));
+    let moving = bench.image("m.nii.gz", &painted(&sheet, scene));
+    for linear in ["none", "rigid"] {
+        let mut command = hmorph();
+        command.arg("register").args([&fixed, &moving]);
+        command.args(["--metric", "mind", "--linear", linear, "--no-network"]);
+        command.args(["--refine", "2", "--no-report", "-o"]);
+        command.arg(bench.path(linear)).assert().success();
+    }
+}
+
+#[test]
 fn a_second_channel_shows_what_the_first_does_not() {
     let scans = Scans::new(|v| v);
     let paint = |name: &str, like: &Path, value: &dyn Fn(Vector3<f64>) -> f64| {
@@ -162,8 +178,11 @@ fn a_second_channel_shows_what_the_first_does_not() {
     let moving = paint("m2.nii.gz", &scans.files[1], &second_scene);
     let channel = |weight: &str| format!("{},{}{weight}", fixed.display(), moving.display());
     let [alone, _] = errors(&scans.record(&[]).0);
-    let (both, record) = scans.record(&["--channel", &channel("")]);
-    let [both, _] = errors(&both);
+    let (out, record) = scans.record(&["--channel", &channel("")]);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    // As the page of the pair names it, beside the command.
+    assert!(page.contains("channel 1") && page.contains("f2.nii.gz, "));
+    let [both, _] = errors(&out);
     assert!(both < 0.8 * alone, "{both} {alone}");
     assert_eq!(record["inputs"]["channels"][0]["weight"], 1.0);
     let mut command = scans.register(&scans.bench.path("wrong"));
@@ -217,6 +236,10 @@ fn a_mask_keeps_what_it_excludes_out() {
         outside(&["--fixed-mask", mask.to_str().unwrap()], "some"),
     );
     assert!(some < 0.7 * all, "{some} {all}");
+    for (out, named) in [("all", false), ("some", true)] {
+        let page = std::fs::read_to_string(scans.bench.path(out).join("report.html")).unwrap();
+        assert_eq!(page.contains("fixed mask"), named, "{out}");
+    }
 
     let nothing = scans.bench.labels("nothing.nii.gz", &labels.map(|_| 0));
     let out = scans.bench.path("nothing");
@@ -274,9 +297,17 @@ fn the_mask_of_one_scan_leaves_its_lesion_alone() {
     let bench = Bench::new();
     let space = grid([34, 30, 28], [1.6, 1.8, 2.0], lps(), [1.0, 2.0, -1.0]);
     let from_lesion = |p: Vector3<f64>| (p - Vector3::new(4.0, -2.0, 2.0)).amax();
-    let hurt = |p| if from_lesion(p) < 8.0 { 0.0 } else { scene(p) };
+    let hurt = |p, value| {
+        if from_lesion(p) < 8.0 {
+            value
+        } else {
+            scene(p)
+        }
+    };
     let sound = |p| if from_lesion(p) < 10.0 { 0.0 } else { 1.0 };
-    let fixed = bench.image("fixed.nii.gz", &painted(&space, hurt));
+    let dark = bench.image("dark.nii.gz", &painted(&space, |p| hurt(p, 0.0)));
+    // So bright that by its intensities all else would be black.
+    let bright = bench.image("bright.nii.gz", &painted(&space, |p| hurt(p, 1e5)));
     let moving = bench.image("moving.nii.gz", &painted(&space, scene));
     let mask = bench.labels("mask.nii.gz", &painted(&space, sound).map(|&v| v as i32));
     let unknown = |p| {
@@ -287,7 +318,13 @@ fn the_mask_of_one_scan_leaves_its_lesion_alone() {
         }
     };
     let unknown = bench.image("unknown.nii.gz", &painted(&space, unknown));
-    let lengths = [(&fixed, false), (&fixed, true), (&unknown, false)].map(|(fixed, masked)| {
+    let cases = [
+        (&dark, false),
+        (&dark, true),
+        (&bright, true),
+        (&unknown, false),
+    ];
+    let lengths = cases.map(|(fixed, masked)| {
         let out = bench.path("out");
         let mut command = hmorph();
         command
@@ -300,12 +337,19 @@ fn the_mask_of_one_scan_leaves_its_lesion_alone() {
             command.arg("--fixed-mask").arg(&mask);
         }
         command.assert().success();
+        if masked {
+            let record = std::fs::read_to_string(out.join("run.json")).unwrap();
+            let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+            let mse = record["measures"]["after"]["mse"].as_f64().unwrap();
+            // Not 0: what the lesion hides does not enter the intensities of one scan alone.
+            assert!(mse < 1e-2, "{fixed:?}: {mse}");
+        }
         mean_length(&out, |p| from_lesion(p) < 8.0)
     });
     // Nothing has moved; without the mask all around is pulled into the lesion, or away.
     // Voxels that are not a number have no margin, as the mask has: the blur of coarse levels reaches their neighbours.
     assert!(
-        lengths[0] > 2.0 && lengths[1] < 0.3 && lengths[2] < 0.6,
+        lengths[0] > 2.0 && lengths[1] < 0.3 && lengths[2] < 0.3 && lengths[3] < 0.6,
         "{lengths:?} mm"
     );
 }

@@ -214,4 +214,8 @@ fn transforms_and_points_that_cannot_be_applied() {
     }
     let both = "--pairs pairs.csv --model m.safetensors -o out";
     refused(&bench, "eval", both, "--model would do nothing");
+    let series = "fixed,moving\nseries.nii.gz,good.nii.gz\n";
+    std::fs::write(bench.path("series.csv"), series).unwrap();
+    let series = "--pairs series.csv --model m.safetensors -o out";
+    refused(&bench, "eval", series, "take it out of the file first");
 }

@@ -194,6 +194,10 @@ fn grids_that_cannot_be_run_are_refused() {
     let bench = bench();
     for (change, reason) in [
         ("alphas=[0.5, 1.0]", "alphas has 1"),
+        ("seeds=[3, 3]", "seeds has 3 twice"),
+        // Nothing validates in this study.
+        ("weights=best", "run.train.validation_pairs is 0"),
+        ("run.train.patience=2", "run.train.patience is 2"),
         ("paradigms=[]", "at least one"),
         ("paradigms=['mixed']", "unknown variant"),
         ("n=[6]", "subjects in 2 folds leave"),

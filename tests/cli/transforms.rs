@@ -76,6 +76,18 @@ fn transforms_that_cannot_be_written_so_are_refused() {
         ("-t rigid.txt -o rigid.txt", "--force"),
         ("-t none.h5 -o a.h5", "none.h5"),
         ("-t rigid.csv -o a.h5", "rigid.csv"),
+        (
+            "-t rigid.txt -r fixed.nii.gz -o a.nii.gz --jacobian a.nii.gz",
+            "two results",
+        ),
+        (
+            "-t rigid.txt -r fixed.nii.gz -o l2r:a.nii.gz --log-jacobian ./a.nii.gz",
+            "two results",
+        ),
+        (
+            "-t rigid.txt -r fixed.nii.gz --jacobian j.mha --log-jacobian j.mha --force",
+            "two results",
+        ),
     ] {
         refused(&bench, "transform", arguments, part);
     }
@@ -370,6 +382,19 @@ fn headers_alone_bring_images_to_the_same_place() {
         read_labels(bench.path("moved/seg.nii.gz")).unwrap().data,
         quarters(&moving).data
     );
+    // Nothing is interpolated, filled or stored anew.
+    for option in [
+        "-n cubic",
+        "--fill 0",
+        "--dtype int16",
+        "--label-interpolation nearest",
+        "--frame 0",
+    ] {
+        let mut command = hmorph();
+        command.current_dir(bench.folder.path()).arg("apply");
+        command.args("-t rigid.txt -i moving.nii.gz --header-only -o none.nii.gz".split(' '));
+        command.args(option.split(' ')).assert().code(2);
+    }
 }
 
 #[test]

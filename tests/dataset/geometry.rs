@@ -255,6 +255,32 @@ fn cropping_keeps_the_foreground_and_its_margin() {
 }
 
 #[test]
+fn cropped_images_have_the_intensities_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..4 {
+        // Tissue of 100 to 145 in a sixteenth of the image; percentile 96 of all voxels lies within it.
+        let block = image([40, 40, 1], Dimension::Two, |[i, j, _]| {
+            let inside = (15..25).contains(&i) && (15..25).contains(&j);
+            if inside {
+                100.0 + 5.0 * (j - 15) as f32
+            } else {
+                0.0
+            }
+        });
+        save(folder.path(), &format!("s{n}.nii"), &block);
+    }
+    let text = "images = '@/{subject}.nii'\nnormalize = { kind = 'percentile', low = 0.0, high = 96.0 }\nalign = 'centre'\nsplit = [1.0, 0.0, 0.0]\n";
+    let whole = load(folder.path(), text).unwrap();
+    let cropped = load(folder.path(), &format!("{text}crop_foreground = 0\n")).unwrap();
+    let tissue = |data: &hmorph::dataset::Dataset| {
+        let voxels = data.items()[0].image.iter().copied();
+        voxels.filter(|&v| v > 0.0).collect::<Vec<_>>()
+    };
+    assert_eq!(tissue(&cropped), tissue(&whole));
+    assert!(tissue(&whole).iter().any(|&v| v < 0.9));
+}
+
+#[test]
 fn slices_of_lpba40_are_those_of_its_2d_study() {
     let (Some(volumes), Some(slices)) = (scans("lpba40_1mm"), scans("lpba40_2d_axial")) else {
         return;

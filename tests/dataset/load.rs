@@ -27,6 +27,10 @@ fn patterns_load_split_and_pair_between_subjects() {
     assert!(sample.fixed_labels.is_some() && sample.field.is_none());
 }
 
+fn ids(data: &Dataset) -> Vec<&str> {
+    data.items().iter().map(|item| item.id.as_str()).collect()
+}
+
 #[test]
 fn the_written_split_gives_the_same_split_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -48,7 +52,41 @@ fn the_written_split_gives_the_same_split_again() {
         assert!(!subjects(&first).is_empty());
         assert_eq!(subjects(&first), subjects(&again));
     }
+    assert_eq!(ids(&again), ids(&first));
     assert_eq!(again.subjects(Split::Train), 3);
+}
+
+#[test]
+fn the_written_split_keeps_the_ids_that_lists_of_pairs_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_study(at, 4);
+    // One stem for all, so that the ids are the paths as they are written here, relative to the manifest.
+    fs::write(
+        at.join("study.csv"),
+        "image,subject,split\ns0/t1.nii.gz,a,train\ns1/t1.nii.gz,b,train\ns2/t1.nii.gz,c,test\n\
+         s3/t1.nii.gz,d,test\n",
+    )
+    .unwrap();
+    // From its own folder these are no paths.
+    fs::create_dir(at.join("lists")).unwrap();
+    let rows = "fixed,moving\ns0/t1.nii.gz,s1/t1.nii.gz\ns3/t1.nii.gz,s2/t1.nii.gz\n";
+    fs::write(at.join("lists/pairs.csv"), rows).unwrap();
+    let listed = |manifest: &str| {
+        let text = format!(
+            "manifest = '@/{manifest}'\npairs = 'listed'\npairs_file = '@/lists/pairs.csv'\n"
+        );
+        load(at, &text).unwrap()
+    };
+    let first = listed("study.csv");
+    assert_eq!(ids(&first)[3], "s3/t1.nii.gz");
+    fs::create_dir(at.join("run")).unwrap();
+    first.write_split(&at.join("run/split.csv")).unwrap();
+    let again = listed("run/split.csv");
+    assert_eq!(ids(&again), ids(&first));
+    let pairs = |data: &Dataset| data.validation_pairs(Split::Test, 9, 0);
+    assert_eq!(pairs(&again), [(3, 2)]);
+    assert_eq!(pairs(&again), pairs(&first));
 }
 
 #[test]

@@ -65,15 +65,20 @@ impl Golden {
         &self.tensors[name].1
     }
 
-    /// The tensor as our networks see it: 2-D `[n, c, i, j]` becomes `[n, c, 1, i, j]`.
-    pub fn tensor(&self, name: &str, device: &Device) -> Tensor<5> {
-        let (shape, values) = &self.tensors[name];
-        let shape: [usize; 5] = match shape[..] {
+    /// The shape as our networks see it: 2-D `[n, c, i, j]` becomes `[n, c, 1, i, j]`, which is the same memory.
+    pub fn shape(&self, name: &str) -> [usize; 5] {
+        let (shape, _) = &self.tensors[name];
+        match shape[..] {
             [n, c, i, j] => [n, c, 1, i, j],
             [n, c, i, j, k] => [n, c, i, j, k],
             _ => panic!("{name}: shape {shape:?}"),
-        };
-        Tensor::from_data(TensorData::new(values.clone(), shape), device)
+        }
+    }
+
+    /// The tensor in that shape.
+    pub fn tensor(&self, name: &str, device: &Device) -> Tensor<5> {
+        let values = self.values(name).to_vec();
+        Tensor::from_data(TensorData::new(values, self.shape(name)), device)
     }
 
     pub fn vector(&self, name: &str, device: &Device) -> Tensor<1> {

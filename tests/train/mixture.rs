@@ -90,6 +90,30 @@ fn weights_say_how_their_images_were_prepared() {
 }
 
 #[test]
+fn weights_say_what_they_were_trained_on() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    // Real images that only validate leave the weights free.
+    let synthetic = card(&bench, "synthetic", &["mixture.alpha=0.0"]);
+    assert!(
+        synthetic
+            .provenance
+            .contains(" steps on synthetic images, seed 1"),
+        "{}",
+        synthetic.provenance
+    );
+    assert_eq!(synthetic.licence, "MIT OR Apache-2.0");
+    // The settings describe synthetic images, too.
+    let real = card(&bench, "real", &[]);
+    assert!(
+        real.provenance.contains(" steps on real images, seed 1"),
+        "{}",
+        real.provenance
+    );
+    assert_eq!(real.licence, "that of the training images");
+}
+
+#[test]
 fn histogram_matching_goes_with_the_weights() {
     let bench = Bench::new();
     study(bench.folder.path(), 8, false);
@@ -203,7 +227,61 @@ fn a_split_that_nothing_can_judge_is_refused() {
     let on_real = "loss={ dice = { on = 'real' }, diffusion = {} }";
     let line = failure(&mut bench.train("out", &[on_real]), 1);
     assert!(line.contains("no term compares synthetic pairs"), "{line}");
-    assert!(!bench.path("out").exists());
+    // Labels that no term looks at teach nothing.
+    let labelled = Bench::new();
+    study(labelled.folder.path(), 8, true);
+    let with_labels = with(&["data.labels='labels/{subject}.nii'", "mixture.alpha=0.5"]);
+    for term in ["mse", "dice", "field_mse"] {
+        let loss = format!("loss={{ {term} = {{ on = 'synthetic' }}, diffusion = {{}} }}");
+        let overrides = [&with_labels[..], &[&loss]].concat();
+        let line = failure(&mut labelled.train("out", &overrides), 1);
+        assert!(
+            line.contains("no term compares real pairs"),
+            "{term}: {line}"
+        );
+    }
+    assert!(!bench.path("out").exists() && !labelled.path("out").exists());
+}
+
+#[test]
+fn an_overlap_that_no_pair_has_labels_for_is_refused() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let labelled = Bench::new();
+    study(labelled.folder.path(), 8, true);
+    let run = |labels: bool, alpha: &str, on: &str| {
+        let dice = format!("loss.dice={{ on = '{on}' }}");
+        let mut overrides = with(&[alpha, &dice]);
+        let bench = if labels {
+            overrides.push("data.labels='labels/{subject}.nii'");
+            &labelled
+        } else {
+            &bench
+        };
+        let mut run = bench.train("out", &overrides);
+        run.arg("--dry-run");
+        run
+    };
+    // The settings describe synthetic images, which have labels; with alpha = 1 none is made.
+    for (labels, alpha, on) in [
+        (false, "mixture.alpha=1.0", "all"),
+        (false, "mixture.alpha=0.5", "real"),
+        (true, "mixture.alpha=1.0", "synthetic"),
+        (true, "mixture.alpha=0.0", "real"),
+    ] {
+        let line = failure(&mut run(labels, alpha, on), 1);
+        assert!(
+            line.contains("[loss.dice] compares labels, and no training pair"),
+            "{labels}, {alpha}, {on}: {line}"
+        );
+    }
+    for (labels, alpha, on) in [
+        (false, "mixture.alpha=0.5", "all"),
+        (true, "mixture.alpha=0.5", "real"),
+        (true, "mixture.alpha=1.0", "all"),
+    ] {
+        run(labels, alpha, on).assert().success();
+    }
 }
 
 #[test]

@@ -258,6 +258,35 @@ fn a_study_may_change_alpha_along_weighted_transfer() {
 }
 
 #[test]
+fn cells_leave_out_terms_that_nothing_feeds() {
+    let settings = [
+        "run.data.images='scans/{subject}.nii.gz'",
+        "run.loss.field_mse={ on = 'synthetic' }",
+        "run.loss.dice={ on = 'real' }",
+    ];
+    let study: StudyConfig = load("hybridmorph-study-small", &settings.map(String::from)).unwrap();
+    let (pretrainings, jobs) = plan(&study, std::path::Path::new("out")).unwrap();
+    let names = |config: &RunConfig| -> Vec<&str> {
+        let used = config.loss.terms();
+        used.iter().map(|used| used.name).collect()
+    };
+    let synthetic = ["mse", "diffusion", "field_mse"];
+    for pretraining in &pretrainings {
+        assert_eq!(names(&pretraining.settings), synthetic);
+    }
+    for job in &jobs {
+        let expected: &[&str] = match job.arm.paradigm {
+            Paradigm::Synthetic => &synthetic,
+            Paradigm::Weighted => &["mse", "dice", "diffusion", "field_mse"],
+            Paradigm::Real | Paradigm::FewShot | Paradigm::Transfer => {
+                &["mse", "dice", "diffusion"]
+            }
+        };
+        assert_eq!(names(&job.settings), expected, "{}", job.name);
+    }
+}
+
+#[test]
 fn presets_without_data_are_ready_to_run() {
     for name in ["quickstart", "synthmorph-shapes-2d", "synthmorph-shapes-3d"] {
         let session = Session::prepare(preset(name), None, Device::flex());

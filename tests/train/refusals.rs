@@ -87,6 +87,39 @@ fn a_run_of_other_settings_is_kept_unless_forced() {
 }
 
 #[test]
+fn a_falling_learning_rate_is_not_raised_again() {
+    let bench = Bench::new();
+    let falling = "train.schedule=cosine";
+    bench.train("out", &[falling]).assert().success();
+    let first = fs::read(bench.path("out/last.safetensors")).unwrap();
+    // 3 epochs are those of the settings.
+    let line = failure(&mut bench.train("out", &[falling, "train.epochs=6"]), 1);
+    for part in [
+        "falls over 3 epochs",
+        "finetune --weights",
+        "last.safetensors",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(fs::read(bench.path("out/last.safetensors")).unwrap(), first);
+    let mut on = bench.run("finetune", "more", &[falling, "train.epochs=6"]);
+    on.args(["--weights", "out/last.safetensors"]);
+    on.assert().success();
+}
+
+#[test]
+fn patience_needs_validations_to_wait_for() {
+    let bench = Bench::new();
+    let never = ["train.patience=2", "train.validation_pairs=0"];
+    let line = failure(&mut bench.train("out", &never), 1);
+    assert!(
+        line.contains("train.patience is 2, but nothing validates"),
+        "{line}"
+    );
+    assert!(!bench.path("out").exists());
+}
+
+#[test]
 fn a_folder_of_something_else_is_never_touched() {
     let bench = Bench::new();
     fs::create_dir(bench.path("thesis")).unwrap();

@@ -189,7 +189,7 @@ fn several_volumes_need_a_choice() {
         .save(&folder.path().join("a.nii"));
     let message = error_of(&path);
     assert!(
-        message.contains("4-D image (2x3x1x2)") && message.contains("--moving-frame N (0 to 1)")
+        message.contains("4-D image (2x3x1x2)") && message.contains("--moving-frame N, 0 to 1")
     );
     let second = volume::read_image_frame(&path, Some(1)).unwrap();
     assert_eq!(second.data[[0, 0, 0]], 6.0);

@@ -115,7 +115,7 @@ fn check_info(info: &FileInfo, entry: &Value) {
     }
 }
 
-/// The image as training would see it: one volume, or an error that names the choice.
+/// The image as training would see it: one volume, or an error that says what to do.
 fn check_image(path: &Path, entry: &Value) {
     let shape: Vec<u64> = entry["shape"]
         .as_array()
@@ -126,7 +126,7 @@ fn check_image(path: &Path, entry: &Value) {
     let frames: u64 = shape.iter().skip(3).product();
     let image = volume::read_image(path);
     if frames > 1 {
-        assert!(one_line(&image.unwrap_err(), path).contains("--frame N"));
+        assert!(one_line(&image.unwrap_err(), path).contains("take it out of the file"));
         return;
     }
     let image = image.unwrap();

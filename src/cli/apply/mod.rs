@@ -3,7 +3,7 @@
 mod names;
 mod plan;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
 use clap::ValueEnum;
@@ -14,7 +14,7 @@ use super::output::{OutputArgs, check_file};
 use super::points::PointSpace;
 use super::record;
 use super::spacing::PixelSpacing;
-use super::transforms::TRANSFORMS_HELP;
+use super::transforms::{TRANSFORMS_HELP, files_of};
 use crate::register::{RECORD, ResultFolder};
 use crate::volume::resample::Interpolation;
 use names::Names;
@@ -67,7 +67,7 @@ pub struct ApplyArgs {
     pub inverse: bool,
     /// Do not resample: write each image with its voxels untouched and another affine in its header (NIfTI and MGH;
     /// transforms that are all affine)
-    #[arg(long, conflicts_with = "reference")]
+    #[arg(long, conflicts_with_all = ["reference", "interpolation", "fill", "dtype", "label_interpolation", "frame"])]
     pub header_only: bool,
     /// What the numbers of CSV landmark files are, read and written
     #[arg(long, value_enum, default_value_t)]
@@ -124,21 +124,19 @@ fn keep_inputs(args: &ApplyArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses to replace the folder that a transform is read from, which would be gone then.
+/// Refuses to replace the file that a transform is read from, or the folder that holds it, which would be gone then.
 fn keep_transforms(args: &ApplyArgs) -> anyhow::Result<()> {
     let Ok(out) = args.out.canonicalize() else {
         return Ok(());
     };
-    let within = |name: &&String| {
-        let path = Path::new(name.as_str()).canonicalize();
-        path.is_ok_and(|path| path.starts_with(&out))
-    };
-    match args.transforms.iter().find(within) {
+    // A file starts with itself alone, a folder also with what it is in.
+    let replaced = |file: PathBuf| file.canonicalize().is_ok_and(|file| file.starts_with(&out));
+    let lost = |name: &&String| files_of(name).into_iter().any(replaced);
+    match args.transforms.iter().find(lost) {
         None => Ok(()),
         Some(transform) => bail!(
-            "{}: the transform {} is in there and would be lost; choose another folder with -o",
-            args.out.display(),
-            transform
+            "{}: the transform {transform} would be lost; choose another name with -o",
+            args.out.display()
         ),
     }
 }
@@ -163,8 +161,8 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
         names::check_points(&args.points, &args.out)?;
     } else {
         ResultFolder::check(&args.out, common.force)?;
-        keep_transforms(args)?;
     }
+    keep_transforms(args)?;
     let plan = Plan::new(args)?;
     plan.check_inputs()?;
     if single {

@@ -9,6 +9,7 @@ use nalgebra::Matrix4;
 use ndarray::Array3;
 use serde_json::json;
 
+use super::unused::Origin;
 use super::{EvalArgs, Outcome};
 use crate::cli::Common;
 use crate::cli::registrar::{Registrar, Stages};
@@ -28,6 +29,7 @@ pub fn evaluate(
     common: &Common,
     stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
+    args.check_unused(Origin::HeldOut)?;
     let settings: RunConfig = config::load(name, &args.overrides)?;
     let data = settings.data.clone();
     let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use nalgebra::Matrix4;
 use serde_json::json;
 
+use super::unused::Origin;
 use super::{EvalArgs, FieldUnits, Outcome, given};
 use crate::cli::Common;
 use crate::cli::pairs::{self, Row};
@@ -30,16 +31,15 @@ pub fn evaluate(
     stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
     let rows = pairs::read(path)?;
-    let by_files = args.transforms.is_some() || rows.iter().any(|row| row.transform.is_some());
-    ensure!(
-        !by_files || args.model.model.is_none(),
-        "{}: has a column transform, so --model would do nothing; leave one of them out",
-        path.display()
-    );
-    let mut method = if by_files {
-        Method::files(args, &rows)?
-    } else {
-        Method::Model(None)
+    let origin = match rows.iter().any(|row| row.transform.is_some()) {
+        true => Origin::Column(path),
+        false if args.transforms.is_some() => Origin::Folder,
+        false => Origin::Scans,
+    };
+    args.check_unused(origin)?;
+    let mut method = match origin {
+        Origin::Scans | Origin::HeldOut => Method::Model(None),
+        Origin::Column(_) | Origin::Folder => Method::files(args, &rows)?,
     };
     let mut outcome = Outcome::of_pairs(options.protocol, rows.iter().map(target));
     for (number, row) in rows.iter().enumerate() {
@@ -182,11 +182,12 @@ fn pair(
         None => None,
         Some(files) => Some(Points::read(args, files, [&fixed, &moving], &solution)?),
     };
-    let counted = counted(
-        [&fixed, &moving].map(|scan| scan.mask.as_ref()),
-        fixed.geometry(),
-        std::slice::from_ref(&solution.complete),
-    )?;
+    // One for each state: what is measured before must not depend on the transform that is judged.
+    let masks = [&fixed, &moving].map(|scan| scan.mask.as_ref());
+    let within =
+        |transform: &Transform| counted(masks, fixed.geometry(), std::slice::from_ref(transform));
+    let before = within(&Transform::Affine(solution.linear))?;
+    let after = within(&solution.complete)?;
     // The challenges move labels that lie on the fixed grid already, by their own rules.
     let moved = match options.protocol {
         Protocol::Hmorph => Moved {
@@ -203,7 +204,8 @@ fn pair(
             landmarks: points.as_ref().map(Points::landmarks),
             moved,
             landmark_affine: Some(Affine(solution.linear * fixed.geometry().affine.0)),
-            mask: counted.as_ref(),
+            mask: after.as_ref(),
+            mask_before: before.as_ref(),
             seconds: solution.seconds,
             peak_memory: solution.seconds.and_then(|_| peak_memory_bytes()),
             ..Pair::new(&row.id, &names[0], &names[1], &solution.deformation)
@@ -241,8 +243,9 @@ impl Views<Image> {
             Protocol::Learn2reg | Protocol::Lumir => 0.0,
         });
         let (mut target, mut source) = (fixed.image.clone(), moving.image.clone());
-        solution.normaliser.apply(&mut target)?;
-        solution.normaliser.apply(&mut source)?;
+        let normaliser = &solution.normaliser;
+        normaliser.apply_within(&mut target, fixed.mask.as_ref())?;
+        normaliser.apply_within(&mut source, moving.mask.as_ref())?;
         let pull = |transform: Transform| {
             pull_image(
                 &source,

@@ -5,6 +5,7 @@ mod held_out;
 mod label_names;
 mod listed;
 mod report;
+mod unused;
 
 use std::path::PathBuf;
 
@@ -46,7 +47,8 @@ challenges expect. The column may also name an affine or a composite, as hmorph 
 
 Without --transforms the network registers alone, as hmorph register --linear none --refine 0 does: no linear stage unless
 --linear asks for it, no optimisation. `before` is what the network starts from. With --data the pairs are held-out pairs
-of a training configuration, on its network grid; of a run's config.toml they are those of the split beside it.
+of a training configuration, on its network grid and prepared as it says; of a run's config.toml they are those of the
+split beside it. Options that would do nothing, such as --refine beside --data or --transforms, are refused.
 
 Results in DIR: results.csv (a row per pair, structure and measure, before and after), pairs.csv (a row per pair),
 summary.csv and summary.md (over pairs and per structure), a box plot (PNG) of each measure that has a before and an after,
@@ -87,7 +89,7 @@ pub struct EvalArgs {
     )]
     pub label_interpolation: LabelBetween,
     /// Folder of transforms to evaluate instead of a model
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data", "init"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data"])]
     pub transforms: Option<PathBuf>,
     /// What the vectors of given transforms are [default: lps, with the protocol of a challenge voxel]
     #[arg(long, value_enum, value_name = "UNITS")]
@@ -102,7 +104,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     pub label_names: Option<PathBuf>,
     /// What the numbers of landmark files are
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "data")]
     pub points_space: PointSpace,
     /// Folder of results
     #[arg(short, long, value_name = "DIR")]

@@ -59,7 +59,8 @@ pub fn run(args: &InfoArgs, _common: &Common) -> anyhow::Result<()> {
     }
     match problems.is_empty() {
         true => Ok(()),
-        false => bail!(problems.join("\n")),
+        // The program puts its name before the first line alone.
+        false => bail!(problems.join("\nhmorph: ")),
     }
 }
 

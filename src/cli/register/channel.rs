@@ -1,5 +1,6 @@
 //! Further scans of the two subjects that a pair is registered by.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::reading::Reading;
 use crate::cli::record;
 use crate::cli::scan::ScanFile;
+use crate::cli::spacing::PixelSpacing;
 use crate::error::Result;
 use crate::register::OtherScans;
 
@@ -48,16 +50,29 @@ impl ChannelFiles {
         })
     }
 
+    /// `spacing` is that of pictures, which must lie in the world of the first scans.
+    ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn read(&self) -> Result<ChannelScans> {
-        // A window is meant for the scans that it was given with.
-        let scan = |path: &Path| ScanFile::read(path, None, Reading::default())?.masked(None);
+    pub fn read(&self, spacing: Option<PixelSpacing>) -> Result<ChannelScans> {
+        let reading = Reading {
+            spacing,
+            // It is meant for the intensities of the scans that it was given with.
+            window: None,
+        };
+        let scan = |path: &Path| ScanFile::read(path, None, reading)?.masked(None);
         Ok(ChannelScans {
             fixed: scan(&self.fixed)?,
             moving: scan(&self.moving)?,
             weight: self.weight,
         })
+    }
+}
+
+impl fmt::Display for ChannelFiles {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let [fixed, moving] = [&self.fixed, &self.moving].map(|path| path.display());
+        write!(f, "{fixed}, {moving}, weight {}", self.weight)
     }
 }
 

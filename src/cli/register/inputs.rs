@@ -87,7 +87,7 @@ impl Inputs {
             channels: files
                 .channels
                 .iter()
-                .map(ChannelFiles::read)
+                .map(|channel| channel.read(reading.spacing))
                 .collect::<Result<_>>()?,
             files: files.clone(),
             fixed,

@@ -10,8 +10,9 @@ use crate::cli::points::PointSpace;
 use crate::dataset::Landmark;
 use crate::error::{Error, Result};
 use crate::eval::quantile;
+use crate::metric::LandmarkWorld;
 use crate::register::{Registration, Transform, map_point};
-use crate::volume::{Dimension, Geometry, WorldPoint};
+use crate::volume::{Geometry, WorldPoint};
 
 /// What the errors of landmarks are, for `run.json` and whoever reads it.
 pub const DIRECTION: &str = "landmarks of the fixed scan are carried forward to the moving scan; the error is their \
@@ -73,13 +74,15 @@ impl Landmarks {
         let Some(fixed) = &self.fixed else {
             return Ok(None);
         };
+        let grid = &registration.inverse.geometry;
+        let world = LandmarkWorld {
+            affine: grid.affine,
+            dimension: grid.dimension,
+        };
         let distances = |transforms: &[Transform]| -> Vec<f64> {
             let pairs = fixed.iter().zip(&self.moving);
             pairs
-                .map(|(from, to)| {
-                    let apart = map_point(transforms, from.at).0 - to.at.0;
-                    in_plane(apart, &registration.inverse.geometry).norm()
-                })
+                .map(|(from, to)| world.distance(map_point(transforms, from.at).0 - to.at.0))
                 .collect()
         };
         Ok(Some(LandmarkErrors {
@@ -87,17 +90,6 @@ impl Landmarks {
             before: distances(&registration.initial_transform()),
             after: distances(&registration.transform()?),
         }))
-    }
-}
-
-/// Neither of two slices has a thickness: how far they lie apart along the normal does not count.
-fn in_plane(apart: nalgebra::Vector3<f64>, grid: &Geometry) -> nalgebra::Vector3<f64> {
-    match grid.dimension {
-        Dimension::Three => apart,
-        Dimension::Two => {
-            let normal = grid.affine.linear().column(2).normalize();
-            apart - normal * normal.dot(&apart)
-        }
     }
 }
 

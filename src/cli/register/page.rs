@@ -1,5 +1,7 @@
 //! What the report of a pair says.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::inputs::Inputs;
@@ -161,11 +163,17 @@ fn landmarks(pair: &Registered) -> Vec<Change> {
 /// The files, with the grids of the images.
 fn inputs(inputs: &Inputs) -> Value {
     let files = &inputs.files;
-    json!({
+    let shown = |path: &Option<PathBuf>| path.as_deref().map(record::shown);
+    let mut facts = json!({
         "fixed": inputs.fixed.describe(), "moving": inputs.moving.describe(),
-        "fixed labels": files.fixed_labels, "moving labels": files.moving_labels,
-        "fixed landmarks": files.fixed_points, "moving landmarks": files.moving_points,
-    })
+        "fixed labels": shown(&files.fixed_labels), "moving labels": shown(&files.moving_labels),
+        "fixed mask": shown(&files.fixed_mask), "moving mask": shown(&files.moving_mask),
+        "fixed landmarks": shown(&files.fixed_points), "moving landmarks": shown(&files.moving_points),
+    });
+    for (number, channel) in files.channels.iter().enumerate() {
+        facts[format!("channel {}", number + 1)] = json!(channel.to_string());
+    }
+    facts
 }
 
 /// Version, machine and time.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::linear::LinearArgs;
+use crate::cli::options::given;
 use crate::cli::refine::RefineArgs;
 use crate::volume::intensity::{Mask, Normalisation};
 
@@ -27,6 +28,17 @@ pub struct ModelArgs {
     /// where the start (--init) puts it; the deformation is found for all slices together, without the network
     #[arg(long)]
     pub in_plane: bool,
+}
+
+impl ModelArgs {
+    /// The names of the options that were given and say how a pair is registered.
+    pub fn registration(&self) -> Vec<&'static str> {
+        let own = given([
+            ("--network-spacing", self.network_spacing.is_some()),
+            ("--in-plane", self.in_plane),
+        ]);
+        [self.linear.given(), self.refine.given(), own].concat()
+    }
 }
 
 fn parse_size(text: &str) -> Result<f64, String> {

@@ -18,7 +18,7 @@ use crate::kernels::mind::{PAIRS_2D, PAIRS_3D, descriptors};
 use crate::kernels::parzen::mutual_information;
 use crate::volume::{Dimension, Geometry, LabelMap};
 
-/// Below this share of the samples that the moving image could cover, leaving it is punished ...
+/// Below this share of the samples that the moving image may be expected to cover, leaving it is punished ...
 const COVERED: f64 = 0.6;
 
 /// ... by this factor times the square of what is missing.
@@ -38,7 +38,9 @@ pub(super) struct Objective<'a> {
     moving: &'a Level,
     centre: Vector3<f64>,
     context: Option<Context>,
-    /// The share of the samples that a moving image of this size can cover.
+    /// The share of the samples that the moving image may be expected to cover: the volume of its voxels that count over that
+    /// of the whole fixed grid. Not over what the samples fill, which leaves the air around the fixed image out: the moving
+    /// image has its air, too, and a thin slab in much of it would be asked for more than it shows.
     attainable: f64,
 }
 
@@ -104,14 +106,14 @@ impl<'a> Objective<'a> {
             .map_or(moving.data.len() as f64, |weights| {
                 weights.iter().map(|&w| f64::from(w)).sum()
             });
-        let sampled = fixed.data.len() as f64 * voxel(fixed);
+        let whole = fixed.data.len() as f64 * voxel(fixed);
         Ok(Self {
             similarity,
             samples,
             moving,
             centre,
             context,
-            attainable: (counted * voxel(moving) / sampled).min(1.0),
+            attainable: (counted * voxel(moving) / whole).min(1.0),
         })
     }
 

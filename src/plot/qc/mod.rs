@@ -1,9 +1,9 @@
 //! The page by which a registration is judged.
 //!
 //! Rows are the axial, coronal and sagittal slice (2-D: the one plane there is); columns the fixed,
-//! moving and moved image, the difference before and after on one scale, the deformed grid over the
-//! moved image, and the Jacobian determinant with folds marked. Letters at the fixed image say which
-//! side is the patient's.
+//! moving and moved image, the difference after the linear part alone and in the end on one scale, the
+//! deformed grid over the moved image, and the Jacobian determinant with folds marked. Letters at the
+//! fixed image say which side is the patient's.
 
 mod bars;
 mod contour;

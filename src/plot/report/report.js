@@ -5,7 +5,8 @@
 //   outlines  number of the structure whose rim this is, from 1, in fixed, moving, moved; 0 elsewhere
 const data = JSON.parse(document.getElementById("data").textContent);
 const FIXED = 0, MOVING = 1, MOVED = 2;
-const NAMES = ["fixed", "moving (before)", "moved (after)"];
+// As on qc.png: where the measures have a before, the linear registration has not happened yet.
+const NAMES = ["fixed", "moving, linear", "moved"];
 const WHITE = [255, 255, 255];
 const AMOUNTS = {
   checkerboard: { title: "tiles", value: 30 },
@@ -163,9 +164,9 @@ function overview() {
   };
   const columns = [
     ["fixed", rimOf(FIXED)],
-    ["moving", rimOf(MOVING)],
+    ["moving, linear", rimOf(MOVING)],
     ["moved", rimOf(MOVED)],
-    ["difference before", (slice, at) => difference(slice, at, MOVING)],
+    ["difference, linear", (slice, at) => difference(slice, at, MOVING)],
     ["difference after", (slice, at) => difference(slice, at, MOVED)],
     ["deformed grid", colours.grid],
     ["Jacobian", colours.jacobian],

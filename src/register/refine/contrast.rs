@@ -88,7 +88,7 @@ mod tests {
     fn what_masks_leave_out_says_nothing() {
         let one = disc(0.0, |v| v);
         let (mut other, mut left_out) = (one.clone(), disc(0.0, |_| 1.0));
-        for i in 0..16 {
+        for i in 0..24 {
             for j in 0..40 {
                 other.data[[i, j, 0]] = 1.2 - other.data[[i, j, 0]];
                 left_out.data[[i, j, 0]] = 0.0;

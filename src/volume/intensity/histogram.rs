@@ -1,8 +1,6 @@
 //! Histogram matching: each value takes the reference value of the same cumulative frequency
 //! (Gonzalez and Woods, Digital Image Processing, "histogram specification").
 
-use ndarray::Array3;
-
 /// Points of the stored quantile function; between them it is linear.
 const POINTS: usize = 1001;
 
@@ -13,21 +11,15 @@ pub(super) fn quantiles(mut values: Vec<f32>) -> Option<Vec<f32>> {
     (!values.is_empty()).then(|| (0..POINTS).map(at).collect())
 }
 
-/// Maps the chosen voxels; the others become 0. Equal values stay equal: all take their mean rank.
-pub(super) fn match_to(data: &mut Array3<f32>, quantiles: &[f32], chosen: impl Fn(f32) -> bool) {
-    let values: Vec<f32> = data.iter().copied().filter(|&v| chosen(v)).collect();
-    let table = Table::new(values, quantiles);
-    data.mapv_inplace(|v| if chosen(v) { table.lookup(v) } else { 0.0 });
-}
-
-/// Distinct source values, ascending, with what they become.
-struct Table {
+/// Distinct source values, ascending, with what they become. Equal values stay equal: all take their mean rank.
+pub(super) struct Table {
     values: Vec<f32>,
     matched: Vec<f32>,
 }
 
 impl Table {
-    fn new(mut sorted: Vec<f32>, quantiles: &[f32]) -> Self {
+    /// For values in any order, of an image whose histogram becomes that of `quantiles`.
+    pub(super) fn new(mut sorted: Vec<f32>, quantiles: &[f32]) -> Self {
         sorted.sort_unstable_by(f32::total_cmp);
         let last = (sorted.len().max(2) - 1) as f64;
         let (mut values, mut matched) = (Vec::new(), Vec::new());
@@ -41,9 +33,11 @@ impl Table {
         Self { values, matched }
     }
 
-    fn lookup(&self, value: f32) -> f32 {
+    /// What a value becomes; 0 where there was none to learn from.
+    pub(super) fn lookup(&self, value: f32) -> f32 {
         let at = self.values.partition_point(|&v| v < value);
-        self.matched[at.min(self.matched.len() - 1)]
+        let matched = self.matched.get(at).or(self.matched.last());
+        matched.copied().unwrap_or(0.0)
     }
 }
 

@@ -10,9 +10,10 @@ pub use statistics::{finite_range, percentiles};
 
 use std::path::PathBuf;
 
+use ndarray::{Array3, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{Image, read_image};
+use super::{Image, LabelMap, read_image};
 use crate::error::{Error, Result};
 use statistics::{affine_map, mean_and_deviation, replace_non_finite};
 
@@ -133,36 +134,77 @@ impl Normaliser {
     /// # Errors
     /// An image without a finite voxel.
     pub fn apply(&self, image: &mut Image) -> Result<()> {
-        let Some((low, high)) = finite_range(&image.data) else {
-            return Err(Error::invalid(
-                "image has no finite voxel; there is nothing to normalise",
-            ));
-        };
-        replace_non_finite(&mut image.data, low, high);
-        let (low, high) = (f64::from(low), f64::from(high));
-        match &self.normalisation {
-            Normalisation::None {} => {}
-            Normalisation::MinMax {} => {
-                affine_map(&mut image.data, low, high - low, Some((0.0, 1.0)))
-            }
-            Normalisation::Percentile { low: p, high: q } => {
-                let [a, b] = percentiles(&image.data, [*p, *q]).unwrap_or([low, high]);
-                let (a, b) = if a < b { (a, b) } else { (low, high) };
-                affine_map(&mut image.data, a, b - a, Some((0.0, 1.0)));
-            }
-            Normalisation::ZScore { mask } => {
-                let (mean, deviation) =
-                    mean_and_deviation(&image.data, |v| mask.holds(v)).unwrap_or((low, 0.0));
-                affine_map(&mut image.data, mean, deviation, None);
-            }
-            Normalisation::HistogramMatch { mask, .. } => {
-                histogram::match_to(&mut image.data, &self.reference_quantiles, |v| {
-                    mask.holds(v)
-                });
-            }
-        }
+        self.apply_within(image, None)
+    }
+
+    /// Normalises the whole image by the voxels that `mask` holds.
+    ///
+    /// # Errors
+    /// An image without a finite voxel there.
+    pub fn apply_within(&self, image: &mut Image, mask: Option<&LabelMap>) -> Result<()> {
+        let held = mask.map(|mask| held(image, mask));
+        let counted = held.as_ref().unwrap_or(&image.data);
+        let range = finite_range(counted).ok_or_else(|| {
+            Error::invalid("image has no finite voxel; there is nothing to normalise")
+        })?;
+        let mapping = self.mapping(counted, range);
+        replace_non_finite(&mut image.data, range);
+        mapping.apply(&mut image.data);
         Ok(())
     }
+
+    /// What the finite voxels of an image say of the way to the common scale.
+    fn mapping(&self, data: &Array3<f32>, (low, high): (f32, f32)) -> Mapping {
+        let (low, high) = (f64::from(low), f64::from(high));
+        let clip = Some((0.0, 1.0));
+        match &self.normalisation {
+            Normalisation::None {} => Mapping::Keep,
+            Normalisation::MinMax {} => Mapping::Scale(low, high - low, clip),
+            Normalisation::Percentile { low: p, high: q } => {
+                let [a, b] = percentiles(data, [*p, *q]).unwrap_or([low, high]);
+                let (a, b) = if a < b { (a, b) } else { (low, high) };
+                Mapping::Scale(a, b - a, clip)
+            }
+            Normalisation::ZScore { mask } => {
+                let moments = mean_and_deviation(data, |v| mask.holds(v));
+                let (mean, deviation) = moments.unwrap_or((low, 0.0));
+                Mapping::Scale(mean, deviation, None)
+            }
+            Normalisation::HistogramMatch { mask, .. } => {
+                let counted = data.iter().copied().filter(|&v| mask.holds(v)).collect();
+                let table = histogram::Table::new(counted, &self.reference_quantiles);
+                Mapping::Match(table, *mask)
+            }
+        }
+    }
+}
+
+/// The way of one image to the common scale.
+enum Mapping {
+    Keep,
+    /// Origin, range, and what the result is clipped to.
+    Scale(f64, f64, Option<(f32, f32)>),
+    /// Values within the mask by the table, all others 0.
+    Match(histogram::Table, Mask),
+}
+
+impl Mapping {
+    fn apply(&self, data: &mut Array3<f32>) {
+        match self {
+            Self::Keep => {}
+            Self::Scale(origin, range, clip) => affine_map(data, *origin, *range, *clip),
+            Self::Match(table, mask) => {
+                data.mapv_inplace(|v| if mask.holds(v) { table.lookup(v) } else { 0.0 });
+            }
+        }
+    }
+}
+
+/// The voxels that a mask holds; the others are no numbers.
+fn held(image: &Image, mask: &LabelMap) -> Array3<f32> {
+    Zip::from(&image.data)
+        .and(&mask.data)
+        .map_collect(|&value, &label| if label == 0 { f32::NAN } else { value })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ fn map(data: &mut Array3<f32>, convert: impl Fn(f32) -> f32 + Sync) {
 }
 
 /// NaN and -Inf become `low`, +Inf becomes `high`.
-pub(super) fn replace_non_finite(data: &mut Array3<f32>, low: f32, high: f32) {
+pub(super) fn replace_non_finite(data: &mut Array3<f32>, (low, high): (f32, f32)) {
     map(data, |v| match v {
         v if v.is_finite() => v,
         f32::INFINITY => high,

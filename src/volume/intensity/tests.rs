@@ -72,6 +72,40 @@ fn non_finite_voxels_are_replaced_and_do_not_count() {
 }
 
 #[test]
+fn statistics_are_of_what_a_mask_holds_and_of_finite_voxels() {
+    // The ramp of 201 values among more voxels that do not count, or that the mask leaves out.
+    let among = |other: f32| {
+        Array3::from_shape_fn((1, 3, 201), |(_, j, k)| match j {
+            1 => k as f32 * 2.0 - 100.0,
+            _ => other,
+        })
+    };
+    let row = among(0.0).map(|_| 0_i32);
+    let mut mask = LabelMap {
+        data: row,
+        geometry: image(among(0.0)).geometry,
+    };
+    mask.data.slice_mut(ndarray::s![.., 1, ..]).fill(1);
+    for normalisation in [
+        Normalisation::MinMax {},
+        Normalisation::default(),
+        Normalisation::ZScore { mask: Mask::All },
+    ] {
+        let alone = normalised(normalisation.clone(), ramp());
+        let unknown = normalised(normalisation.clone(), among(f32::NAN));
+        let mut masked = image(among(5000.0));
+        let normaliser = normalisation.prepare().unwrap();
+        normaliser.apply_within(&mut masked, Some(&mask)).unwrap();
+        for k in 0..201 {
+            let expected = alone[[0, 0, k]];
+            assert_eq!(unknown[[0, 1, k]], expected, "{normalisation:?}");
+            assert_eq!(masked.data[[0, 1, k]], expected, "{normalisation:?}");
+        }
+        assert!(masked.data[[0, 0, 0]] >= 1.0, "{normalisation:?}");
+    }
+}
+
+#[test]
 fn no_finite_voxel_is_an_error_and_a_constant_becomes_zero() {
     let mut empty = image(Array3::from_elem((2, 2, 2), f32::NAN));
     assert!(
