@@ -108,35 +108,23 @@ impl From<Between> for Interpolation {
     }
 }
 
-/// Refuses to replace what is to be moved.
+/// Refuses to replace a file that is read, or the folder that holds it, which would be gone then.
 fn keep_inputs(args: &ApplyArgs) -> anyhow::Result<()> {
     let Ok(out) = args.out.canonicalize() else {
         return Ok(());
     };
-    let mut inputs = [&args.images, &args.labels, &args.points]
-        .into_iter()
-        .flatten();
-    ensure!(
-        !inputs.any(|path| path.canonicalize().is_ok_and(|path| path == out)),
-        "{}: is the input; choose another name with -o",
-        args.out.display()
-    );
-    Ok(())
-}
-
-/// Refuses to replace the file that a transform is read from, or the folder that holds it, which would be gone then.
-fn keep_transforms(args: &ApplyArgs) -> anyhow::Result<()> {
-    let Ok(out) = args.out.canonicalize() else {
-        return Ok(());
-    };
+    let moved = [&args.images, &args.labels, &args.points];
+    let moved = moved.into_iter().flatten().cloned();
+    let transforms = args.transforms.iter().flat_map(|name| files_of(name));
+    let mut inputs = moved.chain(transforms).chain(args.reference.clone());
     // A file starts with itself alone, a folder also with what it is in.
-    let replaced = |file: PathBuf| file.canonicalize().is_ok_and(|file| file.starts_with(&out));
-    let lost = |name: &&String| files_of(name).into_iter().any(replaced);
-    match args.transforms.iter().find(lost) {
+    let lost = |file: &PathBuf| file.canonicalize().is_ok_and(|file| file.starts_with(&out));
+    match inputs.find(lost) {
         None => Ok(()),
-        Some(transform) => bail!(
-            "{}: the transform {transform} would be lost; choose another name with -o",
-            args.out.display()
+        Some(file) => bail!(
+            "{}: the input {} would be lost; choose another name with -o",
+            args.out.display(),
+            file.display()
         ),
     }
 }
@@ -156,13 +144,12 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
         files.len()
     );
     if single {
-        keep_inputs(args)?;
         check_file(&args.out, common.force)?;
         names::check_points(&args.points, &args.out)?;
     } else {
         ResultFolder::check(&args.out, common.force)?;
     }
-    keep_transforms(args)?;
+    keep_inputs(args)?;
     let plan = Plan::new(args)?;
     plan.check_inputs()?;
     if single {
