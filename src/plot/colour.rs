@@ -4,7 +4,7 @@
 pub type Rgb = [u8; 3];
 
 /// Curves and boxes on white, told apart by colour-blind readers (Okabe & Ito 2008, without yellow).
-pub(super) const DISTINCT: [Rgb; 7] = [
+pub(super) const DISTINCT: [Rgb; 10] = [
     [0, 114, 178],
     [213, 94, 0],
     [0, 158, 115],
@@ -12,6 +12,9 @@ pub(super) const DISTINCT: [Rgb; 7] = [
     [86, 180, 233],
     [230, 159, 0],
     [70, 70, 70],
+    [128, 62, 20],
+    [110, 60, 170],
+    [140, 150, 30],
 ];
 
 /// `a` with `alpha` (0..1) of `b` over it.

@@ -38,30 +38,36 @@ const WIDTH: usize = 960;
 const HEIGHT: usize = 540;
 const LEFT: f64 = 96.0;
 const RIGHT: f64 = 36.0;
-const TOP: f64 = 92.0;
 const BOTTOM: f64 = 74.0;
+/// The first row of the legend, what the next are apart, and the axes' distance from the last.
+const LEGEND: f64 = 63.0;
+const ROW: f64 = 24.0;
+const BELOW: f64 = 29.0;
+/// What bars of neighbouring series at one place are apart.
+const APART: f64 = 5.0;
 
 /// Draws curves on one pair of axes.
 ///
 /// # Errors
 /// No point can be drawn.
 pub fn curves(look: &CurveStyle, series: &[Series]) -> Result<Picture> {
-    let axes = Axes::around(look, series)?;
-    let mut labels = axes.labels(look);
     let places = legend_places(series)?;
-    for (one, x) in series.iter().zip(&places) {
-        labels.push(Label::new(&one.name, 16.0, x + 32.0, 63.0));
+    let axes = Axes::around(look, series, places.last().map_or(LEGEND, |last| last.1))?;
+    let mut labels = axes.labels(look);
+    for (one, (x, y)) in series.iter().zip(&places) {
+        labels.push(Label::new(&one.name, 16.0, x + 32.0, *y));
     }
+    let middle = series.len().saturating_sub(1) as f64 / 2.0;
     page(WIDTH, HEIGHT, &labels, |area| {
         axes.lines(area)?;
         for (index, one) in series.iter().enumerate() {
-            let path = vec![
-                (px(places[index]), px(63.0)),
-                (px(places[index] + 24.0), px(63.0)),
-            ];
+            let (x, y) = places[index];
+            let path = vec![(px(x), px(y)), (px(x + 24.0), px(y))];
             line(area, path, stroke(colour(index), 1.0, 3.0))?;
             axes.curve(area, &one.points, colour(index), look.smoothing)?;
-            axes.bars(area, &one.bars, colour(index))?;
+            // Side by side, for else the last would hide the others.
+            let aside = APART * (index as f64 - middle);
+            axes.bars(area, &one.bars, colour(index), px(aside))?;
         }
         Ok(())
     })
@@ -71,13 +77,18 @@ fn colour(index: usize) -> Rgb {
     DISTINCT[index % DISTINCT.len()]
 }
 
-/// Left ends of the entries of the legend.
-fn legend_places(series: &[Series]) -> Result<Vec<f64>> {
+/// Left ends and heights of the entries of the legend, in as many rows as it takes.
+fn legend_places(series: &[Series]) -> Result<Vec<(f64, f64)>> {
     let mut places = Vec::new();
-    let mut x = 24.0;
+    let start = 24.0;
+    let (mut x, mut y) = (start, LEGEND);
     for one in series {
-        places.push(x);
-        x += 60.0 + Text::new(16.0, INK).width(&one.name)? as f64;
+        let width = 32.0 + Text::new(16.0, INK).width(&one.name)? as f64;
+        if x + width > WIDTH as f64 - RIGHT && x > start {
+            (x, y) = (start, y + ROW);
+        }
+        places.push((x, y));
+        x += width + 28.0;
     }
     Ok(places)
 }
@@ -87,14 +98,18 @@ struct Axes {
     x: (f64, f64),
     y: (f64, f64),
     log: bool,
+    /// Upper end of the y axis on the page.
+    top: f64,
 }
 
 impl Axes {
-    fn around(look: &CurveStyle, series: &[Series]) -> Result<Self> {
+    /// Axes that hold the series, below a legend whose last row is at `legend`.
+    fn around(look: &CurveStyle, series: &[Series], legend: f64) -> Result<Self> {
         let mut axes = Self {
             x: (f64::INFINITY, f64::NEG_INFINITY),
             y: (f64::INFINITY, f64::NEG_INFINITY),
             log: look.log_y,
+            top: legend + BELOW,
         };
         let ends = |one: &Series| -> Vec<(f64, f64)> {
             let bars = one.bars.iter();
@@ -123,7 +138,8 @@ impl Axes {
             let margin = (share * (high - low)).max(1e-6 * high.abs().max(1e-3));
             (low - margin, high + margin)
         };
-        axes.x = room(axes.x, 0.0);
+        let barred = series.iter().any(|one| !one.bars.is_empty());
+        axes.x = room(axes.x, if barred { 0.04 } else { 0.0 });
         axes.y = room(axes.y, 0.05);
         Ok(axes)
     }
@@ -139,7 +155,7 @@ impl Axes {
         let up = (y - self.y.0) / (self.y.1 - self.y.0);
         (
             px(LEFT + along * (WIDTH as f64 - LEFT - RIGHT)),
-            px(HEIGHT as f64 - BOTTOM - up * (HEIGHT as f64 - TOP - BOTTOM)),
+            px(HEIGHT as f64 - BOTTOM - up * (HEIGHT as f64 - self.top - BOTTOM)),
         )
     }
 
@@ -156,7 +172,10 @@ impl Axes {
             let text = tick_label(mark, step_of(&marks));
             labels.push(Label::new(text, 15.0, x, floor + 18.0).align(Anchor::Centre));
         }
-        let (across, down) = ((LEFT + WIDTH as f64 - RIGHT) / 2.0, (TOP + floor) / 2.0);
+        let (across, down) = (
+            (LEFT + WIDTH as f64 - RIGHT) / 2.0,
+            (self.top + floor) / 2.0,
+        );
         labels.push(Label::new(&look.x_label, 16.0, across, floor + 48.0).align(Anchor::Centre));
         let upright = Label::new(&look.y_label, 16.0, 22.0, down);
         labels.push(upright.align(Anchor::Centre).upright());
@@ -229,14 +248,17 @@ impl Axes {
         )
     }
 
-    /// Upright lines with a dash at either end.
-    fn bars(&self, area: &Area, bars: &[(f64, f64, f64)], colour: Rgb) -> Result<()> {
+    /// Upright lines with a dash at either end, `aside` of their places.
+    fn bars(&self, area: &Area, bars: &[(f64, f64, f64)], colour: Rgb, aside: i32) -> Result<()> {
         let half = px(4.0);
         for &(x, low, high) in bars {
             let (Some(low), Some(high)) = (self.shown(x, low), self.shown(x, high)) else {
                 continue;
             };
-            let [low, high] = [low, high].map(|(x, y)| self.at(x, y));
+            let [low, high] = [low, high].map(|(x, y)| {
+                let (x, y) = self.at(x, y);
+                (x + aside, y)
+            });
             let thin = stroke(colour, 1.0, 1.4);
             line(area, vec![low, high], thin)?;
             for (x, y) in [low, high] {
@@ -317,7 +339,7 @@ mod tests {
     fn bars_are_part_of_what_is_shown() {
         let mut one = series(&[(0.0, 1.0), (1.0, 1.0)]);
         one.bars = vec![(0.0, -1.0, 2.0)];
-        let axes = Axes::around(&look(false), &[one]).unwrap();
+        let axes = Axes::around(&look(false), &[one], LEGEND).unwrap();
         assert!(axes.y.0 < -1.0 && axes.y.1 > 2.0, "{:?}", axes.y);
     }
 
@@ -328,7 +350,7 @@ mod tests {
         let whole = curves(&look(false), &[series(&[(0.0, 0.0), (100.0, 10.0)])]).unwrap();
         let middle = (
             ((LEFT + WIDTH as f64 - RIGHT) / 2.0) as usize,
-            ((TOP + HEIGHT as f64 - BOTTOM) / 2.0) as usize,
+            ((LEGEND + BELOW + HEIGHT as f64 - BOTTOM) / 2.0) as usize,
         );
         let blue = |picture: &Picture| {
             let [r, _, b] = picture.pixel(middle.0, middle.1);
@@ -350,8 +372,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_legend_takes_more_rows() {
+        let named = |n: usize| Series {
+            name: format!("a training of some name, {n}"),
+            ..series(&[(0.0, 1.0), (1.0, 2.0)])
+        };
+        let all: Vec<Series> = (0..9).map(named).collect();
+        let places = legend_places(&all).unwrap();
+        assert_eq!(places[0], (24.0, LEGEND));
+        let rows = places.chunk_by(|a, b| a.1 == b.1).count();
+        assert!((2..9).contains(&rows), "{places:?}");
+        assert!(places.iter().all(|place| place.0 + 200.0 < WIDTH as f64));
+        let top = Axes::around(&look(false), &all, places[8].1).unwrap().top;
+        assert_eq!(top, LEGEND + (rows - 1) as f64 * ROW + BELOW);
+    }
+
+    #[test]
     fn log_marks_are_powers_of_ten() {
-        let axes = Axes::around(&look(true), &[series(&[(0.0, 0.02), (1.0, 3.0)])]).unwrap();
+        let axes =
+            Axes::around(&look(true), &[series(&[(0.0, 0.02), (1.0, 3.0)])], LEGEND).unwrap();
         let labels: Vec<String> = axes.marks().into_iter().map(|mark| mark.1).collect();
         assert_eq!(labels, ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]);
     }
