@@ -163,6 +163,9 @@ fn the_list_has_a_command_per_cell_and_each_runs_alone() {
         ["pretraining_seed3", "transfer_n2_seed3_fold0"]
     );
     assert_eq!(place("5"), "cell 5 of 18: weighted_n2_a0.5_seed3_fold0");
+    // Tables are made when they are asked for, not by each of a thousand cells.
+    assert!(!bench.path("out/summary.csv").exists());
+    study(&bench, &["--summary"]).assert().success();
     let rows = table(&bench.path("out"));
     assert!(
         rows.iter()

@@ -100,7 +100,12 @@ pub fn run(args: &StudyArgs, common: &Common) -> anyhow::Result<()> {
     let stop = signals::stop_flag()?;
     match args.cell {
         Some(number) => study.job(number, &stop),
-        None => (0..count).try_for_each(|number| study.job(number, &stop)),
+        None => {
+            let ran = (0..count).try_for_each(|number| study.job(number, &stop));
+            // What is finished is worth its tables, whatever became of the rest.
+            let told = study.summarise();
+            ran.and(told)
+        }
     }
 }
 
@@ -191,8 +196,7 @@ impl Study<'_> {
                 let job = &self.jobs[place];
                 header(&job.name);
                 self.cell(job, stop)
-                    .with_context(|| format!("cell {number} ({})", job.name))?;
-                self.summarise()
+                    .with_context(|| format!("cell {number} ({})", job.name))
             }
         }
     }
