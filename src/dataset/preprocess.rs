@@ -83,9 +83,11 @@ impl Preprocessing {
     /// Spacing of another dimension, a scan without a finite voxel within its mask.
     pub fn scan(&self, mut image: Image, mask: Option<&LabelMap>) -> Result<Image> {
         self.normaliser.apply_within(&mut image, mask)?;
-        let labels = None;
-        let prepared = self.sample(self.orient(Prepared { image, labels })?)?;
-        Ok(prepared.image)
+        let scan = Prepared {
+            image,
+            labels: None,
+        };
+        Ok(self.sample(self.orient(scan)?)?.image)
     }
 
     fn orient(&self, prepared: Prepared) -> Result<Prepared> {

@@ -46,7 +46,7 @@ mod tests {
     use crate::volume::{Affine, Dimension, Geometry, Image};
     use ndarray::Array3;
 
-    /// A disc of tissue in two shades, or in what `shade` makes of them, off the centre by `shift` voxels.
+    /// A disc of tissue in three shades, or in what `shade` makes of them, off the centre by `shift` voxels.
     fn disc(shift: f64, shade: impl Fn(f32) -> f32) -> Image {
         let geometry = Geometry::new([40, 40, 1], Dimension::Two, Affine::identity());
         let data = Array3::from_shape_fn((40, 40, 1), |(i, j, _)| {
@@ -77,8 +77,9 @@ mod tests {
         let one = disc(0.0, |v| v);
         let brighter = disc(1.0, |v| 0.2 + 0.8 * v);
         assert_eq!(chosen(&one, &brighter, &one), Similarity::Lncc);
-        // Outlines alone would give a correlation of 0.6.
         let inverted = disc(1.0, |v| 1.1 - v);
+        // By the whole images, outlines included, the two would be taken for one contrast.
+        assert!(ncc(&one.data, &inverted.data, None).unwrap() > ALIKE);
         assert_eq!(chosen(&one, &inverted, &one), Similarity::Mi);
         let mask = disc(0.0, |_| 1.0);
         assert_eq!(chosen(&mask, &one, &mask), Similarity::Lncc);
