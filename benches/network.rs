@@ -124,8 +124,12 @@ fn main() {
         "{:<8}{:<16}{:>10}{:>10}{:>8}{:>10}",
         "", "", "median s", "least s", "ratio", "peak GB"
     );
+    // The options of a training say nothing of inference.
+    let training_alone = options.checkpointing || options.mixed;
     for what in WHAT {
-        compare(what, &options);
+        if what == "train" || !training_alone {
+            compare(what, &options);
+        }
     }
 }
 
@@ -207,12 +211,20 @@ fn command(side: &str, what: &str, options: &Options) -> Command {
 fn run(mut command: Command) -> Option<(f64, f64)> {
     let output = command.output().ok()?;
     if !output.status.success() {
-        let problem = String::from_utf8_lossy(&output.stderr);
-        eprintln!("{}", problem.lines().last().unwrap_or_default());
+        eprintln!("{}", problem(&String::from_utf8_lossy(&output.stderr)));
     }
     let text = String::from_utf8(output.stdout).ok()?;
     let (seconds, bytes) = text.trim().split_once(' ')?;
     Some((seconds.parse().ok()?, bytes.parse().ok()?))
+}
+
+/// The line of stderr that says why: after a panic the one below its place, else the last.
+fn problem(stderr: &str) -> &str {
+    let mut lines = stderr.lines();
+    let panic = lines
+        .find(|line| line.contains("panicked at"))
+        .and(lines.next());
+    panic.or(stderr.lines().last()).unwrap_or_default()
 }
 
 /// Median seconds of a step in this process, and the most bytes taken: by the process, or of the GPU.

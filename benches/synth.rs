@@ -21,7 +21,8 @@ fn main() {
         (Dimension::Three, [96, 112, 96]),
         (Dimension::Three, [160, 192, 224]),
     ] {
-        let maps = LabelSource::of_maps(&[blocks(dimension, shape)]).expect("labels");
+        let blocks = ("blocks".into(), blocks(dimension, shape));
+        let maps = LabelSource::of_maps(&[blocks]).expect("labels");
         let sources = [("shapes", &LabelSource::Shapes), ("maps", &maps)];
         for threads in [1, 0] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -46,7 +47,8 @@ fn device() -> Option<Device> {
     let mut arguments = std::env::args().skip_while(|argument| argument != "--device");
     arguments.next()?;
     let name = arguments.next().expect("--device takes a name");
-    Some(hmorph::device::resolve(&name).expect("the device is there"))
+    let choice = hmorph::device::choose(&name).expect("the device is there");
+    Some(choice.device)
 }
 
 /// Median over some pairs, after one to warm up.

@@ -1,8 +1,9 @@
 //! On a GPU, real or in software: every operation and a training step give what the CPU gives.
 //!
 //! Small on purpose. Software adapters compile each kernel for seconds, and sum wrongly over more than about
-//! 65,000 values. Runs only where `HMORPH_TEST_GPU` is set: a shared machine may offer a driver that it cannot use.
-#![cfg(feature = "wgpu")]
+//! 65,000 values. Runs only where `HMORPH_TEST_GPU` names a device, or is 1 for `wgpu`: a shared machine may offer a driver
+//! that it cannot use.
+#![cfg(feature = "gpu")]
 
 #[path = "support/golden.rs"]
 mod golden;
@@ -20,10 +21,11 @@ use hmorph::dataset::{Batch, Sample};
 use hmorph::device;
 use hmorph::loss::{Diffusion, LossConfig, Ncc};
 use hmorph::model::{Model, ModelConfig, Prediction};
+use hmorph::ops::exchange_sums;
 use hmorph::synth::{LabelSource, Sharing, SynthConfig, make_pair};
 use hmorph::train::{Activations, Adam, BatchTensors, ItemWeights, gradients, objective};
 use hmorph::volume::Dimension;
-use operations::cases;
+use operations::{Case, cases, scattered};
 use pairs::{Pair, assert_same_pair, everything, recipe, steps, without_noise};
 
 /// Relative to the largest value: other orders of float32 sums, and a GPU's fused multiplications.
@@ -31,32 +33,44 @@ const OPERATIONS: f32 = 1e-4;
 /// The same of 16-bit floats: 2^-10.
 const HALF: f32 = 1e-3;
 
-/// The first adapter, or `None` with a message.
+/// The device to test, or `None` with a message. One that is named must be there.
 fn adapter() -> Option<Device> {
-    if std::env::var_os("HMORPH_TEST_GPU").is_none() {
-        eprintln!("skipped: set HMORPH_TEST_GPU=1 to test the GPU");
+    let Ok(name) = std::env::var("HMORPH_TEST_GPU") else {
+        eprintln!("skipped: set HMORPH_TEST_GPU=1 to test the GPU, or to vulkan or cuda");
         return None;
-    }
-    let found = device::resolve("wgpu");
+    };
+    let named = name != "1";
+    let found = device::choose(if named { &name } else { "wgpu" });
     if let Err(problem) = &found {
+        assert!(!named, "{problem}");
         eprintln!("skipped: {problem}");
     }
-    found.ok()
+    Some(found.ok()?.device)
 }
 
 #[test]
 fn operations_agree_with_the_cpu() {
     let Some(gpu) = adapter() else { return };
     for case in cases() {
-        let started = Instant::now();
-        let found = case.run(&case.public, &gpu);
-        println!("{:5.1} s  {}", started.elapsed().as_secs_f32(), case.name);
-        let expected = case.run(&case.public, &Device::flex());
-        assert_close(&case.name, &found.value, &expected.value, OPERATIONS);
-        for (n, gradient) in found.gradients.iter().enumerate() {
-            let what = format!("{}: gradient of input {n}", case.name);
-            assert_close(&what, gradient, &expected.gradients[n], OPERATIONS);
-        }
+        compare(&case, &gpu);
+    }
+    // Not in a test of its own: it holds for the whole process, and above the device is to add floats where it can.
+    exchange_sums(true);
+    for case in scattered() {
+        compare(&case, &gpu);
+    }
+    exchange_sums(false);
+}
+
+fn compare(case: &Case, gpu: &Device) {
+    let started = Instant::now();
+    let found = case.run(&case.public, gpu);
+    println!("{:5.1} s  {}", started.elapsed().as_secs_f32(), case.name);
+    let expected = case.run(&case.public, &Device::flex());
+    assert_close(&case.name, &found.value, &expected.value, OPERATIONS);
+    for (n, gradient) in found.gradients.iter().enumerate() {
+        let what = format!("{}: gradient of input {n}", case.name);
+        assert_close(&what, gradient, &expected.gradients[n], OPERATIONS);
     }
 }
 

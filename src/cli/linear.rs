@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use nalgebra::Matrix4;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::given;
-use super::record;
 use super::registrar::Stages;
 use crate::dataset::Align;
 use crate::error::{Error, Result};
@@ -23,8 +21,9 @@ pub struct LinearArgs {
     #[arg(long, value_name = "MAP")]
     pub linear: Option<Freedom>,
     /// Where it starts: header, centre (voxel centre on voxel centre), mass (centres of mass), moments (principal axes),
-    /// FILE (.mat, .tfm, .txt, .lta), auto (headers, centres and masses are compared), or none (headers, and no linear
-    /// registration) [default: auto; for models trained with align = "centre": centre and mass]
+    /// FILE (.mat, .tfm, .txt, .lta), auto (headers, centres and masses are compared; refused where the headers put the
+    /// scans apart), or none (headers, and no linear registration) [default: auto; for models trained with
+    /// align = "centre": centre and mass]
     #[arg(long, value_name = "START", value_parser = parse_init)]
     pub init: Option<Init>,
     /// What makes the images alike: mi or mind (any contrast), lncc or ncc (one contrast), mse (one scanner)
@@ -40,8 +39,7 @@ pub struct LinearArgs {
 }
 
 /// Where the linear stage starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Init {
     Auto,
     Header,
@@ -83,6 +81,49 @@ pub enum AlignmentPlan {
     Centre,
     /// By the linear stage.
     Linear(Settings),
+}
+
+impl AlignmentPlan {
+    /// Whether a map is searched for, and not only taken from where it starts.
+    pub fn searches(&self) -> bool {
+        match self {
+            Self::Header | Self::Centre => false,
+            Self::Linear(settings) => settings.freedom != Freedom::None,
+        }
+    }
+
+    /// What is done, for `run.json`: however it was asked for, equal plans have equal records.
+    pub fn record(&self) -> Value {
+        let settings = match self {
+            Self::Header => return json!({ "linear": Freedom::None, "init": "header" }),
+            Self::Centre => return json!({ "linear": Freedom::None, "init": "centre" }),
+            Self::Linear(settings) => settings,
+        };
+        let mut facts = json!({ "linear": settings.freedom, "init": start(&settings.start) });
+        if self.searches() {
+            facts["metric"] = json!(settings.similarity);
+            facts["search_degrees"] = json!(settings.search);
+            facts["allow_flip"] = json!(settings.flip);
+        }
+        facts
+    }
+}
+
+/// A start by its name on the command line; a matrix, whose file may change, by its rows (RAS mm).
+fn start(start: &Start) -> Value {
+    match start {
+        Start::Auto { headers: true } => json!("auto"),
+        Start::Auto { headers: false } => json!("auto, without headers"),
+        Start::Header => json!("header"),
+        Start::Centre => json!("centre"),
+        Start::Mass => json!("mass"),
+        Start::Moments => json!("moments"),
+        Start::Given(matrix) => {
+            let rows = matrix.row_iter();
+            let rows: Vec<Vec<f64>> = rows.map(|row| row.iter().copied().collect()).collect();
+            json!(rows)
+        }
+    }
 }
 
 impl LinearArgs {
@@ -135,7 +176,7 @@ impl LinearArgs {
             freedom,
             similarity: self.metric.unwrap_or(Settings::default().similarity),
             start,
-            search: self.degrees(),
+            search: self.search.unwrap_or(Settings::default().search),
             flip: self.allow_flip,
             in_plane: false,
         }))
@@ -150,24 +191,6 @@ impl LinearArgs {
             ("--search", self.search.is_some()),
             ("--allow-flip", self.allow_flip),
         ])
-    }
-
-    /// Of the rotations that are tried.
-    fn degrees(&self) -> f64 {
-        self.search.unwrap_or(Settings::default().search)
-    }
-
-    /// The options for `run.json`.
-    pub fn record(&self) -> Value {
-        let init = match &self.init {
-            Some(Init::File(path)) => json!(record::shown(path)),
-            Some(init) => json!(init),
-            None => json!(Init::Auto),
-        };
-        json!({
-            "linear": self.linear, "init": init, "metric": self.metric,
-            "search_degrees": self.degrees(), "allow_flip": self.allow_flip,
-        })
     }
 }
 
@@ -184,4 +207,67 @@ fn matrix(path: &Path) -> Result<Matrix4<f64>> {
         path,
         "the matrix is singular: it flattens space, and nothing can be brought back through it; give one with an inverse",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING_SAID: LinearArgs = LinearArgs {
+        linear: None,
+        init: None,
+        metric: None,
+        search: None,
+        allow_flip: false,
+    };
+
+    fn plan(args: &LinearArgs, align: Align) -> AlignmentPlan {
+        args.plan(align, Dimension::Three, Stages::All).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_recorded_as_what_they_stand_for() {
+        let spelled_out = LinearArgs {
+            linear: Some(Freedom::Affine),
+            init: Some(Init::Auto),
+            metric: Some(Similarity::Mi),
+            search: Some(60.0),
+            ..NOTHING_SAID
+        };
+        let [short, long] = [NOTHING_SAID, spelled_out].map(|args| plan(&args, Align::Header));
+        assert_eq!(short.record(), long.record());
+        assert_eq!(
+            short.record(),
+            json!({
+                "linear": "affine", "init": "auto", "metric": "mi", "search_degrees": 60.0, "allow_flip": false,
+            })
+        );
+        let rigid = LinearArgs {
+            linear: Some(Freedom::Rigid),
+            ..NOTHING_SAID
+        };
+        assert_ne!(plan(&rigid, Align::Header).record(), short.record());
+        // Which starts are compared depends on the model.
+        assert_ne!(plan(&NOTHING_SAID, Align::Centre).record(), short.record());
+    }
+
+    #[test]
+    fn a_start_on_file_is_recorded_by_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("start.txt");
+        let args = LinearArgs {
+            linear: Some(Freedom::None),
+            init: Some(Init::File(path.clone())),
+            ..NOTHING_SAID
+        };
+        let record = |shift: u32| {
+            let text = format!("1 0 0 {shift}\n0 1 0 0\n0 0 1 0\n0 0 0 1\n");
+            std::fs::write(&path, text).unwrap();
+            plan(&args, Align::Header)
+        };
+        let (one, other) = (record(1), record(2));
+        assert!(!one.searches());
+        assert_eq!(one.record()["init"][0], json!([1.0, 0.0, 0.0, 1.0]));
+        assert_ne!(one.record(), other.record());
+    }
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::register::Fill;
 use crate::volume::resample::LabelInterpolation;
-use crate::volume::{DType, Format, Series, SeriesKind, check_writable, probe, voxel_file};
+use crate::volume::{DType, Format, Series, SeriesFile, SeriesKind, check_writable, voxel_file};
 
 /// Whether a result may and can be written to the file `path`; call it before the work.
 ///
@@ -92,12 +92,49 @@ impl OutputArgs {
     /// # Errors
     /// A moving file that cannot be read, a suffix that no image has.
     pub fn dtype(&self, moved: &SeriesKind, moving: &Path, out: &Path) -> Result<DType> {
+        self.dtype_or_own(moved, out, || Ok(SeriesFile::read(moving)?.dtype()))
+    }
+
+    /// As [`Self::dtype`], where `own` says the type of the moving file's values.
+    ///
+    /// # Errors
+    /// Those of `own`, a suffix that no image has.
+    pub fn dtype_or_own(
+        &self,
+        moved: &SeriesKind,
+        out: &Path,
+        own: impl FnOnce() -> Result<DType>,
+    ) -> Result<DType> {
         let keeps = *moved == SeriesKind::Colour || Format::of(out)? == Format::Png;
         match (self.dtype, keeps) {
             (Some(OutputType::Given(dtype)), _) => Ok(stored(dtype)),
             (None, false) => Ok(DType::F32),
-            (Some(OutputType::Same), _) | (None, true) => own_type(moving),
+            (Some(OutputType::Same), _) | (None, true) => own().map(stored),
         }
+    }
+
+    /// Whether a picture or colours of the file `moving` can have the type asked for; call it before the work.
+    ///
+    /// # Errors
+    /// A type that they cannot have, a suffix that no image has.
+    pub fn check_dtype(&self, moving: &Path, kind: &SeriesKind) -> Result<()> {
+        let Some(OutputType::Given(dtype)) = self.dtype else {
+            return Ok(());
+        };
+        let (what, held): (&str, &[DType]) = match (Format::of(moving)?, kind) {
+            (Format::Png, _) => ("a PNG", &[DType::U8, DType::U16]),
+            (Format::Nifti, SeriesKind::Colour) => ("colours in NIfTI", &[DType::U8]),
+            _ => return Ok(()),
+        };
+        if held.contains(&dtype) {
+            return Ok(());
+        }
+        let held: Vec<&str> = held.iter().map(|dtype| dtype.name()).collect();
+        let problem = format!(
+            "moved as {what}, which cannot be {dtype}; choose --dtype {} or same, or leave it out",
+            held.join(", ")
+        );
+        Err(Error::file(moving, problem))
     }
 }
 
@@ -110,19 +147,6 @@ pub(super) fn as_held(series: Series, from: &Path, to: &Path) -> Result<Series> 
         true => Ok(series.grey().into()),
         false => Ok(series),
     }
-}
-
-/// The type of the values of a file, as far as a medical format has it: that of its voxels, or float32 where the file scales
-/// them, since no integer holds what they stand for.
-///
-/// # Errors
-/// A file that cannot be read.
-pub(super) fn own_type(path: &Path) -> Result<DType> {
-    let info = probe(path)?;
-    Ok(match info.scaling {
-        Some(_) => DType::F32,
-        None => stored(info.dtype),
-    })
 }
 
 /// Half precision, which no medical format has, becomes single.

@@ -48,15 +48,7 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
         .comment(Some(b'#'))
         .from_path(path)
         .map_err(wrong)?;
-    let header = reader.headers().map_err(wrong)?;
-    for needed in ["fixed", "moving"] {
-        if !header.iter().any(|name| name == needed) {
-            let found = Vec::from_iter(header).join(",");
-            let problem =
-                format!("no column {needed}; expected a line such as fixed,moving, found {found}");
-            return Err(Error::file(path, problem));
-        }
-    }
+    check_columns(path, reader.headers().map_err(wrong)?)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut rows: Vec<Row> = Vec::new();
     let mut ids = HashSet::new();
@@ -71,31 +63,47 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
     if rows.is_empty() {
         return Err(Error::file(path, "no pair is listed"));
     }
-    let both =
-        |files: &'_ Option<[PathBuf; 2]>| files.iter().flatten().cloned().collect::<Vec<_>>();
-    let files = rows.iter().flat_map(|row| {
-        let images = [row.fixed.clone(), row.moving.clone()];
-        let single = row.masks.iter().chain([&row.transform]).flatten().cloned();
-        images
-            .into_iter()
-            .chain(both(&row.labels))
-            .chain(both(&row.points))
-            .chain(single)
-    });
-    let missing: Vec<PathBuf> = files.filter(|file| !file.exists()).collect();
+    check_files(path, &rows)?;
+    Ok(rows)
+}
+
+fn check_columns(path: &Path, header: &csv::StringRecord) -> Result<()> {
+    let lacks = |needed: &&str| !header.iter().any(|name| name == *needed);
+    let Some(needed) = ["fixed", "moving"].into_iter().find(lacks) else {
+        return Ok(());
+    };
+    let found = Vec::from_iter(header).join(",");
+    let problem =
+        format!("no column {needed}; expected a line such as fixed,moving, found {found}");
+    Err(Error::file(path, problem))
+}
+
+/// Refuses rows of the table at `path` that name files which are not there, all of them at once.
+fn check_files(path: &Path, rows: &[Row]) -> Result<()> {
+    let files = rows.iter().flat_map(Row::files);
+    let missing: Vec<&PathBuf> = files.filter(|file| !file.exists()).collect();
     if missing.is_empty() {
-        return Ok(rows);
+        return Ok(());
     }
-    let mut named: Vec<String> = missing
-        .iter()
-        .take(NAMED)
-        .map(|f| f.display().to_string())
-        .collect();
+    let named = missing.iter().take(NAMED);
+    let mut named: Vec<String> = named.map(|file| file.display().to_string()).collect();
     if missing.len() > NAMED {
         named.push(format!("{} more", missing.len() - NAMED));
     }
     let problem = format!("no such file: {}", named.join(", "));
     Err(Error::file(path, problem))
+}
+
+impl Row {
+    /// All that it names.
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let pairs = [&self.labels, &self.points].into_iter().flatten().flatten();
+        let single = self.masks.iter().chain([&self.transform]).flatten();
+        [&self.fixed, &self.moving]
+            .into_iter()
+            .chain(pairs)
+            .chain(single)
+    }
 }
 
 fn row(line: Line, folder: &Path) -> Result<Row, String> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::dataset::{Landmark, Markups, read_landmarks};
+use crate::dataset::{Correspondence, Landmark, Markups, corresponding, read_landmarks};
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically, write_text};
 
@@ -113,6 +113,27 @@ impl PointSpace {
             csv.flush()
         })
     }
+}
+
+/// Which landmarks of two files belong together, and what is to be said where some are left out.
+///
+/// # Errors
+/// Those of [`corresponding`], with the names of both files.
+pub fn correspondence(
+    (fixed, fixed_file): (&[Landmark], &Path),
+    (moving, moving_file): (&[Landmark], &Path),
+) -> Result<(Correspondence, Option<String>)> {
+    let [fixed_name, moving_name] = [fixed_file.display(), moving_file.display()];
+    let found = corresponding(fixed, moving)
+        .map_err(|error| Error::invalid(format!("{fixed_name} and {moving_name}: {error}")))?;
+    let note = match found.unpaired {
+        [0, 0] => None,
+        [f, m] => Some(format!(
+            "note: landmarks that both files name: {}; left out: {f} of {fixed_name}, {m} of {moving_name}",
+            found.pairs.len()
+        )),
+    };
+    Ok((found, note))
 }
 
 fn known<'a>(grid: Option<&'a Geometry>, path: &Path) -> Result<&'a Geometry> {

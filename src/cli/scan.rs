@@ -11,8 +11,7 @@ use crate::dataset::check_labels;
 use crate::error::Result;
 use crate::register::Scan;
 use crate::volume::{
-    Geometry, Image, LabelMap, Series, SeriesKind, axis_codes, read_image_frame, read_labels,
-    read_scan,
+    DType, Geometry, Image, LabelMap, Series, SeriesFile, SeriesKind, axis_codes, read_labels,
 };
 
 /// An image with the name it was given.
@@ -23,6 +22,8 @@ pub struct ScanFile {
     pub image: Image,
     /// On the image's grid, not 0 where a voxel counts.
     pub mask: Option<LabelMap>,
+    /// Of the values in the file.
+    pub dtype: DType,
     /// What is moved, where that is not `image`: all colours, intensities as they are in the file.
     original: Option<Series>,
     /// Of files that have none.
@@ -35,25 +36,33 @@ impl ScanFile {
     /// # Errors
     /// An unreadable file, or one of several volumes without a `frame`; a window without contrast.
     pub fn read(path: &Path, frame: Option<usize>, reading: Reading) -> Result<Self> {
-        Self::of(path, read_image_frame(path, frame)?, reading)
+        Self::of(&SeriesFile::read(path)?, frame, reading)
     }
 
-    /// As [`Self::read`] for an image that is moved afterwards: see [`Self::content`].
+    /// As [`Self::of`] for an image that is moved afterwards: see [`Self::content`].
     ///
     /// # Errors
-    /// As [`Self::read`].
-    pub fn read_to_move(path: &Path, frame: Option<usize>, reading: Reading) -> Result<Self> {
-        let (image, colours) = read_scan(path, frame)?;
-        let windowed = || reading.window.map(|_| Series::from(image.clone()));
-        let mut original = colours.or_else(windowed);
-        let scan = Self::of(path, image, reading)?;
+    /// As [`Self::of`].
+    pub fn to_move(file: &SeriesFile, frame: Option<usize>, reading: Reading) -> Result<Self> {
+        let scan = Self::of(file, frame, reading)?;
+        let mut original = match (file.kind(), reading.window) {
+            (SeriesKind::Colour, _) => Some(file.all()?),
+            (SeriesKind::Frames { .. }, Some(_)) => Some(file.image(frame)?.into()),
+            (SeriesKind::Frames { .. }, None) => None,
+        };
         for volume in original.iter_mut().flat_map(|series| &mut series.volumes) {
             volume.geometry = scan.image.geometry.clone();
         }
         Ok(Self { original, ..scan })
     }
 
-    fn of(path: &Path, mut image: Image, reading: Reading) -> Result<Self> {
+    /// As [`Self::read`] of a file that is decoded already.
+    ///
+    /// # Errors
+    /// A file of several volumes without a `frame`; a window without contrast.
+    pub fn of(file: &SeriesFile, frame: Option<usize>, reading: Reading) -> Result<Self> {
+        let path = file.path();
+        let mut image = file.image(frame)?;
         let name = path.display().to_string();
         if let Some(spacing) = reading.spacing {
             spacing.place(path, &mut image.geometry)?;
@@ -66,6 +75,7 @@ impl ScanFile {
             name,
             image,
             mask: None,
+            dtype: file.dtype(),
             original: None,
             spacing: reading.spacing,
         })

@@ -10,7 +10,7 @@ use super::common::SettingsArgs;
 use super::progress::Progress;
 use super::{Common, dry_run, record, signals};
 use crate::config::RunConfig;
-use crate::dataset::Split;
+use crate::dataset::{MixtureConfig, Mode, Split};
 use crate::device;
 use crate::interop;
 use crate::model::WeightsFile;
@@ -120,6 +120,7 @@ impl Plan<'_> {
     /// Settings, data or a folder that cannot be used; a run that fails, or that `stop` ends early.
     pub fn train(self, common: &Common, stop: &AtomicBool) -> anyhow::Result<()> {
         let (source, out, force) = (self.source, self.out, self.force);
+        RunFolder::check_idle(out)?;
         let (session, resume) = self.prepare(common)?;
         let from = resume.as_ref().map(|checkpoint| checkpoint.state.step);
         let folder = RunFolder::open(out, &session, from, force)?;
@@ -220,6 +221,7 @@ fn write_record(
     let mut facts = json!({
         "inputs": { "config": source, "weights": weights },
         "seed": config.seed,
+        "synthesis_seed": session.synthesis_seed(),
         "device": devices.join(", "),
         "settings": config,
     });
@@ -253,6 +255,10 @@ fn describe(session: &Session, common: &Common) {
         .collect();
     let (steps, batch) = (config.train.steps(), config.train.batch);
     common.say(format!("grid       {:?} voxels", session.shape));
+    common.say(format!("mixture    {}", mixture(&config.mixture)));
+    if let Some(unreached) = config.mixture.alpha.unreached(steps) {
+        common.say(format!("note: {unreached}"));
+    }
     common.say(format!("loss       {}", terms.join(" + ")));
     common.say(format!("steps      {steps} of {batch} pairs"));
     if session.synthesises_on_device() {
@@ -262,6 +268,15 @@ fn describe(session: &Session, common: &Common) {
     if devices > 1 {
         common.say(format!("devices    {devices}, which share each batch"));
     }
+}
+
+/// Which pairs train, in words.
+fn mixture(config: &MixtureConfig) -> String {
+    let what = match config.mode {
+        Mode::Sample => "share of real pairs",
+        Mode::Weighted => "both kinds in every batch, weighted",
+    };
+    format!("alpha {} ({what})", config.alpha)
 }
 
 fn report(folder: &Path, ending: Ending, state: &RunState, common: &Common) {

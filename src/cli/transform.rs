@@ -35,7 +35,8 @@ belongs there. The suffix of OUT says what is written:
   l2r:FILE.nii.gz     the same in voxels of -r, (x, y, z, 3)
   .h5                 an ITK composite: with -r of one field on its grid, else of the transforms as they are
   .mat .tfm .txt .lta one affine, of transforms that are all affine; .mat and .tfm are ITK's (LPS mm), .txt a matrix (RAS
-                      mm, as of greedy and c3d; of three rows where -r is 2-D), .lta FreeSurfer's, which needs -r and --moving
+                      mm, as of greedy and c3d; of three rows in 2-D), .lta FreeSurfer's, which needs -r and --moving
+Affines are written for 2-D images where -r is 2-D or, without -r, where the files of all transforms are.
 
 The Jacobian determinant is the volume that a voxel of the reference takes in the image, over its own: above 1 where the
 image is compressed when it is moved, below 1 where it is stretched, 0 or less where it folds.
@@ -58,7 +59,7 @@ pub struct TransformArgs {
     /// Image of the Jacobian determinant on the grid of -r
     #[arg(long, value_name = "FILE", requires = "reference")]
     pub jacobian: Option<PathBuf>,
-    /// Image of its natural logarithm, where it folds that of one millionth
+    /// Image of its natural logarithm; determinants below 0.000001, as where the transform folds, count as 0.000001
     #[arg(long, value_name = "FILE", requires = "reference")]
     pub log_jacobian: Option<PathBuf>,
     /// Image that the transform is to be applied to (for .lta)
@@ -69,7 +70,7 @@ pub struct TransformArgs {
     pub spacing: Option<PixelSpacing>,
 }
 
-/// Determinants below this have the logarithm of it.
+/// Smaller determinants count as this one in the logarithm, which those of folds do not have.
 const LEAST_DETERMINANT: f32 = 1e-6;
 
 /// Runs `hmorph transform`.
@@ -100,6 +101,7 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
     let job = Job {
         args,
         chain,
+        dimension: transforms.dimension(),
         reference,
         moving,
     };
@@ -175,6 +177,8 @@ impl Out {
 struct Job<'a> {
     args: &'a TransformArgs,
     chain: Vec<Transform>,
+    /// Of the images that the files of the transforms are between.
+    dimension: Dimension,
     reference: Option<Geometry>,
     moving: Option<Geometry>,
 }
@@ -208,7 +212,7 @@ impl Job<'_> {
             }
             (Kind::Composite, None) => {
                 let steps = self.steps()?;
-                write_composite(path, &steps, dimension(&steps))?;
+                write_composite(path, &steps, self.dimension_of(&steps))?;
             }
             (Kind::Affine | Kind::Lta, _) => self.write_affine(out)?,
             (Kind::Field | Kind::VoxelField, None) => unreachable!("a field was made for these"),
@@ -223,8 +227,8 @@ impl Job<'_> {
                 out.path.display()
             )
         })?;
-        // Only .lta has the geometries in it; for the others the reference says whether the images are 2-D.
-        let any = Geometry::new([1; 3], Dimension::Three, Affine::identity());
+        // Only .lta has the geometries in it; for the others they say whether the images are 2-D.
+        let any = Geometry::new([1; 3], self.dimension, Affine::identity());
         let fixed = self.reference.as_ref().unwrap_or(&any);
         ensure!(
             out.kind != Kind::Lta || (self.reference.is_some() && self.moving.is_some()),
@@ -242,13 +246,22 @@ impl Job<'_> {
     /// The chain as it is.
     fn steps(&self) -> anyhow::Result<Vec<Step>> {
         let step = |transform: &Transform| match transform {
-            Transform::Affine(matrix) => Ok(Step::Affine(WorldAffine(*matrix))),
+            Transform::Affine(matrix) => Ok(Step::Affine {
+                affine: WorldAffine(*matrix),
+                dimension: self.dimension,
+            }),
             Transform::Field(field) => Ok(Step::Field(field.field().clone())),
             Transform::InverseField(_) => {
                 bail!("the inverse of a field is made on a grid: name it by --reference")
             }
         };
         self.chain.iter().map(step).collect()
+    }
+
+    /// That of the fields; of matrices alone that of their files.
+    fn dimension_of(&self, steps: &[Step]) -> Dimension {
+        let field = steps.iter().find(|step| matches!(step, Step::Field(_)));
+        field.map_or(self.dimension, Step::dimension)
     }
 
     fn write_jacobians(&self, field: &DisplacementField, common: &Common) -> anyhow::Result<()> {
@@ -287,13 +300,4 @@ impl Job<'_> {
         ));
         Ok(())
     }
-}
-
-/// That of the fields; matrices alone are written for 3-D images.
-fn dimension(steps: &[Step]) -> Dimension {
-    let field = steps.iter().find_map(|step| match step {
-        Step::Field(field) => Some(field.geometry.dimension),
-        Step::Affine(_) => None,
-    });
-    field.unwrap_or(Dimension::Three)
 }

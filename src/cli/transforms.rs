@@ -8,7 +8,9 @@ use nalgebra::Matrix4;
 use super::spacing::PixelSpacing;
 use crate::error::Error;
 use crate::register::{RECORD, Transform, inverted};
-use crate::volume::{Geometry, read_field, read_transform, read_voxel_field};
+use crate::volume::{
+    Dimension, Geometry, Step, common_dimension, read_field, read_transform, read_voxel_field,
+};
 
 /// The names of `--transform`, for the help of the commands that take it.
 pub const TRANSFORMS_HELP: &str = "\
@@ -17,8 +19,10 @@ write, also .mha and .nrrd; intent 1006 is RAS mm); an ITK composite (.h5, .tfm)
 Several are given in the order in which a place of the reference travels to the image, as for antsApplyTransforms.
   inv:FILE   the other way round: matrices exactly, fields by iteration (refused where it does not converge)
   l2r:FILE   a field in voxels of the reference grid, as Learn2Reg's disp_FFFF_MMMM.nii.gz (x, y, z, 3)
-A .txt matrix is RAS (greedy, c3d, NiftyReg), an ITK .txt is known by its first line; an .lta stores the inverse, which
-hmorph minds. FSL's matrices and warps are none of these: convert them first (c3d_affine_tool -fsl2ras). `identity` is the transform that moves nothing: images are resampled to the grid of the reference.";
+A .txt matrix is RAS (greedy, c3d, NiftyReg), an ITK .txt is known by its first line. An .lta of FreeSurfer maps the moving
+image to the fixed one, the other way than all else here; it is inverted when it is read, so name it without inv:. FSL's
+matrices and warps are none of these: convert them first (c3d_affine_tool -fsl2ras). `identity` is the transform that
+moves nothing: images are resampled to the grid of the reference.";
 
 /// Name of the transform that moves nothing.
 const IDENTITY: &str = "identity";
@@ -32,6 +36,8 @@ struct Source {
     kind: Kind,
     /// Named with `inv:`.
     backwards: bool,
+    /// Of the images that the transforms are between, where their file says it.
+    dimension: Option<Dimension>,
 }
 
 enum Kind {
@@ -96,6 +102,12 @@ impl Transforms {
         Ok(Self {
             sources: sources.collect::<anyhow::Result<_>>()?,
         })
+    }
+
+    /// Of the images that the transforms are between: 2-D where every file that says it says so.
+    pub fn dimension(&self) -> Dimension {
+        let known = self.sources.iter().filter_map(|source| source.dimension);
+        common_dimension(known).unwrap_or(Dimension::Three)
     }
 
     /// Whether a point's way can be told from an image's.
@@ -191,12 +203,16 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
         in_voxels,
     } = Name::of(name);
     if path == Path::new(IDENTITY) && !path.exists() {
-        let kind = Kind::File(vec![Transform::Affine(Matrix4::identity())]);
-        return Ok(Source { kind, backwards });
+        return Ok(Source {
+            kind: Kind::File(vec![Transform::Affine(Matrix4::identity())]),
+            backwards,
+            dimension: None,
+        });
     }
     if !path.exists() {
         return Err(Error::file(path, "no such transform: neither a file nor a folder").into());
     }
+    let mut dimension = None;
     let kind = match (in_voxels, path.is_dir()) {
         (true, _) => {
             let Some(grid) = reference else {
@@ -209,11 +225,17 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
         }
         (false, true) => folder(path)?,
         (false, false) => {
-            let steps = read_transform(path)?.into_iter().map(Transform::of);
-            Kind::File(steps.collect::<crate::error::Result<_>>()?)
+            let steps = read_transform(path)?;
+            dimension = common_dimension(steps.iter().map(Step::dimension));
+            let transforms = steps.into_iter().map(Transform::of);
+            Kind::File(transforms.collect::<crate::error::Result<_>>()?)
         }
     };
-    Ok(Source { kind, backwards })
+    Ok(Source {
+        kind,
+        backwards,
+        dimension,
+    })
 }
 
 fn folder(path: &Path) -> anyhow::Result<Kind> {

@@ -13,7 +13,9 @@ use crate::train::{SynthesisPlace, TrainConfig};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// Seed of the weights, the pairs and the synthesis (default 0).
+    /// Seed of the weights, the pairs and the synthesis (default 0). A run that starts from weights mixes their checksum into
+    /// the seed of its synthetic pairs (see `synthesis_seed` of its `run.json`), so that it does not see again those that the
+    /// weights were trained on.
     pub seed: u64,
     /// Real images; left out for purely synthetic training.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,9 +95,9 @@ impl RunConfig {
         Ok(())
     }
 
-    /// Refuses what the kinds of pairs that alpha asks for make idle or leave without a comparison.
+    /// Refuses what the kinds of pairs that the run makes leave idle or without a comparison.
     fn check_kinds(&self) -> Result<()> {
-        let (low, high) = self.mixture.alpha.range();
+        let (low, high) = self.mixture.alpha.range_over(self.train.steps());
         let (real, synthetic) = (high > 0.0, low < 1.0);
         let problem = if self.loss.needs_field() && !synthetic {
             "[loss.field_mse] needs the true fields of synthetic pairs, but mixture.alpha is 1: lower it, or leave the term out"
@@ -111,10 +113,10 @@ impl RunConfig {
         Err(Error::invalid(problem))
     }
 
-    /// Leaves out the terms of the loss that need labels or true fields of pairs that alpha makes none of. For settings that
+    /// Leaves out the terms of the loss that need labels or true fields of pairs that the run makes none of. For settings that
     /// serve several runs; one run alone is refused such terms, which its user expects to do something.
     pub fn drop_idle_terms(&mut self) {
-        let kind = match self.mixture.alpha.range() {
+        let kind = match self.mixture.alpha.range_over(self.train.steps()) {
             (1.0, _) => Items::Real,
             (_, 0.0) => Items::Synthetic,
             _ => return,

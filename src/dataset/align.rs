@@ -5,27 +5,18 @@ use rayon::prelude::*;
 
 use super::item::Loaded;
 use super::listing::Listing;
-use super::pairing::Pairing;
 use super::problems::Problems;
-use super::split::Split;
 use crate::error::Error;
 use crate::linear::{Masked, Settings, register};
 
-/// Finds the affine map of every image from the world of one reference: the atlas if there is one, else the first image
-/// for training. Two images meet through both of their maps.
+/// Finds the affine map of every image from the world of one reference: the atlas if there is one, else an image of the
+/// first training subject. Two images meet through both of their maps.
 pub(super) fn to_reference(
     listing: &Listing,
     loaded: &mut [Option<Loaded>],
     problems: &mut Problems,
 ) {
-    let reference = match listing.pairing {
-        Pairing::Atlas(atlas) => Some(atlas),
-        _ => listing
-            .splits
-            .iter()
-            .position(|&split| split == Split::Train),
-    };
-    let reference = reference.unwrap_or(0);
+    let reference = listing.reference;
     let Some(fixed) = loaded.get(reference).and_then(Option::as_ref) else {
         return;
     };

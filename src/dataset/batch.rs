@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::Array3;
 
-use super::sample::{Entry, Kind, Sample, synthetic_id};
+use super::sample::{Entry, Kind, Sample};
 use crate::error::{Error, Result};
 use crate::volume::Dimension;
 
@@ -66,17 +66,9 @@ impl Batch {
         for sample in &samples {
             sample.check((i, j, k), dimension)?;
         }
-        let extent = match dimension {
-            Dimension::Two => [1, i, j],
-            Dimension::Three => [i, j, k],
-        };
         let voxels = i * j * k;
         let names = |id: fn(&Sample) -> &String, side: &str| {
-            let name = |entry: &Entry<S>| match entry {
-                Entry::Made(sample) => id(sample.borrow()).clone(),
-                Entry::Unmade(number) => synthetic_id(*number, side),
-            };
-            entries.iter().map(name).collect()
+            entries.iter().map(|entry| entry.name(id, side)).collect()
         };
         let images = |image: fn(&Sample) -> &Array3<f32>| {
             join(samples.iter().map(|s| Some(image(s).iter())), voxels)
@@ -92,7 +84,7 @@ impl Batch {
         Ok(Self {
             number,
             dimension,
-            extent,
+            extent: extent(shape, dimension),
             kinds: entries.iter().map(Entry::kind).collect(),
             fixed_ids: names(|s| &s.fixed_id, "fixed"),
             moving_ids: names(|s| &s.moving_id, "moving"),
@@ -166,6 +158,14 @@ impl Batch {
     /// Number of displacement components, 2 or 3.
     pub fn components(&self) -> usize {
         self.dimension.axes()
+    }
+}
+
+/// A grid of `shape`, `(i, j, k)`, as tensors see it.
+fn extent([i, j, k]: [usize; 3], dimension: Dimension) -> [usize; 3] {
+    match dimension {
+        Dimension::Two => [1, i, j],
+        Dimension::Three => [i, j, k],
     }
 }
 

@@ -47,7 +47,7 @@ pub struct DataConfig {
     /// Voxel size in mm per axis, 2 or 3 numbers (default: as stored).
     pub spacing: Option<Vec<f64>>,
     /// How two images are brought together: `"header"` (default), `"centre"` or `"affine"` (each image is registered
-    /// linearly once, to the atlas or else to the first image for training).
+    /// linearly once, to the atlas or else to an image of the first training subject of the seeded order).
     pub align: Align,
     /// Network grid in voxels, 2 or 3 numbers; images are padded or cropped about their centre
     /// (default: the smallest that holds every image). Rounded up to what the network can halve.

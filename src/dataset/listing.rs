@@ -10,7 +10,7 @@ use super::manifest::Entry;
 use super::pairing::{self, Group, Pairing};
 use super::preprocess::{Preprocessing, prepare};
 use super::problems::Problems;
-use super::split::Split;
+use super::split::{self, Split};
 use super::verify;
 
 /// The images that are read, and how they are paired.
@@ -20,6 +20,8 @@ pub(super) struct Listing {
     pub pairing: Pairing,
     /// Training, validation and test.
     pub groups: [Group; 3],
+    /// Item number of the image that all others are registered to with `align = "affine"`.
+    pub reference: usize,
 }
 
 impl Listing {
@@ -61,11 +63,21 @@ impl Listing {
         if !entries.is_empty() {
             verify::groups(&groups, &pairing, problems);
         }
+        let reference = match pairing {
+            Pairing::Atlas(atlas) => atlas,
+            // The same however many subjects train, so that runs that differ in that see held-out images alike.
+            _ => {
+                let first = split::first_to_train(all, all_splits, config);
+                let of_first = |entry: &Entry| Some(entry.subject.as_str()) == first;
+                entries.iter().position(of_first).unwrap_or(0)
+            }
+        };
         Self {
             entries,
             splits,
             pairing,
             groups,
+            reference,
         }
     }
 

@@ -42,11 +42,6 @@ impl Loader {
         })
     }
 
-    /// Number of the batch that the next call gives; the sampler's whole state for a checkpoint.
-    pub fn position(&self) -> u64 {
-        self.next
-    }
-
     /// The next batch in order.
     ///
     /// # Errors

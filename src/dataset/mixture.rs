@@ -80,11 +80,41 @@ impl Alpha {
         }
     }
 
-    /// Smallest and largest value over all steps.
+    /// Smallest and largest value that is written, whether or not a run comes to it.
     pub fn range(&self) -> (f64, f64) {
-        let values = self.values();
-        let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick).unwrap_or(0.0);
-        (fold(f64::min), fold(f64::max))
+        extremes(&self.values())
+    }
+
+    /// Smallest and largest value over the first `steps` steps.
+    pub fn range_over(&self, steps: u64) -> (f64, f64) {
+        let last = steps.saturating_sub(1);
+        match self {
+            // A straight line is outermost at its ends.
+            Self::Constant(_) | Self::Linear(_) => extremes(&[self.at(0), self.at(last)]),
+            Self::Steps(list) => {
+                let begun = list.iter().filter(|(start, _)| *start <= last);
+                let values: Vec<f64> = begun.map(|&(_, value)| value).collect();
+                extremes(&values)
+            }
+        }
+    }
+
+    /// What is written, but comes after the last of `steps` steps: in one line, if there is something.
+    pub fn unreached(&self, steps: u64) -> Option<String> {
+        let beyond = match self {
+            Self::Constant(_) => None,
+            Self::Linear(ramp) => {
+                Some((ramp.steps, ramp.to)).filter(|_| ramp.steps > steps && ramp.from != ramp.to)
+            }
+            Self::Steps(list) => list.iter().copied().find(|(start, _)| *start >= steps),
+        };
+        let (start, value) = beyond?;
+        let last = self.at(steps.saturating_sub(1));
+        Some(format!(
+            "mixture.alpha = {value} at step {start} is never reached: the run has {steps} steps, and alpha ends at {}; \
+             change mixture.alpha or train.epochs",
+            (1000.0 * last).round() / 1000.0
+        ))
     }
 
     /// The values that are written out; all others lie between them.
@@ -121,6 +151,32 @@ impl Alpha {
     }
 }
 
+/// Smallest and largest of some values.
+fn extremes(values: &[f64]) -> (f64, f64) {
+    let fold = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick).unwrap_or(0.0);
+    (fold(f64::min), fold(f64::max))
+}
+
+/// In words, as in "0, 0.9 from step 5000".
+impl fmt::Display for Alpha {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Constant(value) => write!(f, "{value}"),
+            Self::Linear(Ramp { from, to, steps }) => {
+                write!(f, "{from} to {to} over {steps} steps")
+            }
+            Self::Steps(list) => {
+                let text = |(start, value): &(u64, f64)| match start {
+                    0 => value.to_string(),
+                    _ => format!("{value} from step {start}"),
+                };
+                let texts: Vec<String> = list.iter().map(text).collect();
+                f.write_str(&texts.join(", "))
+            }
+        }
+    }
+}
+
 impl MixtureConfig {
     /// Factor of the synthetic loss beside the real one at a step: 1 when kinds are sampled.
     pub fn synthetic_weight(&self, step: u64) -> f64 {
@@ -131,7 +187,8 @@ impl MixtureConfig {
         }
     }
 
-    /// Checks that the kinds that alpha asks for can be made.
+    /// Checks that the kinds that alpha asks for can be made, also those that come after the end of the run: what is written
+    /// is meant.
     pub fn check(&self, batch: usize, real: bool, synthetic: bool) -> Result<()> {
         let (low, high) = self.alpha.range();
         if high > 0.0 && !real {
@@ -232,6 +289,58 @@ mod tests {
             let first = mixture(text).unwrap();
             assert_eq!(mixture(&toml::to_string(&first).unwrap()).unwrap(), first);
         }
+    }
+
+    #[test]
+    fn the_range_over_a_run_ends_with_it() {
+        let range = |text, steps| mixture(text).unwrap().alpha.range_over(steps);
+        assert_eq!(range("alpha = 0.7", 9), (0.7, 0.7));
+        let list = "alpha = [[0, 0.0], [10, 0.9], [20, 0.5]]";
+        assert_eq!(range(list, 0), (0.0, 0.0));
+        // The last of ten steps is step 9.
+        assert_eq!(range(list, 10), (0.0, 0.0));
+        assert_eq!(range(list, 11), (0.0, 0.9));
+        assert_eq!(range(list, 99), (0.0, 0.9));
+        let ramp = "alpha = { from = 1.0, to = 0.0, steps = 10 }";
+        assert_eq!(range(ramp, 1), (1.0, 1.0));
+        assert_eq!(range(ramp, 6), (0.5, 1.0));
+        assert_eq!(range(ramp, 99), (0.0, 1.0));
+        assert_eq!(mixture(list).unwrap().alpha.range(), (0.0, 0.9));
+    }
+
+    #[test]
+    fn what_a_run_does_not_come_to_is_told() {
+        let told = |text, steps| mixture(text).unwrap().alpha.unreached(steps);
+        let list = "alpha = [[0, 0.0], [90000, 0.9]]";
+        let line = told(list, 90_000).unwrap();
+        for part in [
+            "mixture.alpha = 0.9 at step 90000",
+            "the run has 90000 steps",
+            "alpha ends at 0;",
+        ] {
+            assert!(line.contains(part), "{line}");
+        }
+        assert_eq!(told(list, 90_001), None);
+        let ramp = "alpha = { from = 0.0, to = 1.0, steps = 1000 }";
+        let line = told(ramp, 100).unwrap();
+        assert!(line.contains("alpha ends at 0.099;"), "{line}");
+        // A study's ramps end with their runs.
+        assert_eq!(told(ramp, 1000), None);
+        assert_eq!(told("alpha = 0.9", 1), None);
+    }
+
+    #[test]
+    fn every_form_is_said_in_words() {
+        let said = |text| mixture(text).unwrap().alpha.to_string();
+        assert_eq!(said("alpha = 0.9"), "0.9");
+        assert_eq!(
+            said("alpha = { from = 0.0, to = 1.0, steps = 10 }"),
+            "0 to 1 over 10 steps"
+        );
+        assert_eq!(
+            said("alpha = [[0, 0.0], [5000, 0.9]]"),
+            "0, 0.9 from step 5000"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod align;
 mod batch;
+mod census;
 mod config;
 mod globs;
 mod grid;
@@ -26,9 +27,12 @@ mod store;
 mod verify;
 
 pub use batch::Batch;
+pub use census::HeldOutPairs;
 pub use config::{Align, DataConfig, Pairs};
 pub use item::Item;
-pub use landmarks::{Landmark, Markups, corresponding, read_landmarks};
+pub use landmarks::{
+    Correspondence, Landmark, Markups, SharedLandmarks, corresponding, read_landmarks,
+};
 pub use loader::Loader;
 pub use manifest::{ManifestRow, stem};
 pub use mixture::{Alpha, MixtureConfig, Mode, Ramp};

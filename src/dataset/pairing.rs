@@ -72,6 +72,25 @@ impl Group {
         self.subjects.last().map_or(0, |last| last + 1)
     }
 
+    /// Whether both images of some pair that training may draw `have` something.
+    pub fn any_pair(&self, pairing: &Pairing, have: impl Fn(usize) -> bool) -> bool {
+        let with_subject = self.members.iter().zip(&self.subjects);
+        let mut having = with_subject.filter(|(n, _)| have(**n));
+        match pairing {
+            Pairing::Listed(_) => {
+                let mut pairs = self.listed.iter();
+                pairs.any(|&(fixed, moving)| have(fixed) && have(moving))
+            }
+            Pairing::Atlas(atlas) => have(*atlas) && having.next().is_some(),
+            // An image may meet itself.
+            Pairing::Any => having.next().is_some(),
+            Pairing::BetweenSubjects => {
+                let first = having.next();
+                first.is_some_and(|(_, subject)| having.any(|(_, other)| other != subject))
+            }
+        }
+    }
+
     /// A random (fixed, moving) pair, every image equally likely to be fixed.
     ///
     /// The group must be able to make one, which the report before the first step has checked.

@@ -106,6 +106,14 @@ impl<S: Borrow<Sample>> Entry<S> {
         }
     }
 
+    /// The `id` of one of its images, which is on this `side` of the pair.
+    pub(super) fn name(&self, id: fn(&Sample) -> &String, side: &str) -> String {
+        match self {
+            Self::Made(sample) => id(sample.borrow()).clone(),
+            Self::Unmade(number) => synthetic_id(*number, side),
+        }
+    }
+
     pub(super) fn kind(&self) -> Kind {
         self.sample().map_or(Kind::Synthetic, |sample| sample.kind)
     }

@@ -1,6 +1,6 @@
 //! Training, validation and test sets: whole subjects, in a seeded order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -63,9 +63,7 @@ pub(super) fn assign(
     problems: &mut Problems,
 ) -> Vec<Split> {
     let given = given_splits(entries, problems);
-    // The map's order makes the result independent of the order of rows.
-    let mut order: Vec<&str> = given.keys().copied().collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.split_seed));
+    let order = seeded_order(entries, config.split_seed);
     let mut trained = 0;
     let splits: BTreeMap<&str, Split> = order
         .iter()
@@ -79,13 +77,43 @@ pub(super) fn assign(
         .collect();
     if let Some(wanted) = config.n_train.filter(|&wanted| wanted > trained) {
         problems.push(format!(
-            "n_train = {wanted}, but the training split has {trained} subjects"
+            "n_train = {wanted}, but the training split has {trained} subjects; expected at most as many"
         ));
     }
     entries
         .iter()
         .map(|entry| splits[entry.subject.as_str()])
         .collect()
+}
+
+/// The subjects in the order that the seed gives them, whatever the order of rows.
+fn seeded_order(entries: &[Entry], seed: u64) -> Vec<&str> {
+    let subjects: BTreeSet<&str> = entries.iter().map(|e| e.subject.as_str()).collect();
+    let mut order: Vec<&str> = subjects.into_iter().collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    order
+}
+
+/// The training subject that comes first in the seeded order, and so trains for every `n_train`.
+pub(super) fn first_to_train<'a>(
+    entries: &'a [Entry],
+    splits: &[Split],
+    config: &DataConfig,
+) -> Option<&'a str> {
+    let trains = |subject: &&str| {
+        let mut images = entries.iter().zip(splits);
+        images.any(|(entry, split)| entry.subject == **subject && *split == Split::Train)
+    };
+    let order = seeded_order(entries, config.split_seed);
+    order.into_iter().find(trains)
+}
+
+/// Puts every image into the training split but those that the manifest leaves out.
+pub(super) fn undivide(entries: &mut [Entry]) {
+    let given = entries.iter_mut().filter_map(|entry| entry.split.as_mut());
+    for split in given.filter(|split| **split != Split::Unused) {
+        *split = Split::Train;
+    }
 }
 
 /// What the manifest says about each subject; it must say it once, and for all or none.
@@ -245,6 +273,42 @@ mod tests {
             ..DataConfig::default()
         };
         assert!(split(&entries, &config).1.contains("has 30 subjects"));
+    }
+
+    #[test]
+    fn the_first_to_train_does_so_for_every_number_of_subjects() {
+        let entries = study(20);
+        for split_seed in 0..5 {
+            let first = |n_train| {
+                let config = DataConfig {
+                    n_train,
+                    split_seed,
+                    ..DataConfig::default()
+                };
+                let (splits, _) = split(&entries, &config);
+                let first = first_to_train(&entries, &splits, &config).unwrap();
+                assert!(members(&entries, &splits, Split::Train).contains(first));
+                first
+            };
+            for n in 1..=12 {
+                assert_eq!(first(Some(n)), first(None), "seed {split_seed}, {n}");
+            }
+        }
+        assert_eq!(first_to_train(&[], &[], &DataConfig::default()), None);
+    }
+
+    #[test]
+    fn what_is_left_out_stays_out_of_an_undivided_set() {
+        let mut entries = study(3);
+        for (entry, split) in entries.iter_mut().zip([Split::Test, Split::Validation]) {
+            entry.split = Some(split);
+        }
+        entries[2].split = Some(Split::Unused);
+        undivide(&mut entries);
+        let found = entries.iter().map(|entry| entry.split);
+        let (train, unused) = (Some(Split::Train), Some(Split::Unused));
+        let expected = [train, train, unused, None, None, None];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]

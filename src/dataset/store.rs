@@ -1,6 +1,5 @@
 //! A study in memory: every image of the three splits on the network grid.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use rand::Rng;
@@ -9,7 +8,7 @@ use super::align;
 use super::config::{Align, DataConfig};
 use super::grid::{self, Grid};
 use super::item::{Item, drop_needless_wholes};
-use super::landmarks::corresponding;
+use super::landmarks::{SharedLandmarks, corresponding};
 use super::listing::Listing;
 use super::manifest::Entry;
 use super::pairing::{Group, Pairing};
@@ -20,7 +19,7 @@ use super::split::{self, Split};
 use super::verify;
 use crate::error::{Error, Result};
 use crate::synth::{AugmentConfig, AugmentImage};
-use crate::volume::{Dimension, LabelMap, VoxelPoint};
+use crate::volume::{Dimension, LabelMap};
 
 /// The images of a study, verified, preprocessed and split by subject.
 #[derive(Debug)]
@@ -45,9 +44,29 @@ impl Dataset {
     /// One report of all problems: settings, missing or unreadable files, images listed twice, labels
     /// off their image's grid, splits that cannot make a pair.
     pub fn load(config: &DataConfig, factor: usize) -> Result<Self> {
+        Self::read(config, factor, |_| ())
+    }
+
+    /// As [`Dataset::load`], but with every image in the training split that a manifest does not leave out, whatever split the
+    /// manifest or the settings give it: for those who divide the subjects anew.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn load_undivided(config: &DataConfig, factor: usize) -> Result<Self> {
+        let all = DataConfig {
+            split: [1.0, 0.0, 0.0],
+            n_train: None,
+            ..config.clone()
+        };
+        Self::read(&all, factor, split::undivide)
+    }
+
+    /// [`Dataset::load`] of entries that are changed first.
+    fn read(config: &DataConfig, factor: usize, change: impl FnOnce(&mut [Entry])) -> Result<Self> {
         let mut problems = Problems::default();
         config.check(&mut problems);
-        let entries = verify::entries(config, &mut problems);
+        let mut entries = verify::entries(config, &mut problems);
+        change(&mut entries);
         let splits = split::assign(&entries, config, &mut problems);
         let listing = Listing::new(config, &entries, &splits, &mut problems);
         let preprocessing = problems.keep(Preprocessing::new(config));
@@ -127,37 +146,23 @@ impl Dataset {
         &self.notes
     }
 
-    /// Label numbers that occur in a split, ascending, without background.
-    pub fn label_ids(&self, split: Split) -> Vec<i32> {
-        let mut found = BTreeSet::new();
-        for labels in self
-            .members(split)
-            .iter()
-            .filter_map(|&n| self.items[n].labels.as_ref())
-        {
-            let mut last = 0;
-            for &id in labels {
-                // Neighbours mostly share a label.
-                if id != last {
-                    found.insert(id);
-                    last = id;
-                }
-            }
-        }
-        found.remove(&0);
-        found.into_iter().collect()
+    /// Whether both images of some pair of a split have labels.
+    pub fn has_labelled_pair(&self, split: Split) -> bool {
+        let labelled = |n: usize| self.items[n].labels.is_some();
+        let group = self.group(split);
+        group.is_some_and(|group| group.any_pair(&self.pairing, labelled))
     }
 
-    /// The label maps of a split, for synthesis from real anatomy.
-    pub fn label_maps(&self, split: Split) -> Vec<LabelMap> {
+    /// The label maps of a split, each with the id of its image, for synthesis from real anatomy.
+    pub fn label_maps(&self, split: Split) -> Vec<(String, LabelMap)> {
         let items = self.members(split).iter().map(|&n| &self.items[n]);
         items
             .filter_map(|item| {
-                let data = item.labels.clone()?;
-                Some(LabelMap {
-                    data,
+                let map = LabelMap {
+                    data: item.labels.clone()?,
                     geometry: item.geometry.clone(),
-                })
+                };
+                Some((item.id.clone(), map))
             })
             .collect()
     }
@@ -185,21 +190,19 @@ impl Dataset {
     ///
     /// # Errors
     /// Landmarks that do not correspond.
-    pub fn landmarks(
-        &self,
-        fixed: usize,
-        moving: usize,
-    ) -> Result<(Vec<VoxelPoint>, Vec<VoxelPoint>)> {
+    pub fn landmarks(&self, fixed: usize, moving: usize) -> Result<SharedLandmarks> {
         let (fixed, moving) = (&self.items[fixed], &self.items[moving]);
         if fixed.landmarks.is_empty() || moving.landmarks.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(SharedLandmarks::default());
         }
         let moving_grid = moving.grid_beside(fixed)?;
-        corresponding(
-            (&fixed.landmarks, &fixed.geometry),
-            (&moving.landmarks, &moving_grid),
-        )
-        .map_err(|error| Error::invalid(format!("{} and {}: {error}", fixed.id, moving.id)))
+        let places = [
+            (fixed.landmarks.as_slice(), &fixed.geometry),
+            (moving.landmarks.as_slice(), &moving_grid),
+        ];
+        corresponding(places[0].0, places[1].0)
+            .and_then(|found| found.voxels(places[0], places[1]))
+            .map_err(|error| Error::invalid(format!("{} and {}: {error}", fixed.id, moving.id)))
     }
 
     /// A random training pair, not augmented.

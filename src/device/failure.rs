@@ -1,6 +1,8 @@
 //! A GPU that fails: burn panics then, here that becomes an error.
 
 use std::any::Any;
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::panic::{
     AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind, set_hook, take_hook,
 };
@@ -15,28 +17,65 @@ const UNREADABLE: &str = "Error while reading data";
 /// Of a driver's message, characters that are shown at most.
 const SHOWN: usize = 240;
 
-/// What the panics that devices caused said, in any thread, since the last that [`guard`] told of.
-static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Panics whose messages are kept, at most: far more than fail at once.
+const KEPT: usize = 64;
+
+/// The panics that devices caused, in any thread.
+static FAILURES: Mutex<Failures> = Mutex::new(Failures {
+    count: 0,
+    last: VecDeque::new(),
+});
+
+thread_local! {
+    /// What the last panic of this thread said, if a device caused it.
+    static OWN: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// What devices said in panics.
+struct Failures {
+    /// All of them.
+    count: usize,
+    /// Messages of the last ones. They stay, since other jobs may be about to look for theirs.
+    last: VecDeque<String>,
+}
+
+impl Failures {
+    fn add(&mut self, text: String) {
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(text);
+        self.count += 1;
+    }
+
+    /// The messages after the first `count`, as far as they are kept.
+    fn since(&self, count: usize) -> Vec<String> {
+        let old = self.last.len().saturating_sub(self.count - count);
+        self.last.iter().skip(old).cloned().collect()
+    }
+}
 
 /// Runs `work` on the device that `--device` names so. Where the device fails, nothing is printed and the panic
 /// ends here; any other panic goes on.
+///
+/// A panic is known by this thread, or by what it says if it came from another one that `work` waited for. Several
+/// threads may be guarded at once; what else has failed since the start only helps to say why.
 ///
 /// # Errors
 /// A device that fails, with what to try.
 pub fn guard<T>(device: &str, work: impl FnOnce() -> T) -> Result<T> {
     listen();
+    let before = failures().count;
+    OWN.set(None);
     let payload = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => return Ok(done),
         Err(payload) => payload,
     };
-    let mut said = failures();
+    let mut said = failures().since(before);
+    said.extend(OWN.take());
     if text(&*payload).is_some_and(|text| said.iter().any(|known| known == text)) {
-        return Err(Error::invalid(describe(
-            device,
-            &std::mem::take(&mut *said),
-        )));
+        return Err(Error::invalid(describe(device, &said)));
     }
-    drop(said);
     resume_unwind(payload)
 }
 
@@ -45,14 +84,19 @@ fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let print = take_hook();
-        set_hook(Box::new(move |info| match failure(info) {
-            Some(text) => failures().push(text),
-            None => print(info),
+        set_hook(Box::new(move |info| {
+            let failure = failure(info);
+            match &failure {
+                Some(text) => failures().add(text.clone()),
+                None => print(info),
+            }
+            // A thread that is ending has no place for it any more, and nobody who would ask.
+            let _ = OWN.try_with(|own| own.set(failure));
         }));
     });
 }
 
-fn failures() -> MutexGuard<'static, Vec<String>> {
+fn failures() -> MutexGuard<'static, Failures> {
     FAILURES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -143,6 +187,54 @@ mod tests {
         let payload = catch_unwind(guarded).unwrap_err();
         assert_eq!(text(&*payload), Some("a mistake"));
         assert_eq!(guard("wgpu:7", || 3).unwrap(), 3);
+    }
+
+    /// What a tensor says whose device is gone.
+    fn gone() -> u8 {
+        panic!("Error while reading data: gone")
+    }
+
+    #[test]
+    fn jobs_that_fail_at_once_all_end_in_an_error() {
+        struct Meanwhile(fn());
+        impl Drop for Meanwhile {
+            fn drop(&mut self) {
+                self.0();
+            }
+        }
+        let failed = guard("wgpu:7", || {
+            // While this panic is on its way, another job catches one that says the same.
+            let _other = Meanwhile(|| {
+                let job = std::thread::spawn(|| guard("wgpu:7", gone));
+                assert!(job.join().unwrap().is_err());
+            });
+            gone()
+        });
+        assert!(failed.is_err());
+    }
+
+    #[test]
+    fn a_device_may_fail_in_a_thread_that_is_waited_for() {
+        let waiting = || -> u8 {
+            let ended = std::thread::spawn(gone).join();
+            ended.unwrap_or_else(|payload| resume_unwind(payload))
+        };
+        assert!(guard("wgpu:7", waiting).is_err());
+    }
+
+    #[test]
+    fn the_last_messages_are_kept() {
+        let mut failures = Failures {
+            count: 0,
+            last: VecDeque::new(),
+        };
+        for n in 0..KEPT + 3 {
+            failures.add(n.to_string());
+        }
+        assert_eq!(failures.since(KEPT + 3), Vec::<String>::new());
+        assert_eq!(failures.since(KEPT + 2), [(KEPT + 2).to_string()]);
+        assert_eq!(failures.since(0).len(), KEPT);
+        assert_eq!(failures.since(0)[0], "3");
     }
 
     #[test]

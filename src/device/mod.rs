@@ -34,15 +34,7 @@ impl Choice {
     }
 }
 
-/// The device that a name such as `auto`, `cpu` or `wgpu:0` stands for.
-///
-/// # Errors
-/// Those of [`choose`].
-pub fn resolve(name: &str) -> Result<Device> {
-    Ok(choose(name)?.device)
-}
-
-/// The same, with what is to be said about it; a GPU is started.
+/// The device that a name such as `auto`, `cpu` or `wgpu:0` stands for, with what is to be said about it; a GPU is started.
 ///
 /// # Errors
 /// An unknown name, a device this program or machine does not have, or one that does not start.

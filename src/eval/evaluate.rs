@@ -8,14 +8,13 @@ use crate::metric::{
     self, Metric, folding, inverse_consistency, non_diffeomorphic_volume, sd_log_jacobian,
     sd_log_jacobian_l2r,
 };
-use crate::volume::{Image, LabelMap};
+use crate::volume::Image;
 
-/// What evaluating one pair gives: its rows, and what was moved on the way (for pictures).
+/// What evaluating one pair gives: its rows, and the image that was moved on the way.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     pub rows: Vec<PairResult>,
     pub moved: Option<Image>,
-    pub moved_labels: Option<LabelMap>,
 }
 
 /// Measures a pair by the rules of the protocol.
@@ -33,14 +32,9 @@ pub fn evaluate_pair(pair: &Pair, options: &Options) -> Result<Evaluation> {
         None => moved_labels(moving, pair.field, options.protocol),
     });
     let mut rows = Vec::new();
-    if let (Some(given), Some(moved_labels)) = (pair.labels, &labels) {
-        rows.extend(structure_rows(
-            pair,
-            options,
-            given,
-            moved_labels,
-            moved.as_ref(),
-        )?);
+    if let (Some(given), Some(labels)) = (pair.labels, &labels) {
+        let found = structure_rows(pair, options, given, labels, moved.as_ref())?;
+        rows.extend(found);
     }
     rows.extend(landmark_rows(pair, options)?);
     if let (Protocol::Hmorph, Some((fixed, moving)), Some(moved)) =
@@ -57,11 +51,7 @@ pub fn evaluate_pair(pair: &Pair, options: &Options) -> Result<Evaluation> {
         Protocol::Lumir => vec![lumir_row(pair)?],
     });
     rows.extend(cost_rows(pair));
-    Ok(Evaluation {
-        rows,
-        moved,
-        moved_labels: labels,
-    })
+    Ok(Evaluation { rows, moved })
 }
 
 /// A row without a value before registration.
@@ -126,8 +116,12 @@ fn field_rows(pair: &Pair) -> Result<Vec<PairResult>> {
 
 /// LUMIR masks the non-diffeomorphic volume by the moving image; without images by the mask given.
 fn lumir_row(pair: &Pair) -> Result<PairResult> {
-    let bright = pair.images.map(|(_, moving)| moving.data.mapv(|v| v > 0.0));
-    let volume = non_diffeomorphic_volume(pair.field, bright.as_ref().or(pair.mask))?;
+    let bright = match (pair.foreground, pair.images) {
+        (None, Some((_, moving))) => Some(moving.data.mapv(|v| v > 0.0)),
+        _ => None,
+    };
+    let mask = pair.foreground.or(bright.as_ref()).or(pair.mask);
+    let volume = non_diffeomorphic_volume(pair.field, mask)?;
     Ok(after(
         pair,
         Metric::NonDiffeomorphicVolume,

@@ -6,11 +6,18 @@ use crate::metric::{Interpolation, LandmarkWorld, Metric, target_registration_er
 use crate::volume::{Affine, LabelMap, VoxelPoint};
 use nalgebra::Vector3;
 use std::collections::BTreeMap;
+use std::fmt::Display;
+
+const NUMBERED: &str = "landmark ";
 
 pub(super) fn landmark_rows(pair: &Pair, options: &Options) -> Result<Vec<PairResult>> {
     match pair.landmarks {
         None => Ok(Vec::new()),
-        Some(Landmarks::Points { fixed, moving }) => points(pair, options, fixed, moving),
+        Some(Landmarks::Points {
+            names,
+            fixed,
+            moving,
+        }) => points(pair, options, names, [fixed, moving]),
         Some(Landmarks::Volumes { fixed, moving }) => Ok(volumes(pair, options, fixed, moving)),
     }
 }
@@ -19,8 +26,8 @@ pub(super) fn landmark_rows(pair: &Pair, options: &Options) -> Result<Vec<PairRe
 fn points(
     pair: &Pair,
     options: &Options,
-    fixed: &[VoxelPoint],
-    moving: &[VoxelPoint],
+    names: &[String],
+    [fixed, moving]: [&[VoxelPoint]; 2],
 ) -> Result<Vec<PairResult>> {
     let (affine, how) = if options.protocol.challenge() {
         let affine = Affine::from_spacing(pair.moving_spacing());
@@ -36,7 +43,8 @@ fn points(
         .zip(after)
         .enumerate()
         .map(|(n, (before, after))| {
-            let name = format!("landmark {}", n + 1);
+            let given = names.get(n).filter(|name| !name.is_empty());
+            let name = given.cloned().unwrap_or_else(|| numbered(n + 1));
             PairResult::new(pair, name, Metric::Tre, Some(before), Some(after))
         })
         .collect())
@@ -60,11 +68,22 @@ fn volumes(pair: &Pair, options: &Options, fixed: &LabelMap, moving: &LabelMap) 
                 Some(there) => world.distance_of_voxels(there - place),
                 None => f64::NAN,
             };
-            let name = format!("landmark {label}");
+            let name = numbered(label);
             let (before, after) = (distance(&start), distance(&end));
             PairResult::new(pair, name, metric, Some(before), Some(after))
         })
         .collect()
+}
+
+/// What a landmark without a name is called in the tables.
+fn numbered(number: impl Display) -> String {
+    format!("{NUMBERED}{number}")
+}
+
+/// Whether tables know a landmark by its number alone, which need not mean the same one in every pair.
+pub(super) fn is_numbered(structure: &str) -> bool {
+    let number = structure.strip_prefix(NUMBERED);
+    number.is_some_and(|number| number.parse::<i64>().is_ok())
 }
 
 /// Of the pair's images, with millimetres as `affine` has them.
@@ -88,4 +107,37 @@ fn centroids(map: &LabelMap) -> BTreeMap<i32, Vector3<f64>> {
     sums.into_iter()
         .map(|(label, (sum, count))| (label, sum / count))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Dimension, DisplacementField, Geometry};
+    use ndarray::Array4;
+
+    #[test]
+    fn rows_bear_the_names_of_landmarks() {
+        let geometry = Geometry::new([4, 4, 4], Dimension::Three, Affine::identity());
+        let field = DisplacementField {
+            data: Array4::zeros((3, 4, 4, 4)),
+            geometry,
+        };
+        let points = [VoxelPoint(Vector3::zeros()); 3];
+        let structures = |names: &[String]| -> Vec<String> {
+            let pair = Pair {
+                landmarks: Some(Landmarks::Points {
+                    names,
+                    fixed: &points,
+                    moving: &points,
+                }),
+                ..Pair::new("p", "f", "m", &field)
+            };
+            let rows = landmark_rows(&pair, &Options::default()).unwrap();
+            rows.into_iter().map(|row| row.structure).collect()
+        };
+        let names = ["pc", "", "ac"].map(String::from);
+        assert_eq!(structures(&names), ["pc", "landmark 2", "ac"]);
+        assert_eq!(structures(&[]), ["landmark 1", "landmark 2", "landmark 3"]);
+        assert!(is_numbered("landmark 2") && !is_numbered("landmark of Broca"));
+    }
 }

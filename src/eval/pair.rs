@@ -40,6 +40,9 @@ pub struct Pair<'a> {
     pub mask: Option<&'a Array3<bool>>,
     /// Where intensities count before the registration, if that is elsewhere: a mask of the moving image moves with it.
     pub mask_before: Option<&'a Array3<bool>>,
+    /// Where the moving image as it is on file is above 0, LUMIR's mask: normalised intensities have another zero. Without it
+    /// the mask is taken from `images`.
+    pub foreground: Option<&'a Array3<bool>>,
     /// Wall-clock time of the registration.
     pub seconds: Option<f64>,
     /// Largest resident memory, in bytes.
@@ -56,8 +59,10 @@ pub struct Moved<'a> {
 /// Corresponding places in the fixed and the moving image.
 #[derive(Debug, Clone, Copy)]
 pub enum Landmarks<'a> {
-    /// Positions in voxels of the field's grid, one to one.
+    /// Positions in voxels of the field's grid, one to one. Where a name is empty or missing, the landmark's number stands for
+    /// it.
     Points {
+        names: &'a [String],
         fixed: &'a [VoxelPoint],
         moving: &'a [VoxelPoint],
     },
@@ -84,6 +89,7 @@ impl<'a> Pair<'a> {
             moved: Moved::default(),
             mask: None,
             mask_before: None,
+            foreground: None,
             seconds: None,
             peak_memory: None,
         }
@@ -113,7 +119,8 @@ impl<'a> Pair<'a> {
         if let Some(inverse) = self.inverse {
             given.push(("inverse field", &inverse.data.shape()[1..]));
         }
-        for mask in [self.mask, self.mask_before].into_iter().flatten() {
+        let masks = [self.mask, self.mask_before, self.foreground];
+        for mask in masks.into_iter().flatten() {
             given.push(("mask", mask.shape()));
         }
         let grid = &self.field.data.shape()[1..];

@@ -17,6 +17,8 @@ pub struct PairResult {
     /// that is undefined.
     pub before: Option<f64>,
     pub after: Option<f64>,
+    /// Of a mean over a pair: structures that it leaves out. Tables do without it.
+    pub missing: usize,
 }
 
 impl PairResult {
@@ -35,6 +37,7 @@ impl PairResult {
             metric,
             before,
             after,
+            missing: 0,
         }
     }
 }

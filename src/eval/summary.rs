@@ -1,5 +1,6 @@
 //! Distributions over pairs.
 
+use super::landmarks::is_numbered;
 use super::{PairResult, Protocol, Statistics};
 use crate::metric::Metric;
 use std::collections::HashMap;
@@ -19,6 +20,10 @@ pub struct SummaryRow {
 /// Under the rules of hmorph over the structures that are finite before and after, so that both means are of the same ones (a
 /// structure that is lost has no distance); under those of the challenges over the numbers, except that one lost landmark
 /// makes the mean `NaN`.
+///
+/// Structures are left out pair by pair, each method's own. One that loses the small and difficult ones is measured by the others
+/// alone, and its mean distance looks better for it. `missing` says how many a mean leaves out: distances of methods compare
+/// where none does, or beside the overlap, which counts what is lost as 0.
 pub fn per_pair(rows: &[PairResult], protocol: Protocol) -> Vec<PairResult> {
     let mut groups: Vec<Vec<&PairResult>> = Vec::new();
     let mut places = HashMap::new();
@@ -39,10 +44,7 @@ pub fn per_pair(rows: &[PairResult], protocol: Protocol) -> Vec<PairResult> {
 /// The mean over the structures of one pair.
 fn mean_of(group: &[&PairResult], protocol: Protocol) -> PairResult {
     let metric = group[0].metric;
-    let counts = |row: &&&PairResult| {
-        let mut sides = [row.before, row.after].into_iter().flatten();
-        protocol != Protocol::Hmorph || sides.all(f64::is_finite)
-    };
+    let counts = |row: &&&PairResult| protocol != Protocol::Hmorph || !left_out(row, protocol);
     let counted: Vec<&&PairResult> = group.iter().filter(counts).collect();
     let over = |side: fn(&PairResult) -> Option<f64>| {
         let any = group.iter().any(|row| side(row).is_some());
@@ -54,7 +56,18 @@ fn mean_of(group: &[&PairResult], protocol: Protocol) -> PairResult {
         structure: String::new(),
         before: over(|row| row.before),
         after: over(|row| row.after),
+        missing: group.iter().filter(|row| left_out(row, protocol)).count(),
         ..group[0].clone()
+    }
+}
+
+/// Whether a mean over a pair does without this structure, before, after or both.
+fn left_out(row: &PairResult, protocol: Protocol) -> bool {
+    let mut sides = [row.before, row.after].into_iter().flatten();
+    match (protocol, row.metric) {
+        (Protocol::Hmorph, _) => !sides.all(f64::is_finite),
+        (_, Metric::Tre | Metric::TreVoxels) => false,
+        _ => sides.any(f64::is_nan),
     }
 }
 
@@ -68,7 +81,8 @@ fn pair_mean(values: &[f64], metric: Metric, protocol: Protocol) -> f64 {
 }
 
 /// Summary of all measures, in the order of [`Metric::ALL`]: first over pairs, then, where there is more
-/// than one, of each structure (not of landmarks, which need not be the same in every pair).
+/// than one, of each structure by its name (not of landmarks that have a number alone, which need not be the same ones in
+/// every pair).
 pub fn summarise(rows: &[PairResult], protocol: Protocol) -> Vec<SummaryRow> {
     let pairs = per_pair(rows, protocol);
     let mut summary = Vec::new();
@@ -91,13 +105,14 @@ pub fn summarise(rows: &[PairResult], protocol: Protocol) -> Vec<SummaryRow> {
 
 /// Names of the structures of a measure in the order of their first appearance, if more than one.
 fn structures(rows: &[PairResult], metric: Metric) -> Vec<&str> {
+    let landmarks = matches!(metric, Metric::Tre | Metric::TreVoxels);
+    let comparable = |name: &&str| !name.is_empty() && !(landmarks && is_numbered(name));
+    let of_metric = rows.iter().filter(|row| row.metric == metric);
+    let listed = of_metric.map(|row| row.structure.as_str());
     let mut names: Vec<&str> = Vec::new();
-    if matches!(metric, Metric::Tre | Metric::TreVoxels) {
-        return names;
-    }
-    for row in rows.iter().filter(|row| row.metric == metric) {
-        if !row.structure.is_empty() && !names.contains(&row.structure.as_str()) {
-            names.push(&row.structure);
+    for name in listed.filter(comparable) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     if names.len() > 1 { names } else { Vec::new() }
@@ -121,5 +136,62 @@ fn summary_row(
         structure: structure.to_owned(),
         before: over(|row| row.before),
         after: over(|row| row.after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(pair: &str, structure: &str, metric: Metric, sides: [f64; 2]) -> PairResult {
+        PairResult {
+            pair: pair.into(),
+            fixed: "f".into(),
+            moving: "m".into(),
+            structure: structure.into(),
+            metric,
+            before: Some(sides[0]),
+            after: Some(sides[1]),
+            missing: 0,
+        }
+    }
+
+    #[test]
+    fn means_of_pairs_say_what_they_leave_out() {
+        let lost = f64::INFINITY;
+        let rows = [
+            row("all", "1", Metric::Hd95, [4.0, 1.0]),
+            row("all", "2", Metric::Hd95, [8.0, 3.0]),
+            row("less", "1", Metric::Hd95, [4.0, 1.0]),
+            row("less", "2", Metric::Hd95, [8.0, lost]),
+            row("less", "3", Metric::Hd95, [f64::NAN, lost]),
+        ];
+        let means = per_pair(&rows, Protocol::Hmorph);
+        let found: Vec<_> = means.iter().map(|row| (row.after, row.missing)).collect();
+        assert_eq!(found, [(Some(2.0), 0), (Some(1.0), 2)]);
+        assert_eq!(means[1].before, Some(4.0));
+        // The challenges leave out what is no number, and nothing of landmarks.
+        let means = per_pair(&rows, Protocol::Learn2reg);
+        assert_eq!((means[1].after, means[1].missing), (Some(lost), 1));
+        let landmarks = [row("p", "ac", Metric::Tre, [1.0, f64::NAN])];
+        assert_eq!(per_pair(&landmarks, Protocol::Learn2reg)[0].missing, 0);
+    }
+
+    #[test]
+    fn landmarks_are_summarised_by_name() {
+        let rows = [
+            row("one", "ac", Metric::Tre, [4.0, 1.0]),
+            row("one", "pc", Metric::Tre, [6.0, 2.0]),
+            row("two", "pc", Metric::Tre, [8.0, 4.0]),
+            row("three", "landmark 1", Metric::Tre, [9.0, 9.0]),
+            row("three", "landmark 2", Metric::Tre, [9.0, 9.0]),
+        ];
+        let summary = summarise(&rows, Protocol::Hmorph);
+        let found: Vec<(&str, usize, f64)> = summary
+            .iter()
+            .map(|row| (row.structure.as_str(), row.after.unwrap()))
+            .map(|(name, after)| (name, after.n, after.mean))
+            .collect();
+        assert_eq!(found, [("", 3, 14.5 / 3.0), ("ac", 1, 1.0), ("pc", 2, 3.0)]);
     }
 }

@@ -50,11 +50,6 @@ impl IntensityVariance {
         Ok(())
     }
 
-    /// How many images were added.
-    pub fn images(&self) -> usize {
-        self.images
-    }
-
     /// Mean variance over the voxels finite in every image; `NaN` for fewer than two images or when no
     /// voxel is left.
     pub fn mean(&self) -> f64 {
@@ -82,7 +77,6 @@ mod tests {
         variance.add(&array![[[8.0_f32, 16.0, 5.0]]]).unwrap();
         // By hand: numpy.var([1, 3, 8], ddof=1) = 13, numpy.var([10, 10, 16], ddof=1) = 12.
         assert!((variance.mean() - 12.5).abs() < 1e-12);
-        assert_eq!(variance.images(), 3);
         assert!(variance.add(&array![[[1.0_f32]]]).is_err());
     }
 }

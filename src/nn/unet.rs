@@ -87,59 +87,85 @@ impl UNetConfig {
 
     /// Random weights drawn from `rng`, on `device`.
     pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> UNet {
-        let kernel_depth = if self.dimension == Dimension::Two {
-            1
-        } else {
-            3
+        let mut blocks = Blocks {
+            config: self,
+            channels: self.in_channels,
+            rng,
+            device,
         };
-        let half = match self.dimension {
-            Dimension::Two => [1, 2, 2],
-            Dimension::Three => [2, 2, 2],
-        };
-        let mut block = |ic: usize, oc: usize, stride: [usize; 3]| {
-            let slope = Some(self.slope);
-            ConvBlock::new(
-                [ic, oc],
-                kernel_depth,
-                ConvOptions { stride, slope },
-                rng,
-                device,
-            )
-        };
-        let mut channels = self.in_channels;
-        let stride = match self.encoder {
-            Encoder::MaxPool => [1, 1, 1],
-            Encoder::Strided => half,
-        };
-        let mut encoder = Vec::new();
-        for &features in &self.encoder_features {
-            encoder.push(block(channels, features, stride));
-            channels = features;
-        }
-        let levels = self.encoder_features.len();
-        let (low, full) = self.decoder_features.split_at(self.decoder_depth());
-        let mut decoder = Vec::new();
-        for (n, &features) in low.iter().enumerate() {
-            decoder.push(block(channels, features, [1, 1, 1]));
-            channels = features;
-            if joins_after(self.encoder, n, levels, self.skipped) {
-                let skip = if n == levels { n - 1 } else { n };
-                channels += self.skip_channels(skip);
-            }
-        }
-        let mut last = Vec::new();
-        for &features in full {
-            last.push(block(channels, features, [1, 1, 1]));
-            channels = features;
-        }
+        // Along the data flow, which is also the order of the random numbers.
         UNet {
-            encoder,
-            decoder,
-            last,
+            encoder: blocks.encoder(),
+            decoder: blocks.decoder(),
+            last: blocks.last(),
             kind: self.encoder,
-            factor: half,
+            factor: self.halving(),
             skipped: self.skipped,
         }
+    }
+
+    /// Along each axis, by how much a level is coarser than the one before.
+    fn halving(&self) -> [usize; 3] {
+        match self.dimension {
+            Dimension::Two => [1, 2, 2],
+            Dimension::Three => [2, 2, 2],
+        }
+    }
+}
+
+/// Makes the blocks of a network one after another.
+struct Blocks<'a> {
+    config: &'a UNetConfig,
+    /// That the next block takes.
+    channels: usize,
+    rng: &'a mut ChaCha8Rng,
+    device: &'a Device,
+}
+
+impl Blocks<'_> {
+    fn encoder(&mut self) -> Vec<ConvBlock> {
+        let config = self.config;
+        let stride = match config.encoder {
+            Encoder::MaxPool => [1, 1, 1],
+            Encoder::Strided => config.halving(),
+        };
+        let features = config.encoder_features.iter();
+        features.map(|&n| self.block(n, stride)).collect()
+    }
+
+    fn decoder(&mut self) -> Vec<ConvBlock> {
+        let config = self.config;
+        let levels = config.encoder_features.len();
+        let low = &config.decoder_features[..config.decoder_depth()];
+        let mut decoder = Vec::new();
+        for (n, &features) in low.iter().enumerate() {
+            decoder.push(self.block(features, [1, 1, 1]));
+            if joins_after(config.encoder, n, levels, config.skipped) {
+                let skip = if n == levels { n - 1 } else { n };
+                self.channels += config.skip_channels(skip);
+            }
+        }
+        decoder
+    }
+
+    /// Those at full resolution.
+    fn last(&mut self) -> Vec<ConvBlock> {
+        let config = self.config;
+        let full = config.decoder_features[config.decoder_depth()..].iter();
+        full.map(|&features| self.block(features, [1, 1, 1]))
+            .collect()
+    }
+
+    fn block(&mut self, features: usize, stride: [usize; 3]) -> ConvBlock {
+        let kernel_depth = match self.config.dimension {
+            Dimension::Two => 1,
+            Dimension::Three => 3,
+        };
+        let channels = [self.channels, features];
+        self.channels = features;
+        let slope = Some(self.config.slope);
+        let options = ConvOptions { stride, slope };
+        ConvBlock::new(channels, kernel_depth, options, self.rng, self.device)
     }
 }
 
@@ -171,13 +197,10 @@ impl Joint {
 }
 
 impl UNet {
-    /// # Shapes
-    /// - `x`: `[n, in_channels, d, h, w]`; result: `[n, out_channels, d, h, w]`, halved once for each upsampling left out
-    pub fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        self.head(self.body(x))
-    }
-
     /// The first part of the network, up to its last skip connection.
+    ///
+    /// # Shapes
+    /// - `x`: `[n, in_channels, d, h, w]`
     pub fn body(&self, x: Tensor<5>) -> Joint {
         let (low, mut skips) = match self.kind {
             Encoder::MaxPool => self.encode_pooled(x),
@@ -194,6 +217,9 @@ impl UNet {
     }
 
     /// The second part, which is on one grid: convolutions of stride 1.
+    ///
+    /// # Shapes
+    /// - result: `[n, out_channels, d, h, w]`, halved once for each upsampling left out
     pub fn head(&self, joint: Joint) -> Tensor<5> {
         let joint = self.head_blocks().fold(joint, Joint::through);
         match joint.skip {

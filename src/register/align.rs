@@ -13,6 +13,8 @@ use crate::linear::{self, Masked, Settings, Start};
 pub fn align(fixed: Scan, moving: Scan, settings: &Settings) -> Result<Alignment> {
     check::contents(fixed, moving)?;
     match settings.start {
+        // Headers that put the scans apart are wrong, and so may be the directions that the other starts take from them:
+        // whoever knows better says so by another start.
         Start::Auto { headers: true } | Start::Header => check::overlap(fixed, moving)?,
         Start::Mass | Start::Moments => check::planes(fixed, moving)?,
         Start::Auto { headers: false } | Start::Centre | Start::Given(_) => {}

@@ -36,8 +36,8 @@ pub use quality::{Assessed, Assessment, Measures, Quality, assess, counted};
 pub use refine::{InitialField, RefineSettings, Refined};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{
-    Transform, check_inverses, compose, inverted, map_point, matrix_of, pull_image, pull_labels,
-    pull_series,
+    Residual, Transform, check_inverses, compose, inverted, map_point, matrix_of, pull_image,
+    pull_labels, pull_series,
 };
 
 use std::sync::Arc;
@@ -56,19 +56,17 @@ use crate::volume::{Affine, DisplacementField, Geometry, Image, LabelMap};
 /// The transform between two scans.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// The grid that the network worked on.
-    pub network_grid: Geometry,
-    /// Fixed world to moving world (RAS mm), before the network.
+    /// Fixed world to moving world (RAS mm), before the network and the optimisation.
     pub linear: Matrix4<f64>,
     /// What `linear` was found from; the same where it was not searched for.
     pub initial: Matrix4<f64>,
     /// Complete pull on the fixed scan's grid, its voxels: places in the fixed world to the moving world.
     pub forward: Arc<DisplacementField>,
-    /// The network's part of `forward`, on the same grid: without `linear`.
+    /// What network and optimisation add to `linear`: `forward` without it, on the same grid.
     pub deformation: DisplacementField,
     /// Complete pull on the moving scan's grid, its voxels: it brings the fixed scan there.
     pub inverse: DisplacementField,
-    /// How far the network's forward and inverse transforms undo each other.
+    /// How far the forward and inverse transforms undo each other on the grid that they were found on.
     pub inverse_error: InverseConsistency,
 }
 
@@ -102,22 +100,21 @@ pub fn back_to_scans(
 ) -> Result<Registration> {
     let grid = pair.grid();
     let inverse = polished(fields);
-    // The network's grid as the moving world sees it.
+    // The grid of the transforms as the moving world sees it.
     let beside_moving = Geometry::new(
         grid.shape,
         grid.dimension,
         Affine(pair.linear * grid.affine.0),
     );
-    let to_network = voxel_map(grid, fixed)?;
+    let to_grid = voxel_map(grid, fixed)?;
     let lift = |field, onto, before, after: &Geometry| -> Result<DisplacementField> {
         Ok(field::lift(field, onto, before, &voxel_map(onto, after)?))
     };
     Ok(Registration {
-        network_grid: grid.clone(),
         linear: pair.linear,
         initial: pair.initial,
-        forward: Arc::new(lift(&fields.forward, fixed, &to_network, &beside_moving)?),
-        deformation: lift(&fields.forward, fixed, &to_network, grid)?,
+        forward: Arc::new(lift(&fields.forward, fixed, &to_grid, &beside_moving)?),
+        deformation: lift(&fields.forward, fixed, &to_grid, grid)?,
         inverse: lift(&inverse, moving, &voxel_map(&beside_moving, moving)?, grid)?,
         inverse_error: inverse_consistency(&fields.forward, &inverse)?,
     })
@@ -165,7 +162,7 @@ impl Registration {
         [Transform::Affine(self.initial)]
     }
 
-    /// The transform without the network's part.
+    /// The transform without what network and optimisation add.
     pub fn linear_transform(&self) -> [Transform; 1] {
         [Transform::Affine(self.linear)]
     }

@@ -13,7 +13,7 @@ use crate::volume::{DisplacementField, Image};
 /// Updates of the fixed-point inversion at most, and the residual in voxels that ends it.
 pub(super) const INVERSION: (usize, f32) = (100, 0.01);
 
-/// The transform on the network's grid, in its voxels.
+/// A transform and its inverse on the grid of a [`NetworkPair`], in its voxels.
 #[derive(Debug, Clone)]
 pub struct NetworkFields {
     /// The pull that makes the moved image.

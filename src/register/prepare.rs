@@ -39,7 +39,7 @@ pub enum Alignment {
     },
 }
 
-/// Both scans on the network's grid.
+/// Both scans on one grid: the network's or, for the optimisation, the fixed scan's.
 #[derive(Debug, Clone)]
 pub struct NetworkPair {
     pub fixed: Image,

@@ -38,7 +38,8 @@ pub struct Quality {
     pub folded_percent: f64,
     pub voxels: usize,
     pub least_jacobian: f64,
-    /// `|u(x) + v(x + u(x))|` of the network's forward and inverse transforms, voxels of the network grid.
+    /// `|u(x) + v(x + u(x))|` of the forward and inverse transforms, in voxels of the grid that they were found on: the
+    /// network's where it alone was asked, else the fixed scan's.
     pub inverse_error_mean_voxels: f64,
     pub inverse_error_max_voxels: f64,
 }
@@ -180,8 +181,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The voxels of the fixed `grid` that the masks of the fixed and, through the transforms, of the moving scan let count; `None`
-/// for all.
+/// The voxels of the fixed `grid` that count: those within the mask of the fixed scan and, once the transforms have brought it
+/// there, within that of the moving scan. `None`, where neither has a mask, stands for all.
 ///
 /// # Errors
 /// 2-D scans whose planes are not parallel.

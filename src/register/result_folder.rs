@@ -1,22 +1,24 @@
 //! A folder of results that appears whole or not at all.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
-use crate::volume::{folder_of, temporary};
+use crate::volume::{TEMPORARY, folder_of, temporary};
 
 /// The usual permissions of a new folder.
 const MODE: u32 = 0o777;
 /// The file that marks a folder as a result that `--force` may replace.
 pub const RECORD: &str = "run.json";
 
-/// Results in a temporary folder beside their place, until [`ResultFolder::finish`] renames it.
+/// Results in a temporary folder, until [`ResultFolder::finish`] brings them to their place.
 ///
-/// An empty folder that is there already may be a mount, which cannot be renamed: then the temporary folder is made
-/// inside it, and the files are renamed at the end, the record last.
+/// Where nothing is yet, the temporary folder lies beside that place and is renamed. A folder that is there already may
+/// be a mount, a link, the working folder, or the only one that the user may write to, and so cannot be renamed: then
+/// the temporary folder lies inside it, and the files are renamed at the end, the record last.
 #[derive(Debug)]
 pub struct ResultFolder {
     temporary: TempDir,
@@ -65,110 +67,86 @@ impl ResultFolder {
     /// Refusals of the operating system.
     pub fn names(&self) -> Result<Vec<String>> {
         let folder = self.temporary.path();
-        let entries =
-            std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-        let entries = entries.map_err(|e| Error::io(folder, e))?;
-        let name = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-        let mut names: Vec<String> = entries.iter().map(name).collect();
+        let entries = entries(folder).map_err(|e| Error::io(folder, e))?;
+        let text = |name: &OsString| name.to_string_lossy().into_owned();
+        let mut names: Vec<String> = entries.iter().map(text).collect();
         names.sort();
         Ok(names)
     }
 
-    /// Gives the folder its name; results that were there before are removed, files that are none of them stay.
+    /// Brings the results to their place; those that were there before are removed, files that are none of them stay.
     ///
     /// # Errors
-    /// Refusals of the operating system; what was there before is kept then.
+    /// Refusals of the operating system, a file of the user's own in the way. What was there before is kept then, and so
+    /// are the new results, in a folder that the error names.
     pub fn finish(self) -> Result<()> {
-        let target = &self.target;
-        let at = |e| Error::io(target, e);
-        if self.inside {
-            return self.move_up().map_err(at);
-        }
-        if let Some(place) = foreign(self.temporary.path(), target).map_err(at)? {
-            let new = self.temporary.keep();
-            let problem = format!(
-                "is a file of your own where a new result would be; it stays, and the new results are in {}",
-                new.display()
-            );
-            return Err(Error::file(place, problem));
-        }
-        let old = target.is_dir().then(|| set_aside(target)).transpose();
-        let old = old.map_err(at)?;
-        if let Err(error) = std::fs::rename(self.temporary.path(), target) {
-            return Err(match old.map(|old| put_back(old, target)) {
-                Some(Err(left)) => {
-                    let problem = format!("{error}; the results before are in {}", left.display());
-                    Error::file(target, problem)
-                }
-                _ => at(error),
-            });
-        }
-        // The folder has gone to its place: there is nothing left to remove.
-        let _ = self.temporary.keep();
-        match old {
-            Some(old) => keep_others(old, target),
-            None => Ok(()),
-        }
-    }
-
-    fn move_up(&self) -> std::io::Result<()> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(self.temporary.path())? {
-            names.push(entry?.file_name());
-        }
-        names.sort_by_key(|name| name == RECORD);
-        for name in names {
-            std::fs::rename(self.temporary.path().join(&name), self.target.join(&name))?;
-        }
+        // From here on an error must not remove what may have taken hours.
+        let new = self.temporary.keep();
+        let placed = match self.inside {
+            true => replace(&new, &self.target),
+            false => std::fs::rename(&new, &self.target).map_err(|e| Error::io(&self.target, e)),
+        };
+        placed.map_err(|error| {
+            Error::invalid(format!("{error}; the new results are in {}", new.display()))
+        })?;
+        // Renamed, or empty by now; an empty hidden folder that stays does no harm.
+        let _ = std::fs::remove_dir(new);
         Ok(())
     }
 }
 
-/// The name, in a temporary folder, of what was moved away from `target`.
-const OLD: &str = "old";
-
-fn set_aside(target: &Path) -> std::io::Result<TempDir> {
-    let aside = temporary(MODE).tempdir_in(folder_of(target))?;
-    std::fs::rename(target, aside.path().join(OLD))?;
-    Ok(aside)
+/// Puts what lies in `new` in the place of the results in `target`.
+fn replace(new: &Path, target: &Path) -> Result<()> {
+    let at = |e| Error::io(target, e);
+    let mut names = entries(new).map_err(at)?;
+    let mut old = entries(target).map_err(at)?;
+    let taken = |name: &OsString| target.join(name).symlink_metadata().is_ok();
+    let results = results(target);
+    old.retain(|name| results.iter().any(|result| name == result.as_str()));
+    if let Some(own) = names.iter().find(|name| taken(name) && !old.contains(name)) {
+        let problem = "is a file of your own where a new result would be, and stays";
+        return Err(Error::file(target.join(own), problem));
+    }
+    // Where a record stands, its results stand too: the old one goes first, the new one comes last.
+    old.sort_by_key(|name| name != RECORD);
+    names.sort_by_key(|name| name == RECORD);
+    swap(&old, target, &names, new)
 }
 
-/// Brings what was in the folder beside the old results to the new ones.
-fn keep_others(aside: TempDir, target: &Path) -> Result<()> {
-    let old = aside.path().join(OLD);
-    let moved = || -> std::io::Result<()> {
-        let results = results(&old);
-        for entry in std::fs::read_dir(&old)? {
-            let name = entry?.file_name();
-            let ours = results.iter().any(|result| name == result.as_str());
-            let place = target.join(&name);
-            if !ours && !place.exists() {
-                std::fs::rename(old.join(&name), place)?;
-            }
-        }
-        Ok(())
-    };
-    moved().map_err(|error| {
-        let left = aside.keep().join(OLD);
-        let problem = format!(
-            "{error}; files that were here before are in {}",
-            left.display()
-        );
-        Error::file(target, problem)
-    })
-}
-
-/// A file in `target` that is none of its results, but called like one of the `new` ones.
-fn foreign(new: &Path, target: &Path) -> std::io::Result<Option<PathBuf>> {
-    let old = results(target);
-    for entry in std::fs::read_dir(new)? {
-        let name = entry?.file_name();
-        let place = target.join(&name);
-        if place.exists() && !old.iter().any(|result| name == result.as_str()) {
-            return Ok(Some(place));
+/// Removes `old` from `target` and moves `names` there from the folder `new`; after an error all is as it was before.
+fn swap(old: &[OsString], target: &Path, names: &[OsString], new: &Path) -> Result<()> {
+    let at = |e| Error::io(target, e);
+    let aside = temporary(MODE).tempdir_in(target).map_err(at)?;
+    let swapped = move_all(old, target, aside.path()).and_then(|()| {
+        let moved = move_all(names, new, target);
+        moved.inspect_err(|_| move_back(old, target, aside.path()))
+    });
+    match swapped {
+        Ok(()) => Ok(()),
+        Err(error) if entries(aside.path()).is_ok_and(|left| left.is_empty()) => Err(at(error)),
+        Err(error) => {
+            let left = aside.keep();
+            let problem = format!("{error}; the results before are in {}", left.display());
+            Err(Error::file(target, problem))
         }
     }
-    Ok(None)
+}
+
+/// Moves `names` from one folder to another; where one cannot be moved, those before it go back.
+fn move_all(names: &[OsString], from: &Path, to: &Path) -> std::io::Result<()> {
+    for (moved, name) in names.iter().enumerate() {
+        if let Err(error) = std::fs::rename(from.join(name), to.join(name)) {
+            move_back(&names[..moved], from, to);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Undoes [`move_all`], the last first, as far as it goes: the error to report is the one before.
+fn move_back(names: &[OsString], from: &Path, to: &Path) {
+    let back = |name: &OsString| std::fs::rename(to.join(name), from.join(name));
+    let _ = names.iter().rev().try_for_each(back);
 }
 
 /// The files that the record of a folder names, and the record.
@@ -180,20 +158,16 @@ fn results(folder: &Path) -> Vec<String> {
     names.map(String::from).collect()
 }
 
-/// Undoes [`set_aside`]; where that fails, says where the folder stays.
-fn put_back(aside: TempDir, target: &Path) -> std::result::Result<(), PathBuf> {
-    let kept = aside.keep();
-    let old = kept.join(OLD);
-    std::fs::rename(&old, target).map_err(|_| old)?;
-    // Empty by now; a hidden folder that stays does no harm.
-    let _ = std::fs::remove_dir(kept);
-    Ok(())
-}
-
 /// Whether `target` is free, or may be replaced.
 fn check_free(target: &Path, force: bool) -> Result<()> {
     if !target.try_exists().map_err(|e| Error::io(target, e))? {
-        return Ok(());
+        return match target.is_symlink() {
+            true => Err(Error::file(
+                target,
+                "is a link to a folder that does not exist; create that folder, or choose another with -o",
+            )),
+            false => Ok(()),
+        };
     }
     let problem = if !target.is_dir() {
         "is a file; name a folder for the results"
@@ -210,14 +184,21 @@ fn check_free(target: &Path, force: bool) -> Result<()> {
 
 /// The folder that takes the temporary one, and whether that is `target` itself.
 fn home(target: &Path) -> (&Path, bool) {
-    match target.is_dir() && is_empty(target) {
+    match target.is_dir() {
         true => (target, true),
         false => (folder_of(target), false),
     }
 }
 
+/// Whether nothing is in a folder but what runs that ended early left there.
 fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_none())
+    let leftover = |name: &OsString| name.to_string_lossy().starts_with(TEMPORARY);
+    entries(folder).is_ok_and(|names| names.iter().all(leftover))
+}
+
+fn entries(folder: &Path) -> std::io::Result<Vec<OsString>> {
+    let entries = std::fs::read_dir(folder)?;
+    entries.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 #[cfg(test)]
@@ -245,6 +226,7 @@ mod tests {
 
         drop(ResultFolder::new(&target, true).unwrap());
         assert_eq!(files(&home.path().join("deep")), ["out"]);
+        assert_eq!(files(&target), [RECORD]);
     }
 
     #[test]
@@ -288,6 +270,79 @@ mod tests {
         assert_eq!(
             (text(&target), text(Path::new(kept))),
             ("mine".into(), "new".into())
+        );
+    }
+
+    /// A folder of results: a record and the one file that it names.
+    fn replaceable(folder: &Path) {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join(RECORD), r#"{"files": ["old.txt"]}"#).unwrap();
+        std::fs::write(folder.join("old.txt"), "old").unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_there_stays_the_same_folder() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+
+        let home = tempfile::tempdir().unwrap();
+        let [disk, target] = ["disk", "out"].map(|name| home.path().join(name));
+        replaceable(&disk);
+        symlink(&disk, &target).unwrap();
+        let before = disk.metadata().unwrap().ino();
+        let folder = ResultFolder::new(&target, true).unwrap();
+        std::fs::write(folder.path("new.txt"), "new").unwrap();
+        std::fs::write(folder.path(RECORD), "{}").unwrap();
+        folder.finish().unwrap();
+        assert!(target.is_symlink());
+        assert_eq!(disk.metadata().unwrap().ino(), before);
+        assert_eq!(files(&disk), ["new.txt", RECORD]);
+
+        std::fs::rename(&disk, home.path().join("elsewhere")).unwrap();
+        let error = ResultFolder::check(&target, true).unwrap_err().to_string();
+        assert!(error.contains("link to a folder"), "{error}");
+    }
+
+    #[test]
+    fn results_that_cannot_get_to_their_place_are_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("out");
+        let folder = ResultFolder::new(&target, false).unwrap();
+        std::fs::write(folder.path("new.txt"), "new").unwrap();
+        // Another program was faster.
+        std::fs::create_dir(&target).unwrap();
+        std::fs::write(target.join("mine.txt"), "mine").unwrap();
+        let error = folder.finish().unwrap_err().to_string();
+        let kept = error.rsplit(" are in ").next().unwrap();
+        assert_eq!(files(Path::new(kept)), ["new.txt"]);
+        assert_eq!(files(&target), ["mine.txt"]);
+    }
+
+    #[test]
+    fn an_exchange_that_fails_leaves_everything_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let [target, new] = ["out", "new"].map(|name| home.path().join(name));
+        replaceable(&target);
+        std::fs::create_dir(&new).unwrap();
+        std::fs::write(new.join("new.txt"), "new").unwrap();
+        let [old, names] =
+            [[RECORD, "old.txt"], ["new.txt", "none.txt"]].map(|names| names.map(OsString::from));
+        assert!(swap(&old, &target, &names, &new).is_err());
+        assert_eq!(files(&target), ["old.txt", RECORD]);
+        assert_eq!(files(&new), ["new.txt"]);
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_nobodys_result() {
+        let home = tempfile::tempdir().unwrap();
+        let left = home.path().join(format!("{TEMPORARY}1"));
+        std::fs::create_dir(&left).unwrap();
+        let folder = ResultFolder::new(home.path(), false).unwrap();
+        std::fs::write(folder.path(RECORD), "{}").unwrap();
+        folder.finish().unwrap();
+        assert_eq!(
+            files(home.path()),
+            [format!("{TEMPORARY}1").as_str(), RECORD]
         );
     }
 }

@@ -124,10 +124,25 @@ impl StudyConfig {
         Ok(keys.find(|key| ours.get(*key) != theirs.get(*key)).cloned())
     }
 
+    /// Whether some cells train on a number of subjects.
+    fn counts_subjects(&self) -> bool {
+        let counted = |paradigm| match paradigm {
+            Paradigm::FewShot | Paradigm::Transfer | Paradigm::Weighted => true,
+            Paradigm::Real | Paradigm::Synthetic => false,
+        };
+        self.paradigms.iter().copied().any(counted)
+    }
+
+    /// The largest number of real subjects that a cell asks for, if there are such cells.
+    pub(super) fn most_subjects(&self) -> Option<usize> {
+        let n = self.n.iter().copied();
+        n.max().filter(|_| self.counts_subjects())
+    }
+
     /// Refuses a grid that cannot be run.
     pub fn validate(&self) -> Result<()> {
         let has = |paradigm| self.paradigms.contains(&paradigm);
-        let counted = has(Paradigm::FewShot) || has(Paradigm::Transfer) || has(Paradigm::Weighted);
+        let counted = self.counts_subjects();
         let open = |share: f64| share > 0.0 && share < 1.0;
         let problem = if self.paradigms.is_empty() || self.seeds.is_empty() {
             "paradigms and seeds must name at least one each".to_string()
@@ -182,6 +197,11 @@ impl StudyConfig {
         })
     }
 
+    /// The number of training subjects that `[run.data]` itself sets, which is another than what the base may have.
+    fn own_n_train(&self) -> Option<&Value> {
+        self.run.get("data")?.get("n_train")
+    }
+
     /// Refuses settings of the run that cells cannot follow.
     fn check_run(&self, run: &RunConfig) -> Result<()> {
         let best = self.weights == WeightsChoice::Best;
@@ -194,6 +214,10 @@ impl StudyConfig {
         ];
         let problem = if run.data.is_none() {
             "the run has no [data]; name the images by run.data.manifest or run.data.images".into()
+        } else if let Some(n_train) = self.own_n_train() {
+            format!(
+                "run.data.n_train is {n_train}, but n says on how many subjects the cells train: set n, and leave it out"
+            )
         } else if run.train.patience > 0 {
             format!(
                 "run.train.patience is {}, but all cells have equally many steps: expected 0",
@@ -298,6 +322,22 @@ mod tests {
             assert_eq!(problem(fine), "", "{fine}");
         }
         assert_eq!(problem(none), "");
+    }
+
+    #[test]
+    fn n_says_how_many_subjects_train() {
+        let of_the_run = |n_train: &str| {
+            let text = format!("[run.data]\nimages = '{{subject}}.nii'\n{n_train}");
+            toml::from_str::<StudyConfig>(&text).unwrap().base()
+        };
+        let problem = of_the_run("n_train = 30").unwrap_err().to_string();
+        assert!(
+            problem.contains("run.data.n_train is 30, but n says"),
+            "{problem}"
+        );
+        // What the base has of its own is that of a single run.
+        let base = of_the_run("").unwrap();
+        assert_eq!(base.data.unwrap().n_train, Some(15));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::StudyConfig;
 use super::row::read;
-use crate::dataset::{DataConfig, Dataset, ManifestRow};
+use crate::dataset::{Dataset, ManifestRow};
 use crate::error::{Error, Result};
 use crate::volume::write_table;
 
@@ -20,36 +20,34 @@ pub(super) fn fold_file(folder: &Path, fold: usize) -> PathBuf {
     folder.join("folds").join(format!("{fold}.csv"))
 }
 
-/// Writes a manifest a fold: each subject is tested in one of them. They are kept where all of them exist, so that a study
-/// that goes on keeps its splits.
+fn fold_files(study: &StudyConfig, folder: &Path) -> Vec<PathBuf> {
+    let folds = 0..study.folds;
+    folds.map(|fold| fold_file(folder, fold)).collect()
+}
+
+/// Whether the folder has all folds of the study, which may be none.
+pub(super) fn has_folds(study: &StudyConfig, folder: &Path) -> bool {
+    study.folds == 1 || fold_files(study, folder).iter().all(|file| file.is_file())
+}
+
+/// Writes a manifest a fold: each subject is tested in one of them. `all` are the images, undivided; `seed` is that of the
+/// order of subjects.
 ///
 /// # Errors
-/// Images that cannot be used, fewer subjects than the folds need, refusals of the operating system.
-pub fn write_folds(study: &StudyConfig, folder: &Path) -> Result<()> {
-    let files: Vec<PathBuf> = (0..study.folds)
-        .map(|fold| fold_file(folder, fold))
-        .collect();
-    if study.folds == 1 || files.iter().all(|file| file.is_file()) {
-        return Ok(());
-    }
-    let base = study.base()?;
-    let factor = base.model.size_factor()[1];
-    let Some(data) = base.data else {
-        return Err(Error::invalid("study: a cross-validation needs [run.data]"));
-    };
-    let all = DataConfig {
-        n_train: None,
-        // Every image is read and listed, whatever a single split would leave for a pair.
-        split: [1.0, 0.0, 0.0],
-        ..data
-    };
+/// Fewer subjects than the folds need, refusals of the operating system.
+pub(super) fn write_folds(
+    study: &StudyConfig,
+    folder: &Path,
+    all: &Dataset,
+    seed: u64,
+) -> Result<()> {
     let parent = folder.join("folds");
     std::fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, e))?;
     let table = parent.join("subjects.csv");
-    Dataset::load(&all, factor)?.write_split(&table)?;
+    all.write_split(&table)?;
     let rows: Vec<ManifestRow> = read(&table)?;
-    let splits = assign(&rows, study, all.split_seed)?;
-    for (file, split) in files.iter().zip(splits) {
+    let splits = assign(&rows, study, seed)?;
+    for (file, split) in fold_files(study, folder).iter().zip(splits) {
         write_table(file, &with_split(&rows, &split))?;
     }
     Ok(())
@@ -65,7 +63,7 @@ fn assign(rows: &[ManifestRow], study: &StudyConfig, seed: u64) -> Result<Vec<Ve
     subjects.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let (count, folds) = (subjects.len(), study.folds);
     let largest = count.div_ceil(folds);
-    let wanted = study.n.iter().copied().max().unwrap_or(2);
+    let wanted = study.most_subjects().unwrap_or(2);
     if count / folds < 2 || largest + study.validation_subjects + wanted > count {
         return Err(Error::invalid(format!(
             "study: {count} subjects in {folds} folds leave {} to train beside {} that validate, and test {}; expected {wanted} \
@@ -112,6 +110,7 @@ fn with_split(rows: &[ManifestRow], split: &[&str]) -> Vec<ManifestRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::Paradigm;
 
     fn rows(n: usize) -> Vec<ManifestRow> {
         (0..n).map(|n| row(n, "train")).collect()
@@ -166,6 +165,21 @@ mod tests {
         for fold in assign(&rows, &study, 7).unwrap() {
             assert_eq!(fold[23], UNUSED);
             assert!(!fold[..23].contains(&UNUSED));
+        }
+    }
+
+    #[test]
+    fn numbers_of_subjects_count_where_cells_use_them() {
+        let with = |paradigms: &[Paradigm]| StudyConfig {
+            folds: 5,
+            n: vec![5, 15],
+            paradigms: paradigms.to_vec(),
+            ..StudyConfig::default()
+        };
+        let refused = |study: &StudyConfig| assign(&rows(20), study, 0).is_err();
+        assert!(!refused(&with(&[Paradigm::Real, Paradigm::Synthetic])));
+        for few in [Paradigm::FewShot, Paradigm::Transfer, Paradigm::Weighted] {
+            assert!(refused(&with(&[Paradigm::Real, few])), "{few:?}");
         }
     }
 

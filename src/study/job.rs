@@ -37,8 +37,8 @@ pub struct Job {
     pub settings: RunConfig,
 }
 
-/// What sets the seed of a pretraining off from that of its cells. Pair n of a seed is always the same, so with one seed
-/// weighted transfer would see the pairs of its pretraining again.
+/// What sets the seed of a pretraining off from that of its cells, so that nothing random is alike in both. (The synthetic
+/// pairs of a run from weights have a seed of their own in any case.)
 const PRETRAINING_SEED: u64 = 1 << 32;
 
 /// The runs of a study: pretrainings, then cells that may start from them.

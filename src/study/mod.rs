@@ -4,17 +4,20 @@
 //! [`summary`] and [`figures`] say what they mean. Training and measuring is the caller's.
 
 mod bootstrap;
+mod checks;
 mod condition;
 mod config;
 pub mod figures;
 mod folds;
+mod images;
 mod job;
 pub mod report;
 mod row;
 pub mod summary;
 
+pub use checks::check_images;
 pub use condition::{Condition, shifted};
 pub use config::{Paradigm, StudyConfig, WeightsChoice};
-pub use folds::write_folds;
+pub use images::{GRID, read_images};
 pub use job::{Arm, Job, Pretraining, plan};
 pub use row::{CellFacts, StudyRow, collect, read};

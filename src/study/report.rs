@@ -64,7 +64,10 @@ impl Table {
     }
 
     fn markdown(&self) -> String {
-        let mut text = String::from("Means with 95 % intervals over subjects and seeds.\n\n");
+        let mut text = String::from(
+            "Means with 95 % intervals over subjects and seeds. Distances are those of structures that both label maps have, so a training that \
+             loses some is judged by the others.\n\n",
+        );
         let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         text += &row(&self.head);
         text += &row(&vec!["---".to_string(); self.head.len()]);
@@ -152,13 +155,14 @@ fn line(
 fn tests_markdown(tests: &[TestRow]) -> String {
     let count = |n: Option<usize>| n.map_or_else(|| "all".to_string(), |n| n.to_string());
     let mut text = String::from(
-        "Paired differences over subjects, clean images; p of a permutation test, not corrected for the number of tests.\n\n\
-         | measure | a | n | b | n | a - b | p | subjects |\n|---|---|---|---|---|---|---|---|\n",
+        "Differences on the same pairs and seeds, clean images, with 95 % intervals over subjects and seeds; p not corrected for the number \
+         of tests.\n\n\
+         | measure | a | n | b | n | a - b | p | subjects x seeds |\n|---|---|---|---|---|---|---|---|\n",
     );
     for test in tests {
         writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} [{}, {}] | {:.2e} | {} |",
+            "| {} | {} | {} | {} | {} | {} [{}, {}] | {:.2e} | {} x {} |",
             test.metric.title(),
             test.a,
             count(test.n_a),
@@ -168,7 +172,8 @@ fn tests_markdown(tests: &[TestRow]) -> String {
             short(test.low),
             short(test.high),
             test.p,
-            test.subjects
+            test.subjects,
+            test.seeds
         )
         .expect("writing to a string cannot fail");
     }

@@ -19,13 +19,20 @@ pub struct StudyRow {
     pub fold: usize,
     pub condition: String,
     pub pair: String,
-    /// Subject of the fixed image.
-    pub subject: String,
+    pub fixed_subject: String,
+    pub moving_subject: String,
     pub metric: Metric,
     pub before: Option<f64>,
     /// After registration.
     pub value: Option<f64>,
     pub unit: String,
+}
+
+impl StudyRow {
+    /// Of the fixed and of the moving image.
+    pub fn subjects(&self) -> [&str; 2] {
+        [&self.fixed_subject, &self.moving_subject]
+    }
 }
 
 /// What a cell cost.

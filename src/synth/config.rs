@@ -7,7 +7,7 @@ use super::artefact::{
 };
 use super::contrast::ContrastConfig;
 use super::deform::DeformationConfig;
-use super::range::{NOT_NEGATIVE, Range};
+use super::range::{NOT_NEGATIVE, check_number};
 use super::shapes::ShapesConfig;
 use crate::error::Result;
 
@@ -55,8 +55,7 @@ impl Default for SynthConfig {
 impl SynthConfig {
     /// The first setting that cannot be used, named with what was expected and found.
     pub fn check(&self) -> Result<()> {
-        let size = Range::new(self.reference_size, self.reference_size);
-        size.check("reference_size", NOT_NEGATIVE)?;
+        check_number("reference_size", self.reference_size, NOT_NEGATIVE)?;
         self.shapes.check()?;
         self.deformation.check()?;
         self.contrast.check()?;
@@ -68,6 +67,7 @@ impl SynthConfig {
 mod tests {
     use super::*;
     use crate::synth::contrast::Sharing;
+    use crate::synth::range::Range;
 
     #[test]
     fn toml_round_trip_keeps_every_setting() {
@@ -130,14 +130,22 @@ mod tests {
             ("[contrast]\nmean = [0.0, 255.0]", "contrast.mean"),
             ("[blur]\nprob = 1.5", "blur.prob"),
             ("[gamma]\nlog_sd = nan", "gamma.log_sd"),
+            ("[gamma]\nlog_sd = 5.0", "gamma.log_sd"),
+            (
+                "[deformation.affine]\ntranslation = [3.0, 1.0]",
+                "affine.translation",
+            ),
             ("[thickness]\nvoxels = [0.0, 2.0]", "thickness.voxels"),
         ] {
             let config: SynthConfig = toml::from_str(text).unwrap();
             let error = config.check().unwrap_err().to_string();
             assert!(
-                error.contains(name) && error.contains("expected"),
+                error.contains(name) && error.contains("expected") && error.len() < 150,
                 "{text}: {error}"
             );
+            // Only what is a range is told to be one.
+            let range = text.contains(", ");
+            assert_eq!(error.contains("[low, high]"), range, "{text}: {error}");
         }
     }
 }

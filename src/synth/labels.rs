@@ -1,7 +1,5 @@
 //! Where the label map of a pair comes from: random shapes, or maps given by the caller.
 
-use std::collections::BTreeSet;
-
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -11,7 +9,10 @@ use super::grid::Grid;
 use super::seeds::{Seeds, Side, Step};
 use super::shapes;
 use crate::error::{Error, Result};
-use crate::volume::{Dimension, Geometry, LabelMap};
+use crate::volume::{Dimension, Geometry, LabelMap, distinct_labels};
+
+/// Places in a list of labels, of which the first is background.
+const MOST_LABELS: usize = u16::MAX as usize;
 
 /// What the label map of a synthetic pair is.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,8 @@ pub enum LabelSource {
 /// A label map ready to be drawn: labels replaced by their place in a list.
 #[derive(Debug, Clone)]
 pub struct GivenMap {
+    /// By which messages name it: its file, or its image.
+    name: String,
     geometry: Geometry,
     index: Vec<u16>,
     /// Numbers of the labels; place 0 is always background.
@@ -33,13 +36,12 @@ pub struct GivenMap {
 }
 
 impl LabelSource {
-    /// Label maps of any numbers, of which 0 is background.
+    /// Label maps of any numbers, of which 0 is background, each with its name for messages.
     ///
     /// # Errors
     /// A map that holds no labels but intensities.
-    pub fn of_maps(maps: &[LabelMap]) -> Result<Self> {
-        let given = maps.par_iter().enumerate();
-        let given = given.map(|(number, map)| GivenMap::new(map, number));
+    pub fn of_maps(maps: &[(String, LabelMap)]) -> Result<Self> {
+        let given = maps.par_iter().map(|(name, map)| GivenMap::new(name, map));
         Ok(Self::Maps(given.collect::<Result<_>>()?))
     }
 
@@ -51,8 +53,8 @@ impl LabelSource {
         let Self::Maps(maps) = self else {
             return Ok(());
         };
-        let mut maps = maps.iter().enumerate();
-        maps.try_for_each(|(number, map)| map.check_grid(number, dimension, shape))
+        maps.iter()
+            .try_for_each(|map| map.check_grid(dimension, shape))
     }
 
     /// The label map of the pair that `seeds` stands for, and the number of the label at each place.
@@ -76,7 +78,7 @@ impl LabelSource {
                     .rng(Step::Source, Side::Fixed, 0)
                     .random_range(0..maps.len());
                 let map = &maps[pick];
-                map.check_grid(pick, grid.dimension, grid.array_shape())?;
+                map.check_grid(grid.dimension, grid.array_shape())?;
                 Ok((engine.labels(&map.index, grid), map.ids.clone()))
             }
         }
@@ -84,21 +86,13 @@ impl LabelSource {
 }
 
 impl GivenMap {
-    fn new(map: &LabelMap, number: usize) -> Result<Self> {
-        let mut found = BTreeSet::new();
-        let mut last = 0;
-        for &id in &map.data {
-            if id != last {
-                found.insert(id);
-                last = id;
-            }
-        }
-        found.remove(&0);
+    fn new(name: &str, map: &LabelMap) -> Result<Self> {
         let mut ids = vec![0];
-        ids.extend(found);
-        if ids.len() > usize::from(u16::MAX) {
+        ids.extend(distinct_labels(&map.data));
+        if ids.len() > MOST_LABELS {
             return Err(Error::invalid(format!(
-                "synth: label map {number} has {} different values; is it an image, not labels?",
+                "synth: label map {name} has {} different values, expected at most {MOST_LABELS}; is it an image, not \
+                 labels?",
                 ids.len()
             )));
         }
@@ -113,6 +107,7 @@ impl GivenMap {
         };
         let index = map.data.iter().map(place).collect();
         Ok(Self {
+            name: name.into(),
             geometry: map.geometry.clone(),
             index,
             ids,
@@ -123,14 +118,15 @@ impl GivenMap {
         &self.geometry
     }
 
-    fn check_grid(&self, number: usize, dimension: Dimension, expected: [usize; 3]) -> Result<()> {
+    fn check_grid(&self, dimension: Dimension, expected: [usize; 3]) -> Result<()> {
         let found = &self.geometry;
         if found.shape == expected && found.dimension == dimension {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "synth: label map {number} has shape {:?} ({}-D), the pairs {expected:?} ({}-D); \
+            "synth: label map {} has shape {:?} ({}-D), the pairs {expected:?} ({}-D); \
              pad or crop the map to the pairs' grid first",
+            self.name,
             found.shape,
             found.dimension.axes(),
             dimension.axes()
@@ -155,14 +151,15 @@ mod tests {
     #[test]
     fn labels_become_places_with_background_first() {
         let map = map([2, 4, 1], vec![17, 17, 0, -5, 1002, 0, 0, 17]);
-        let indexed = GivenMap::new(&map, 0).unwrap();
+        let indexed = GivenMap::new("m", &map).unwrap();
         assert_eq!(indexed.ids, [0, -5, 17, 1002]);
         assert_eq!(indexed.index, [2, 2, 0, 1, 3, 0, 0, 2]);
     }
 
     #[test]
     fn a_map_off_the_grid_is_refused_by_name() {
-        let source = LabelSource::of_maps(&[map([4, 5, 1], vec![0; 20])]).unwrap();
+        let odd = map([4, 5, 1], vec![0; 20]);
+        let source = LabelSource::of_maps(&[("maps/odd.nii".into(), odd)]).unwrap();
         let grid = Grid::new(Dimension::Two, [4, 6, 1], 0.0).unwrap();
         let config = SynthConfig::default();
         let error = source
@@ -172,11 +169,22 @@ mod tests {
         let before = source.check(Dimension::Two, [4, 6, 1]).err().unwrap();
         for text in [error.to_string(), before.to_string()] {
             assert!(
-                text.contains("label map 0") && text.contains("[4, 5, 1]"),
+                text.contains("label map maps/odd.nii has") && text.contains("[4, 5, 1]"),
                 "{text}"
             );
         }
         source.check(Dimension::Two, [4, 5, 1]).unwrap();
+    }
+
+    #[test]
+    fn an_image_given_for_labels_is_refused_by_name() {
+        let shape = [300, 240, 1];
+        let image = |values: i32| map(shape, (0..72_000).map(|n| n % values).collect());
+        let error = |values| LabelSource::of_maps(&[("maps/t1.nii".into(), image(values))]).err();
+        assert!(error(65_535).is_none());
+        let text = error(70_000).unwrap().to_string();
+        let expected = "label map maps/t1.nii has 70000 different values, expected at most 65535;";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

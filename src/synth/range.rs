@@ -34,10 +34,26 @@ impl Range {
         if ordered && self.low >= allowed.low && self.high <= allowed.high {
             return Ok(());
         }
+        // Numbers that are found are printed as `{:?}`, which takes no 300 digits for 1e300.
         Err(Error::invalid(format!(
-            "synth.{field}: expected [low, high] with {} <= low <= high <= {}, found [{}, {}]",
-            allowed.low, allowed.high, self.low, self.high
+            "synth.{field}: expected finite numbers [low, high] with {}, found [{:?}, {:?}]",
+            allowed.around("low <= high"),
+            self.low,
+            self.high
         )))
+    }
+
+    /// `what` between the ends of this range, as far as they limit anything.
+    fn around(&self, what: &str) -> String {
+        let low = match self.low > f64::MIN {
+            true => format!("{} <= ", self.low),
+            false => String::new(),
+        };
+        let high = match self.high < f64::MAX {
+            true => format!(" <= {}", self.high),
+            false => String::new(),
+        };
+        format!("{low}{what}{high}")
     }
 }
 
@@ -58,13 +74,24 @@ pub(super) const NOT_NEGATIVE: Range = Range::new(0.0, f64::MAX);
 pub(super) const ANY: Range = Range::new(f64::MIN, f64::MAX);
 pub(super) const UNIT: Range = Range::new(0.0, 1.0);
 
+/// An error naming `field` unless the one number that it takes is finite and within `allowed`.
+pub(super) fn check_number(field: &str, number: f64, allowed: Range) -> Result<()> {
+    if number.is_finite() && (allowed.low..=allowed.high).contains(&number) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "synth.{field}: expected one finite number x with {}, found {number:?}",
+        allowed.around("x")
+    )))
+}
+
 /// An error naming `field` unless `probability` lies in [0, 1].
 pub(super) fn check_probability(field: &str, probability: f64) -> Result<()> {
     if (0.0..=1.0).contains(&probability) {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "synth.{field}: expected a probability from 0 to 1, found {probability}"
+        "synth.{field}: expected a probability from 0 to 1, found {probability:?}"
     )))
 }
 
@@ -76,4 +103,46 @@ pub(super) fn check_lengths(field: &str, lengths: &[f64]) -> Result<()> {
     Err(Error::invalid(format!(
         "synth.{field}: expected one or more lengths above 0 voxels, found {lengths:?}"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(result: Result<()>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn ends_that_limit_nothing_are_left_out_of_messages() {
+        let falling = Range::new(3.0, 1.0);
+        for (allowed, expected) in [
+            (NOT_NEGATIVE, "0 <= low <= high"),
+            (ANY, "low <= high"),
+            (UNIT, "0 <= low <= high <= 1"),
+        ] {
+            assert_eq!(
+                text(falling.check("a", allowed)),
+                format!(
+                    "synth.a: expected finite numbers [low, high] with {expected}, found [3.0, 1.0]"
+                )
+            );
+        }
+        let huge = text(Range::new(1e300, 1.0).check("a", ANY));
+        assert!(huge.ends_with("found [1e300, 1.0]"), "{huge}");
+    }
+
+    #[test]
+    fn a_single_number_is_not_told_to_be_a_range() {
+        check_number("a", 3.0, Range::new(0.0, 3.0)).unwrap();
+        assert_eq!(
+            text(check_number("a", 5.0, Range::new(0.0, 3.0))),
+            "synth.a: expected one finite number x with 0 <= x <= 3, found 5.0"
+        );
+        assert_eq!(
+            text(check_number("a", f64::INFINITY, NOT_NEGATIVE)),
+            "synth.a: expected one finite number x with 0 <= x, found inf"
+        );
+        assert!(check_number("a", f64::NAN, ANY).is_err());
+    }
 }

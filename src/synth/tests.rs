@@ -321,7 +321,7 @@ fn given_maps_keep_their_numbers() {
         data: Array3::from_shape_fn(shape, |(i, j, _)| ids[(i / 16 + j / 20) % 3]),
         geometry: Geometry::new(shape, Dimension::Two, Affine::identity()),
     };
-    let maps = vec![map([0, 17, 2035]), map([-4, 5, 53])];
+    let maps = [[0, 17, 2035], [-4, 5, 53]].map(|ids| (format!("{ids:?}"), map(ids)));
     let source = LabelSource::of_maps(&maps).unwrap();
     let config = SynthConfig::default();
     let mut used = [0; 2];

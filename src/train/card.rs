@@ -16,7 +16,7 @@ impl Session {
         let data = self.config.data.as_ref();
         let (spacing, orientation) = self.placement();
         let prepared = self.dataset.as_deref().map(Dataset::preprocessing);
-        let sources = Sources::of(&self.config);
+        let sources = Sources::of(&self.config, step);
         let started = match &self.start {
             Some(weights) => format!("; started from: {}", weights.card.provenance),
             None => String::new(),
@@ -63,7 +63,7 @@ impl Session {
     }
 }
 
-/// What a run trains on, whatever else its settings describe: real images may only validate.
+/// What a run has trained on, whatever else its settings describe: real images may only validate, or come later.
 struct Sources {
     real: bool,
     /// Origin of the label maps of synthetic images, where any are made.
@@ -71,8 +71,9 @@ struct Sources {
 }
 
 impl Sources {
-    fn of(config: &RunConfig) -> Self {
-        let (low, high) = config.mixture.alpha.range();
+    /// After `steps` steps.
+    fn of(config: &RunConfig, steps: u64) -> Self {
+        let (low, high) = config.mixture.alpha.range_over(steps);
         Self {
             real: high > 0.0,
             synthetic: (low < 1.0).then(|| config.synth_labels.source.clone()),
@@ -123,8 +124,8 @@ fn licence(own: &str, start: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn sources(text: &str) -> Sources {
-        Sources::of(&toml::from_str(text).unwrap())
+    fn sources(text: &str, steps: u64) -> Sources {
+        Sources::of(&toml::from_str(text).unwrap(), steps)
     }
 
     #[test]
@@ -156,9 +157,24 @@ mod tests {
                 "that of the training images",
             ),
         ] {
-            let found = sources(&format!("{both}{rest}"));
+            let found = sources(&format!("{both}{rest}"), 11);
             assert_eq!((found.names().as_str(), found.licence()), (names, licence));
         }
+    }
+
+    #[test]
+    fn what_comes_after_the_last_step_is_not_claimed() {
+        let later = "[data]\n[synth]\n[mixture]\nalpha = [[0, 0.0], [10, 0.9]]";
+        let said = |steps| {
+            let found = sources(later, steps);
+            (found.names(), found.licence())
+        };
+        assert_eq!(said(10), ("synthetic images".into(), OWN));
+        let both = (
+            "real and synthetic images".into(),
+            "that of the training images",
+        );
+        assert_eq!(said(11), both);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::loss::{Items, LossConfig};
 
 /// Refuses an overlap of labels that no training pair would have. Synthetic pairs always have labels.
 pub(super) fn labels(config: &RunConfig, dataset: Option<&Dataset>) -> Result<()> {
-    let (low, high) = config.mixture.alpha.range();
-    let real = high > 0.0 && dataset.is_some_and(|dataset| labelled(dataset, Split::Train));
+    let (low, high) = config.mixture.alpha.range_over(config.train.steps());
+    let real = high > 0.0 && dataset.is_some_and(|dataset| dataset.has_labelled_pair(Split::Train));
     let has_labels =
         |on: Items| low < 1.0 && on.include(Items::Synthetic) || real && on.include(Items::Real);
     let mut terms = config.loss.terms().into_iter();
@@ -20,15 +20,10 @@ pub(super) fn labels(config: &RunConfig, dataset: Option<&Dataset>) -> Result<()
         None => Ok(()),
         Some(used) => Err(Error::invalid(format!(
             "[loss.{}] compares labels, and no training pair that it is on has any: name label maps in the manifest or by \
-             data.labels, change its on or mixture.alpha, or leave the term out",
+             data.labels (and data.atlas_labels), change its on or mixture.alpha, or leave the term out",
             used.name
         ))),
     }
-}
-
-fn labelled(dataset: &Dataset, split: Split) -> bool {
-    let mut members = dataset.members(split).iter();
-    members.any(|&n| dataset.items()[n].labels.is_some())
 }
 
 /// Refuses mixed precision where it cannot be had.
@@ -45,7 +40,7 @@ pub(super) fn precision(config: &TrainConfig, device: &Device) -> Result<()> {
 /// Refuses real images that nothing compares: their smoothness alone would be learnt, or choose the best weights. Labels
 /// choose by themselves; to be learnt from, they need a term.
 pub(super) fn comparable(loss: &LossConfig, dataset: &Dataset, split: Split) -> Result<()> {
-    let labelled = labelled(dataset, split);
+    let labelled = dataset.has_labelled_pair(split);
     let measured = labelled && split == Split::Validation;
     if measured || loss.compares(Items::Real, labelled) {
         return Ok(());
@@ -56,8 +51,8 @@ pub(super) fn comparable(loss: &LossConfig, dataset: &Dataset, split: Split) -> 
     };
     // That labelled images have a term is a matter of the settings alone, which have been checked.
     Err(Error::invalid(format!(
-        "the images of the {split} split have no labels, and no term of [loss] compares real images without them: give them labels, \
-         or add a term such as mse or ncc{remedy}"
+        "the pairs of the {split} split have no labels, and no term of [loss] compares real images without them: give them labels \
+         (an atlas by data.atlas_labels), or add a term such as mse or ncc{remedy}"
     )))
 }
 

@@ -44,7 +44,7 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// Learning rate at the end of a `linear` or `cosine` schedule.
     pub lr_end: f64,
-    /// Steps over which the learning rate rises from 0.
+    /// Steps over which the learning rate rises from 0 to `lr`, where the schedule begins; fewer than all.
     pub warmup: usize,
     /// Decoupled weight decay (AdamW, Loshchilov & Hutter, 2019); 0 is plain Adam.
     pub weight_decay: f64,
@@ -151,20 +151,30 @@ impl TrainConfig {
                 self.lr
             )));
         }
+        if self.warmup as u64 >= self.steps() {
+            return Err(Error::invalid(format!(
+                "[train] warmup is {}; expected less than the {} steps of the run (epochs x steps_per_epoch)",
+                self.warmup,
+                self.steps()
+            )));
+        }
         Ok(())
     }
 
     /// Optimiser steps of the whole run.
     pub fn steps(&self) -> u64 {
-        (self.epochs * self.steps_per_epoch) as u64
+        // Settings that are yet to be checked may have any size.
+        (self.epochs as u64).saturating_mul(self.steps_per_epoch as u64)
     }
 
     /// Learning rate of step `step`, counted from 0.
     pub fn lr_at(&self, step: u64) -> f64 {
-        if step < self.warmup as u64 {
-            return self.lr * (step + 1) as f64 / self.warmup as f64;
+        let warmup = self.warmup as u64;
+        if step < warmup {
+            return self.lr * (step + 1) as f64 / warmup as f64;
         }
-        let done = step as f64 / self.steps() as f64;
+        // Counted from the end of the warm-up, so that the rate does not jump there.
+        let done = (step - warmup) as f64 / (self.steps() - warmup) as f64;
         let left = match self.schedule {
             Schedule::Constant => return self.lr,
             Schedule::Linear => 1.0 - done,
@@ -193,6 +203,43 @@ mod tests {
             // Half way, both are half way between the two rates.
             assert!((config.lr_at(config.steps() / 2) - 0.5 * (1e-3 + 1e-5)).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn a_schedule_begins_where_the_warmup_ends() {
+        for schedule in [Schedule::Linear, Schedule::Cosine] {
+            let config = TrainConfig {
+                epochs: 1,
+                steps_per_epoch: 100,
+                warmup: 20,
+                lr: 1e-3,
+                lr_end: 1e-5,
+                schedule,
+                ..Default::default()
+            };
+            assert_eq!([19, 20].map(|step| config.lr_at(step)), [1e-3; 2]);
+            assert!((config.lr_at(60) - 0.5 * (1e-3 + 1e-5)).abs() < 1e-9);
+            assert!((config.lr_at(100) - 1e-5).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_warmup_ends_before_the_run() {
+        let problem = |warmup| {
+            let config = TrainConfig {
+                epochs: 2,
+                steps_per_epoch: 5,
+                warmup,
+                ..Default::default()
+            };
+            config.validate().err().map(|error| error.to_string())
+        };
+        assert_eq!(problem(9), None);
+        let text = problem(10).unwrap();
+        assert!(
+            text.contains("warmup is 10; expected less than the 10 steps"),
+            "{text}"
+        );
     }
 
     #[test]

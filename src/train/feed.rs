@@ -1,11 +1,13 @@
 //! The batches of a run, in order.
 
+use burn::tensor::Device;
+
 use super::{BatchTensors, Session};
 use crate::dataset::{Batch, Loader};
 use crate::error::Result;
 
-/// Takes batches from the loader. Where the device makes their pairs, they can be made while it is still busy with the
-/// step before, so that it need not wait for the host to draw numbers and to launch kernels.
+/// Takes batches from the loader. Their tensors can be made while the device is still busy with the step before, so that
+/// it need not wait for the host to copy images, or to draw numbers and to launch the kernels that make pairs.
 pub(super) struct Feed<'a> {
     session: &'a Session,
     loader: Loader,
@@ -40,17 +42,26 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Makes the next batch on the device, if its pairs are made there; an error waits for its turn.
+    /// Makes the next batch, if its tensors are made here; an error waits for its turn.
+    ///
+    /// The device then holds the images of one batch more, which are few beside the features of a step.
     pub fn make_ahead(&mut self) {
-        if self.session.synthesises_on_device() {
+        if self.makes_tensors() {
             self.ahead = Some(self.make());
         }
     }
 
+    /// Whether tensors are made here rather than in the step: for a GPU, and wherever the device makes the pairs. Several
+    /// devices make their parts themselves, each in its own thread.
+    fn makes_tensors(&self) -> bool {
+        let session = self.session;
+        let ahead = session.synthesises_on_device() || session.device != Device::flex();
+        ahead && session.others.is_none()
+    }
+
     fn make(&mut self) -> Result<Ready> {
         let batch = self.loader.next_batch()?;
-        // Several devices make their parts themselves, each in its own thread.
-        let images = match self.session.on_device.is_some() && self.session.others.is_none() {
+        let images = match self.makes_tensors() {
             true => Some(self.session.tensors(&batch, &self.session.device)?),
             false => None,
         };

@@ -85,6 +85,24 @@ impl RunFolder {
         Ok(last)
     }
 
+    /// Refuses a folder in which another process trains, before anything is read for a run in it; writes nothing. Only
+    /// [`Self::open`] takes the folder.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub fn check_idle(path: &Path) -> Result<()> {
+        let Ok(file) = File::open(path.join(LOCK)) else {
+            return Ok(());
+        };
+        // Shared, so that of several that look none is taken for a run.
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Err(Error::Busy {
+                path: path.to_path_buf(),
+            }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        }
+    }
+
     /// Takes the folder for a run: writes its settings and its split.
     ///
     /// # Errors
@@ -322,11 +340,16 @@ mod tests {
     #[test]
     fn a_folder_is_locked_once() {
         let folder = tempfile::tempdir().unwrap();
+        let idle = || RunFolder::check_idle(folder.path());
+        idle().unwrap();
+        assert!(is_free(folder.path()).unwrap(), "a look left something");
         let held = lock(folder.path()).unwrap();
         assert!(held.is_some());
         let error = lock(folder.path()).unwrap_err().to_string();
         assert!(error.contains("another hmorph"), "{error}");
+        assert!(matches!(idle(), Err(Error::Busy { .. })));
         drop(held);
+        idle().unwrap();
         assert!(lock(folder.path()).unwrap().is_some());
         assert!(is_free(folder.path()).unwrap());
     }

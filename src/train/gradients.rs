@@ -15,6 +15,7 @@ use super::precision::{Scaled, narrowed, widened};
 use super::slabs::slabs;
 use super::{BatchTensors, Objective, TrainConfig};
 use crate::model::{Joint, Model, Prediction};
+use crate::ops::seed;
 
 /// How the activations of the network are kept for the backward pass.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,8 +68,8 @@ fn mixed<E>(
     let field = widened(model.head(body(model, images, true)));
     let (judged, upstream) = judged(model, images, undecorated(field.clone()), judge)?;
     let scaled = Scaled::new(upstream, model);
-    let product = (field * Tensor::from_inner(scaled.gradient.clone())).sum();
-    let gradients = GradientsParams::from_grads(product.backward(), model);
+    let start = seed(field, scaled.gradient.clone());
+    let gradients = GradientsParams::from_grads(start.backward(), model);
     Ok((judged, scaled.undo(model, gradients)))
 }
 
@@ -96,10 +97,10 @@ fn checkpointed<E>(
             skip: joint.skip.clone().map(undecorated),
         };
         let upstream = head_gradients(model, &features, &upstream, &mut sums);
-        let total = inner_product(joint, upstream);
+        let start = seeds(joint, upstream);
         // A frozen body has no gradients.
-        if total.is_tracked() {
-            sums.add(model, total.backward());
+        if start.is_tracked() {
+            sums.add(model, start.backward());
         }
     }
     let gradients = sums.0.grads();
@@ -169,9 +170,8 @@ fn head_gradients(model: &Model, joint: &Joint, upstream: &Tensor<5>, sums: &mut
             skip: cut.skip.map(|skip| Tensor::from_inner(skip).require_grad()),
         };
         let wanted = upstream.clone().slice_dim(slab.axis, slab.planes.clone());
-        let wanted = Tensor::from_inner(wanted);
         let field = widened(slab.head(model, cut.clone()));
-        let gradients = (field * wanted).sum().backward();
+        let gradients = seed(field, wanted).backward();
         low = slab.add(low, slab.low_reach(joint), grad(&cut.low, &gradients));
         if let Some((whole, cut)) = skip.take().zip(cut.skip) {
             skip = Some(slab.add(whole, slab.reach.clone(), grad(&cut, &gradients)));
@@ -187,11 +187,10 @@ fn grad(leaf: &Tensor<5>, gradients: &Gradients) -> Tensor<5> {
 }
 
 /// The scalar whose gradient with respect to the features is `upstream`.
-fn inner_product(joint: Joint, upstream: Joint) -> Tensor<1> {
-    let product = |a: Tensor<5>, b| (a * Tensor::from_inner(b)).sum();
-    let low = product(joint.low, upstream.low);
+fn seeds(joint: Joint, upstream: Joint) -> Tensor<1> {
+    let low = seed(joint.low, upstream.low);
     match joint.skip.zip(upstream.skip) {
-        Some((skip, upstream)) => low + product(skip, upstream),
+        Some((skip, upstream)) => low + seed(skip, upstream),
         None => low,
     }
 }

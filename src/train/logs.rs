@@ -1,7 +1,7 @@
 //! The logs of a run folder: `metrics.csv` and `validation.csv`.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::metrics::CsvLog;
 use super::{Means, RunState, Validation};
@@ -23,6 +23,8 @@ pub(super) struct Logs {
     seconds_before: f64,
     /// Step and seconds of the last row, for seconds per step.
     last_row: (u64, f64),
+    /// Seconds since then that belong to no step.
+    apart: f64,
 }
 
 impl Logs {
@@ -38,6 +40,7 @@ impl Logs {
             started: Instant::now(),
             seconds_before: state.seconds,
             last_row: (state.step, state.seconds),
+            apart: 0.0,
         })
     }
 
@@ -46,12 +49,18 @@ impl Logs {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
 
+    /// Notes time that belongs to no step, such as that of a validation.
+    pub fn apart(&mut self, time: Duration) {
+        self.apart += time.as_secs_f64();
+    }
+
     /// A row of means over the steps since the last row.
     pub fn steps(&mut self, step: u64, means: &Means) -> Result<()> {
         let seconds = self.seconds();
         let (last_step, last_seconds) = self.last_row;
-        let per_step = (seconds - last_seconds) / (step - last_step).max(1) as f64;
-        self.last_row = (step, seconds);
+        let of_steps = seconds - last_seconds - self.apart;
+        let per_step = of_steps / (step - last_step).max(1) as f64;
+        (self.last_row, self.apart) = ((step, seconds), 0.0);
         self.steps.row(step, |column| match column {
             "seconds" => Some(seconds),
             "seconds_per_step" => Some(per_step),

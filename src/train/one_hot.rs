@@ -13,6 +13,7 @@ use crate::dataset::Batch;
 use crate::loss::OneHot;
 use crate::model::{Model, Prediction};
 use crate::ops::{present_labels, warp};
+use crate::volume::distinct_labels;
 
 /// Sets the random streams of the choice apart from those that have the number of a pair, by which the sampler draws it: no
 /// pair has so large a number.
@@ -90,18 +91,7 @@ fn labels_in_memory(batch: &Batch) -> BTreeSet<i32> {
     let made = has_labels.filter(|(_, unmade)| unmade.is_none());
     let maps = batch.fixed_labels.chunks_exact(voxels).zip(made);
     let maps = maps.filter(|(_, (both, _))| **both).map(|(map, _)| map);
-    let mut labels = BTreeSet::new();
-    for map in maps {
-        let mut last = 0;
-        for &label in map {
-            // Neighbours mostly share a label.
-            if label != last {
-                labels.insert(label);
-                last = label;
-            }
-        }
-    }
-    labels
+    distinct_labels(maps.flatten())
 }
 
 /// The labels that occur in a fixed map on the device.
@@ -144,7 +134,17 @@ impl Maps<'_> {
         Tensor::cat(items.collect(), 0)
     }
 
+    /// A GPU compares for itself, since it gets one value a voxel sooner than one for each label, too.
     fn of_memory(&self, maps: &[i32]) -> Tensor<5> {
+        if self.device.clone().inner() == Device::flex() {
+            return self.on_host(maps);
+        }
+        let places = places(maps, self.labels);
+        let places = tensor(&places, 1, self.batch, self.device);
+        self.of_places(&places, self.labels)
+    }
+
+    fn on_host(&self, maps: &[i32]) -> Tensor<5> {
         let voxels: usize = self.batch.extent.iter().product();
         let mut values = Vec::with_capacity(maps.len() * self.labels.len());
         for map in maps.chunks_exact(voxels) {
@@ -155,9 +155,10 @@ impl Maps<'_> {
         tensor(&values, self.labels.len(), self.batch, self.device)
     }
 
+    /// Of maps that hold the places of labels in `ids`.
     fn of_places(&self, places: &Tensor<5>, ids: &[i32]) -> Tensor<5> {
-        let [d, h, w] = self.batch.extent;
-        let shape = [1, self.labels.len(), d, h, w];
+        let [n, _, d, h, w] = places.dims();
+        let shape = [n, self.labels.len(), d, h, w];
         let place = |label: &i32| match ids.iter().position(|id| id == label) {
             Some(place) => place as f32,
             // Of no voxel.
@@ -176,12 +177,57 @@ impl Maps<'_> {
     }
 }
 
+/// The place of each voxel's label among `labels`, which ascend; -1 where it is none of them.
+fn places(map: &[i32], labels: &[i32]) -> Vec<f32> {
+    let found = |label: i32| match labels.binary_search(&label) {
+        Ok(place) => place as f32,
+        Err(_) => -1.0,
+    };
+    let (mut last, mut place) = (0, found(0));
+    let place_of = |&label: &i32| {
+        // Neighbours mostly share a label.
+        if label != last {
+            (last, place) = (label, found(label));
+        }
+        place
+    };
+    map.iter().map(place_of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dataset::Sample;
     use crate::volume::Dimension;
     use ndarray::Array3;
+
+    #[test]
+    fn the_channels_of_places_are_those_of_labels() {
+        let map = |seed: i32| {
+            let label = |(i, j, _): (usize, usize, usize)| (7 * i as i32 + seed * j as i32) % 9 - 2;
+            Array3::from_shape_fn((6, 5, 1), label)
+        };
+        let samples = [1, 2].map(|seed| Sample {
+            fixed_labels: Some(map(seed)),
+            moving_labels: Some(map(seed + 2)),
+            ..Sample::of_images(Array3::zeros((6, 5, 1)), Array3::zeros((6, 5, 1)))
+        });
+        let batch = Batch::from_samples(0, Dimension::Two, &samples).unwrap();
+        let device = Device::flex();
+        let maps = Maps {
+            batch: &batch,
+            images: &BatchTensors::new(&batch, &device),
+            // One below zero, and one that no voxel has.
+            labels: &[-2, 3, 4, 40],
+            device: &device,
+        };
+        for memory in [&batch.fixed_labels, &batch.moving_labels] {
+            let places = tensor(&places(memory, maps.labels), 1, &batch, &device);
+            let found = maps.of_places(&places, maps.labels);
+            assert_eq!(found.dims(), [2, 4, 1, 6, 5]);
+            assert_eq!(found.into_data(), maps.on_host(memory).into_data());
+        }
+    }
 
     /// The choice among 99 labels for batch `number`.
     fn chosen(seed: u64, number: u64) -> Vec<i32> {

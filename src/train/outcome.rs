@@ -46,6 +46,28 @@ impl Objective {
         self.terms.is_empty()
     }
 
+    /// The total, then the values of each term; out of the graph of automatic differentiation.
+    pub(super) fn values(&self) -> Vec<Tensor<1>> {
+        let terms = self.terms.iter().map(|term| &term.values);
+        let all = std::iter::once(&self.total).chain(terms);
+        all.map(|values| undecorated(values.clone())).collect()
+    }
+
+    /// The same objective with other [`Self::values`].
+    pub(super) fn with_values(self, values: Vec<Tensor<1>>) -> Self {
+        let mut values = values.into_iter();
+        let mut next = || values.next().expect("a total, and values of each term");
+        let total = next();
+        let terms = self.terms.into_iter().map(|term| Evaluated {
+            values: next(),
+            ..term
+        });
+        Self {
+            total,
+            terms: terms.collect(),
+        }
+    }
+
     /// The values, and the norm of the gradient if it is given, brought to the host together: at each transfer a GPU
     /// runs out of work.
     ///
@@ -57,12 +79,7 @@ impl Objective {
         place: &str,
         batch: &Batch,
     ) -> Result<Outcome> {
-        let terms = self.terms.iter().map(|term| term.values.clone());
-        let all = [self.total.clone()]
-            .into_iter()
-            .chain(terms)
-            .map(undecorated)
-            .chain(gradient_norm.clone());
+        let all = self.values().into_iter().chain(gradient_norm.clone());
         let values: Vec<f32> = Tensor::cat(all.collect(), 0)
             .into_data()
             .try_to_vec()
@@ -83,13 +100,12 @@ impl Objective {
     }
 }
 
-/// The objective of a batch whose consecutive parts, of as many items as are given, were judged on their own; on `device`.
+/// The objective of a batch whose consecutive parts, of as many items as are given, were judged on their own; all on `device`.
 ///
 /// `None` is a part that no term applies to.
 pub(super) fn joined(parts: &[(usize, Option<Objective>)], device: &Device) -> Objective {
-    let here = |tensor: &Tensor<1>| undecorated(tensor.clone()).to_device(device);
     let judged = || parts.iter().filter_map(|(_, part)| part.as_ref());
-    let totals = judged().map(|part| here(&part.total));
+    let totals = judged().map(|part| undecorated(part.total.clone()));
     let names: BTreeSet<&str> = judged()
         .flat_map(|p| p.terms.iter().map(|t| t.name))
         .collect();
@@ -99,7 +115,7 @@ pub(super) fn joined(parts: &[(usize, Option<Objective>)], device: &Device) -> O
                 .as_ref()
                 .and_then(|p| p.terms.iter().find(|t| t.name == name));
             match term {
-                Some(term) => (here(&term.values), term.applies.clone()),
+                Some(term) => (undecorated(term.values.clone()), term.applies.clone()),
                 None => (Tensor::zeros([*items], device), vec![false; *items]),
             }
         });

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use burn::module::Module;
 
@@ -51,11 +52,11 @@ pub fn train(
     let mut run = Run::open(session, folder, resume, watch)?;
     loop {
         if run.validation_due() {
-            run.validate(stop)?;
+            run.apart(|run| run.validate(stop))?;
         }
         let ending = run.ending(stop);
         if ending.is_some() || run.state.checkpoint_due(&session.config.train) {
-            run.save()?;
+            run.apart(Run::save)?;
         }
         if let Some(ending) = ending {
             run.plot();
@@ -164,6 +165,14 @@ impl<'a> Run<'a> {
             self.state.means.clear();
         }
         Ok(())
+    }
+
+    /// Does what belongs to no step, whose time the log of steps leaves out.
+    fn apart(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let started = Instant::now();
+        let done = work(self);
+        self.logs.apart(started.elapsed());
+        done
     }
 
     /// Measures the model on the held-out pairs and keeps the best; stays due when `stop` is set.

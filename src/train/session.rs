@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::parallel::Others;
-use super::synthesis::grid;
+use super::synthesis::{grid, pairs_seed};
 use super::{Adam, BatchTensors, Synthesis, SynthesisPlace, TrainConfig, checks};
 use crate::config::RunConfig;
 use crate::dataset::{Batch, Dataset, MakeSynthetic, Sample, Sampler, Split};
@@ -44,7 +44,7 @@ impl Session {
     /// Threads that prepare batches ahead: as many as are set, or one beside a CPU that trains, or beside a GPU all but one;
     /// one where the device makes all pairs.
     pub fn workers(&self) -> usize {
-        let all_on_device = self.on_device.is_some() && self.config.mixture.alpha.range().1 == 0.0;
+        let all_on_device = self.on_device.is_some() && !uses_real(&self.config);
         let beside = match self.device == Device::flex() || all_on_device {
             true => 1,
             false => rayon::current_num_threads().saturating_sub(1).max(1),
@@ -66,14 +66,13 @@ impl Session {
             None => None,
         };
         let shape = grid(&config, dataset.as_deref(), factor)?;
-        if let Some(dataset) = dataset
-            .as_deref()
-            .filter(|_| config.mixture.alpha.range().1 > 0.0)
-        {
+        if let Some(dataset) = dataset.as_deref().filter(|_| uses_real(&config)) {
             checks::comparable(&config.loss, dataset, Split::Train)?;
         }
         checks::labels(&config, dataset.as_deref())?;
-        let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?.map(Arc::new);
+        let seed = pairs_seed(config.seed, start.as_ref());
+        let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?
+            .map(|synthesis| Arc::new(Synthesis { seed, ..synthesis }));
         let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone())?;
         checks::patience(&config.train, held_out.exists())?;
         let on_device = synthesis
@@ -129,6 +128,12 @@ impl Session {
             false => Some(Others::new(others)?),
         };
         Ok(self)
+    }
+
+    /// Seed of the synthetic pairs, if there are settings for some; that of the run, unless it starts from weights.
+    pub fn synthesis_seed(&self) -> Option<u64> {
+        let synth = self.config.synth.as_ref();
+        synth.map(|_| pairs_seed(self.config.seed, self.start.as_ref()))
     }
 
     /// Whether the device makes the synthetic pairs of batches.
@@ -207,6 +212,11 @@ impl HeldOut {
             _ => Ok(Self::None),
         }
     }
+}
+
+/// Whether some step of the run trains on real pairs.
+fn uses_real(config: &RunConfig) -> bool {
+    config.mixture.alpha.range_over(config.train.steps()).1 > 0.0
 }
 
 /// Whether synthetic pairs are made on `device`.

@@ -3,6 +3,7 @@
 use crate::config::{LabelOrigin, RunConfig};
 use crate::dataset::{Dataset, Kind, Sample, Split, synthetic_id};
 use crate::error::{Error, Result};
+use crate::model::WeightsFile;
 use crate::synth::{LabelSource, Recipe, SynthConfig, SynthPair};
 use crate::volume::{Affine, Dimension, Geometry, LabelMap, centre_fit, read_labels};
 
@@ -64,6 +65,18 @@ impl Synthesis {
             index,
         }
     }
+}
+
+/// Seed of the synthetic pairs of a run, those that validate among them. Pair n of a seed is always the same, so with its
+/// seed alone a run from weights would see again what they were trained on. The weights decide, so that a run that goes on
+/// keeps its pairs.
+pub(super) fn pairs_seed(seed: u64, start: Option<&WeightsFile>) -> u64 {
+    start.map_or(seed, |weights| beside(seed, weights.checksum()))
+}
+
+/// Another seed, whatever the checksum, and one that TOML can keep.
+fn beside(seed: u64, checksum: u32) -> u64 {
+    seed ^ ((1 << 62) | (u64::from(checksum) << 30))
 }
 
 fn as_sample(pair: SynthPair, index: u64) -> Sample {
@@ -129,20 +142,31 @@ fn label_source(
         (LabelOrigin::Files(pattern), _) => read_label_maps(pattern, shape)?,
     };
     if maps.is_empty() {
-        return Err(Error::invalid(
-            "[synth_labels] no label map found: the training subjects have none, or the pattern matches no file",
-        ));
+        return Err(none_found(&config.synth_labels.source));
     }
     check_dimension(&maps, config.model.dimension)?;
     LabelSource::of_maps(&maps)
 }
 
-fn check_dimension(maps: &[LabelMap], dimension: Dimension) -> Result<()> {
-    let other = maps.iter().find(|m| m.geometry.dimension != dimension);
-    match other {
+/// A source without a single map.
+fn none_found(source: &LabelOrigin) -> Error {
+    Error::invalid(match source {
+        LabelOrigin::Files(pattern) => format!(
+            "[synth_labels] no label map found: no file matches source = {pattern:?}, expected a pattern of label files, \
+             seen from the working folder, such as maps/*.nii.gz; or set source = \"shapes\""
+        ),
+        _ => "[synth_labels] no label map found: source is \"data\", but no training image has labels; name label maps \
+              in the manifest or by data.labels, or set source = \"shapes\""
+            .into(),
+    })
+}
+
+fn check_dimension(maps: &[(String, LabelMap)], dimension: Dimension) -> Result<()> {
+    let mut maps = maps.iter();
+    match maps.find(|(_, map)| map.geometry.dimension != dimension) {
         None => Ok(()),
-        Some(map) => Err(Error::invalid(format!(
-            "[synth_labels] a label map is {}-D, but [model] dimension is {}-D; set model.dimension, or name other \
+        Some((name, map)) => Err(Error::invalid(format!(
+            "[synth_labels] label map {name} is {}-D, but [model] dimension is {}-D; set model.dimension, or name other \
              maps",
             map.geometry.dimension.axes(),
             dimension.axes()
@@ -150,7 +174,8 @@ fn check_dimension(maps: &[LabelMap], dimension: Dimension) -> Result<()> {
     }
 }
 
-fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<LabelMap>> {
+/// Every map that matches, with its path.
+fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<(String, LabelMap)>> {
     let paths = glob::glob(pattern).map_err(|e| {
         Error::invalid(format!(
             "[synth_labels] source = {pattern:?} is no pattern: {e}"
@@ -162,8 +187,39 @@ fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<LabelMap>> {
                 let path = e.path().to_owned();
                 Error::io(&path, e.into())
             })?;
-            let map: LabelMap = read_labels(path)?;
-            Ok(centre_fit(&map, shape, 0))
+            let map: LabelMap = read_labels(&path)?;
+            Ok((path.display().to_string(), centre_fit(&map, shape, 0)))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_have_a_seed_of_their_own() {
+        let largest = i64::MAX as u64;
+        for seed in [0, 7, largest] {
+            for checksum in [0, 1, u32::MAX] {
+                let found = beside(seed, checksum);
+                assert!(found != seed && found <= largest, "{seed}, {checksum}");
+                assert_ne!(found, beside(seed, checksum ^ 2));
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_without_maps_says_which_it_is() {
+        let of_files = none_found(&LabelOrigin::Files("maps/*.nii".into())).to_string();
+        assert!(
+            of_files.contains("no file matches source = \"maps/*.nii\""),
+            "{of_files}"
+        );
+        let of_data = none_found(&LabelOrigin::Data).to_string();
+        assert!(
+            of_data.contains("no training image has labels"),
+            "{of_data}"
+        );
+    }
 }

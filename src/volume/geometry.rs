@@ -86,10 +86,8 @@ impl Affine {
         if matrix.iter().any(|v| !v.is_finite()) {
             return Err("has entries that are not finite numbers; the header is damaged".into());
         }
-        let spacing = affine.spacing();
-        let volume: f64 = spacing.iter().product();
-        // Relative to a box of the same voxel sizes: 1e-6 is an axis pair less than 1e-4 degrees apart.
-        if affine.linear().determinant().abs() <= 1e-6 * volume {
+        if affine.is_singular() {
+            let spacing = affine.spacing();
             return Err(format!(
                 "is singular (voxel sizes {spacing:?} mm): it does not place voxels in the world"
             ));
@@ -120,6 +118,31 @@ impl Affine {
         let m = self.linear();
         [0, 1, 2].map(|c| m.column(c).norm())
     }
+
+    /// Columns of length 1: the world directions of the voxel axes.
+    pub fn directions(&self) -> Matrix3<f64> {
+        let mut axes = self.linear();
+        for (mut column, size) in axes.column_iter_mut().zip(self.spacing()) {
+            column /= size;
+        }
+        axes
+    }
+
+    /// Whether it flattens space, so that there is no way back.
+    pub fn is_singular(&self) -> bool {
+        let volume: f64 = self.spacing().iter().product();
+        // Relative to a box of the same voxel sizes: 1e-6 is an axis pair less than 1e-4 degrees apart.
+        let keeps_volume = self.linear().determinant().abs() > 1e-6 * volume;
+        // In this form a determinant that is not a number is singular too.
+        !keeps_volume
+    }
+
+    /// Whether the voxel axes are not perpendicular.
+    pub fn is_sheared(&self) -> bool {
+        let axes = self.directions();
+        // Far above float32 rounding, far below any shear that moves a voxel.
+        (axes.transpose() * axes - Matrix3::identity()).amax() > 1e-5
+    }
 }
 
 impl Geometry {
@@ -146,6 +169,12 @@ impl Geometry {
 
     pub fn spacing(&self) -> [f64; 3] {
         self.affine.spacing()
+    }
+
+    /// Whether a step in voxels runs along the plane of this 2-D grid; 0.01 is a slope of about half a degree.
+    pub fn keeps_to_plane(&self, step: Vector3<f64>) -> bool {
+        let step = step.component_mul(&Vector3::from(self.spacing()));
+        step.z.abs() <= 0.01 * step.xy().norm()
     }
 
     /// The axis across the slices: that of the largest voxels, the last of equal ones; of a 2-D grid the third.
@@ -183,6 +212,51 @@ impl Geometry {
         match self.dimension {
             Dimension::Two => [1, i, j],
             Dimension::Three => [i, j, k],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Voxels of (2, 3, 5) mm, axis j leaning over to i by the tangent `lean`.
+    fn leaning(lean: f64) -> Affine {
+        let linear = Matrix3::new(2.0, 3.0 * lean, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 5.0);
+        Affine::from_parts(linear, Vector3::new(7.0, 8.0, 9.0))
+    }
+
+    #[test]
+    fn axes_that_lean_are_sheared_and_those_that_fall_together_singular() {
+        for (lean, sheared, singular) in [
+            (0.0, false, false),
+            (1e-6, false, false),
+            (1e-4, true, false),
+            (1e5, true, false),
+            (1e7, true, true),
+        ] {
+            let affine = leaning(lean);
+            assert_eq!(affine.is_sheared(), sheared, "{lean}");
+            assert_eq!(affine.is_singular(), singular, "{lean}");
+            assert_eq!(Affine::checked(affine.0).is_err(), singular, "{lean}");
+        }
+        assert!(Affine(Matrix4::zeros()).is_singular());
+        assert!(leaning(f64::NAN).is_singular());
+    }
+
+    #[test]
+    fn steps_keep_to_a_plane_by_their_slope_in_millimetres() {
+        let grid = Geometry::new([4, 4, 1], Dimension::Two, leaning(0.0));
+        // A climb of 5 mm a voxel over steps of 2 and 3 mm.
+        for (step, keeps) in [
+            ([1.0, 0.0, 0.0039], true),
+            ([1.0, 0.0, 0.0041], false),
+            ([0.0, -10.0, -0.059], true),
+            ([0.0, -10.0, -0.061], false),
+            ([0.0; 3], true),
+            ([0.0, 0.0, 1e-3], false),
+        ] {
+            assert_eq!(grid.keeps_to_plane(step.into()), keeps, "{step:?}");
         }
     }
 }

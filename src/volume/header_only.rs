@@ -9,7 +9,7 @@ use nalgebra::Matrix4;
 
 use super::format::is_gzip_name;
 use super::io::write_parts;
-use super::read::{Role, read_raw};
+use super::read::{Role, check_scalar, read_raw};
 use super::{Affine, Format, WorldAffine, mgh, nifti};
 use crate::error::{Error, Result};
 
@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 /// bring to the fixed world by resampling lies there without. Everything else of the file stays as it is.
 ///
 /// # Errors
-/// Files other than single-file NIfTI and MGH, another format of the target, a singular `pull`, shear where the format
-/// has none (MGH), refusals of the operating system.
+/// Files other than single-file NIfTI and MGH, vectors, another format of the target, a singular `pull`, shear where the
+/// format has none (MGH), refusals of the operating system.
 pub fn move_header(
     source: impl AsRef<Path>,
     target: impl AsRef<Path>,
@@ -35,6 +35,8 @@ pub fn move_header(
     }
     // Checks the whole file before anything is written.
     let raw = read_raw(source, Role::Image)?;
+    // The header moves places, but does not turn the vectors that stand there.
+    check_scalar(source, &raw)?;
     let push = pull
         .inverse()
         .ok_or_else(|| at("the transform has no inverse".into()))?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::orientation::axis_codes;
 use super::raw::{Intent, RawVolume};
@@ -22,6 +22,7 @@ pub enum Kind {
 /// file's intensity scaling.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FileInfo {
+    #[serde(serialize_with = "shown")]
     pub path: PathBuf,
     pub kind: Kind,
     pub format: Format,
@@ -44,6 +45,11 @@ pub struct FileInfo {
     pub sum: f64,
     /// Number of NaN and infinite voxels.
     pub nonfinite: u64,
+}
+
+/// A path as text: JSON holds no bytes that are no UTF-8.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// Reads a file of any image format and describes it; of an `.npz` the image, or else its labels.

@@ -171,11 +171,7 @@ pub(crate) fn replace_affine(
     geometry: &Geometry,
     affine: &Affine,
 ) -> Result<(), String> {
-    let linear = affine.linear();
-    let sizes = Vector3::from(affine.spacing());
-    let directions = linear * Matrix3::from_diagonal(&sizes.map(|size| size.recip()));
-    // Far above float32 rounding, far below any shear that moves a voxel.
-    if (directions.transpose() * directions - Matrix3::identity()).amax() > 1e-5 {
+    if affine.is_sheared() {
         return Err(
             "the transform shears the image, which MGH headers cannot hold; resample it with -r"
                 .into(),

@@ -13,6 +13,7 @@ mod info;
 pub mod intensity;
 pub mod io;
 mod itk;
+mod labels;
 mod metaimage;
 mod mgh;
 mod nifti;
@@ -41,11 +42,12 @@ pub use info::{FileInfo, Kind, probe};
 pub use io::{
     TEMPORARY, check_writable, folder_of, temporary, write_atomically, write_table, write_text,
 };
+pub use labels::distinct_labels;
 pub use orientation::{axis_codes, codes_to_meet, reorient, reoriented};
 pub use read::{read_image, read_image_frame, read_labels};
-pub use series::{Series, SeriesKind, read_scan, read_series, read_series_kind, write_series};
+pub use series::{Series, SeriesFile, SeriesKind, read_series, write_series};
 pub use spline::Spline;
-pub use transform_file::{Step, read_transform, write_composite};
+pub use transform_file::{Step, common_dimension, read_transform, write_composite};
 pub use write::{write_image, write_labels};
 
 use ndarray::{Array3, Array4};

@@ -1,6 +1,6 @@
 //! Images of several volumes: the frames of a 4-D image, the channels of a colour image.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::dtype::DType;
 use super::raw::{Intent, RawVolume};
@@ -68,63 +68,78 @@ impl From<Image> for Series {
     }
 }
 
+/// An image file after decompression, its voxels still of the type that the file has: volumes are taken from it one by one
+/// without reading it again.
+#[derive(Debug, Clone)]
+pub struct SeriesFile {
+    path: PathBuf,
+    raw: RawVolume,
+}
+
+impl SeriesFile {
+    /// # Errors
+    /// An unreadable file, a displacement field.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let raw = read_raw(&path, Role::Image)?;
+        check_scalar(&path, &raw)?;
+        Ok(Self { path, raw })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What [`Self::all`] finds.
+    pub fn kind(&self) -> SeriesKind {
+        if self.raw.intent == Intent::Colour {
+            return SeriesKind::Colour;
+        }
+        let sizes = match self.raw.frames() {
+            1 => Vec::new(),
+            _ => self.raw.shape[3..].to_vec(),
+        };
+        SeriesKind::Frames {
+            sizes,
+            seconds: self.raw.frame_seconds,
+        }
+    }
+
+    /// The type of the values: that of the voxels, or float32 where the file scales them, since no integer holds what they
+    /// stand for.
+    pub fn dtype(&self) -> DType {
+        match self.raw.samples.scale {
+            Some(_) => DType::F32,
+            None => self.raw.samples.dtype,
+        }
+    }
+
+    /// One volume, as [`read_image_frame`](super::read_image_frame) reads it.
+    ///
+    /// # Errors
+    /// As [`read_image_frame`](super::read_image_frame).
+    pub fn image(&self, frame: Option<usize>) -> Result<Image> {
+        image_in(&self.path, &self.raw, frame)
+    }
+
+    /// All volumes, and all channels of a colour image.
+    ///
+    /// # Errors
+    /// A value beyond the float32 range.
+    pub fn all(&self) -> Result<Series> {
+        Ok(Series {
+            volumes: volumes_of(&self.path, &self.raw)?,
+            kind: self.kind(),
+        })
+    }
+}
+
 /// Reads all volumes of a file, and all channels of a colour image.
 ///
 /// # Errors
 /// As [`read_image`](super::read_image), but for several volumes.
 pub fn read_series(path: impl AsRef<Path>) -> Result<Series> {
-    let path = path.as_ref();
-    let raw = read_scalars(path)?;
-    Ok(Series {
-        volumes: volumes_of(path, &raw)?,
-        kind: kind_of(&raw),
-    })
-}
-
-/// What [`read_series`] would find.
-///
-/// # Errors
-/// As [`read_series`].
-pub fn read_series_kind(path: impl AsRef<Path>) -> Result<SeriesKind> {
-    read_scalars(path.as_ref()).map(|raw| kind_of(&raw))
-}
-
-/// Reads one volume as [`read_image_frame`](super::read_image_frame) does and, of a colour image, its channels too.
-///
-/// # Errors
-/// As [`read_image_frame`](super::read_image_frame).
-pub fn read_scan(path: impl AsRef<Path>, frame: Option<usize>) -> Result<(Image, Option<Series>)> {
-    let path = path.as_ref();
-    let raw = read_scalars(path)?;
-    let image = image_in(path, &raw, frame)?;
-    let colours = match raw.intent {
-        Intent::Colour => Some(Series {
-            volumes: volumes_of(path, &raw)?,
-            kind: SeriesKind::Colour,
-        }),
-        _ => None,
-    };
-    Ok((image, colours))
-}
-
-fn read_scalars(path: &Path) -> Result<RawVolume> {
-    let raw = read_raw(path, Role::Image)?;
-    check_scalar(path, &raw)?;
-    Ok(raw)
-}
-
-fn kind_of(raw: &RawVolume) -> SeriesKind {
-    if raw.intent == Intent::Colour {
-        return SeriesKind::Colour;
-    }
-    let sizes = match raw.frames() {
-        1 => Vec::new(),
-        _ => raw.shape[3..].to_vec(),
-    };
-    SeriesKind::Frames {
-        sizes,
-        seconds: raw.frame_seconds,
-    }
+    SeriesFile::read(path)?.all()
 }
 
 /// Writes all volumes to one file; the suffix chooses the format.
@@ -152,10 +167,16 @@ pub fn write_series(
     };
     write_content(path.as_ref(), &content, |endian| {
         let volumes = series.volumes.iter();
-        let volumes: Vec<Vec<u8>> = volumes.map(|v| encode(&v.data, dtype, endian)).collect();
+        let encoded = volumes.map(|volume| encode(&volume.data, dtype, endian));
         match series.kind {
-            SeriesKind::Frames { .. } => volumes.concat(),
-            SeriesKind::Colour => interleaved(&volumes, dtype.size()),
+            // One after the other: of a long series a second copy would take as much memory again.
+            SeriesKind::Frames { .. } => {
+                let values = series.volumes.len() * series.geometry().voxels();
+                let mut bytes = Vec::with_capacity(values * dtype.size());
+                encoded.for_each(|volume| bytes.extend(volume));
+                bytes
+            }
+            SeriesKind::Colour => interleaved(&encoded.collect::<Vec<_>>(), dtype.size()),
         }
     })
 }

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use nalgebra::Matrix4;
-
-use super::affine_file::{WorldAffine, read_affine};
+use super::affine_file::{WorldAffine, read_dimensioned};
 use super::field_file::read_field;
 use super::format::file_name;
 use super::{Dimension, DisplacementField, Format, itk};
@@ -13,8 +11,27 @@ use crate::error::{Error, Result};
 /// One transform of a chain, a pull between RAS worlds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    Affine(WorldAffine),
+    Affine {
+        affine: WorldAffine,
+        /// Of the images that it is between, as far as its file says it.
+        dimension: Dimension,
+    },
     Field(DisplacementField),
+}
+
+impl Step {
+    /// Of the images that it is between.
+    pub fn dimension(&self) -> Dimension {
+        match self {
+            Self::Affine { dimension, .. } => *dimension,
+            Self::Field(field) => field.geometry.dimension,
+        }
+    }
+}
+
+/// That of transforms together: 2-D where all of them are; `None` where there are none.
+pub fn common_dimension(dimensions: impl Iterator<Item = Dimension>) -> Option<Dimension> {
+    dimensions.max_by_key(|dimension| dimension.axes())
 }
 
 /// Reads a transform; the suffix says which kind it is. A point goes through the steps in the order given.
@@ -31,7 +48,10 @@ pub fn read_transform(path: impl AsRef<Path>) -> Result<Vec<Step>> {
             let steps = itk::from_text(&text).map_err(|problem| Error::file(path, problem))?;
             finite(path, steps)
         }
-        Some("mat" | "txt" | "lta") => Ok(vec![Step::Affine(read_affine(path)?)]),
+        Some("mat" | "txt" | "lta") => {
+            let (affine, dimension) = read_dimensioned(path)?;
+            Ok(vec![Step::Affine { affine, dimension }])
+        }
         _ if Format::of(path).is_ok() => Ok(vec![Step::Field(read_field(path)?)]),
         _ => Err(Error::file(
             path,
@@ -42,7 +62,7 @@ pub fn read_transform(path: impl AsRef<Path>) -> Result<Vec<Step>> {
 
 fn finite(path: &Path, steps: Vec<Step>) -> Result<Vec<Step>> {
     let known = |step: &Step| match step {
-        Step::Affine(WorldAffine(matrix)) => matrix.iter().all(|v: &f64| v.is_finite()),
+        Step::Affine { affine, .. } => affine.0.iter().all(|v| v.is_finite()),
         Step::Field(_) => true,
     };
     match steps.iter().all(known) {
@@ -59,7 +79,10 @@ fn finite(path: &Path, steps: Vec<Step>) -> Result<Vec<Step>> {
 /// # Errors
 /// Transforms of 2-D and 3-D images in one file, refusals of the operating system.
 pub fn write_composite(path: impl AsRef<Path>, steps: &[Step], dimension: Dimension) -> Result<()> {
-    let identity = [Step::Affine(WorldAffine(Matrix4::identity()))];
+    let identity = [Step::Affine {
+        affine: WorldAffine::identity(),
+        dimension,
+    }];
     let steps = if steps.is_empty() { &identity } else { steps };
     itk::write_hdf5(path.as_ref(), steps, dimension)
 }

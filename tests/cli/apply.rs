@@ -490,3 +490,59 @@ fn landmarks_and_images_do_not_share_plain_transforms() {
     let error = one_line_error(command.arg("-i").arg(&scan).arg("-r").arg(&scan));
     assert!(error.contains("separate calls"), "{error}");
 }
+
+/// A scan as header and voxels, and a folder `out` that has been moved there once.
+fn moved_pair(bench: &Bench, name: &str) {
+    let geometry = Geometry::new([5, 4, 3], Dimension::Three, Affine::identity());
+    bench.image(name, &painted(&geometry, ramp));
+    let arguments = format!("-t identity -i {name} -r {name} -o out");
+    std::fs::create_dir(bench.path("out")).unwrap();
+    apply(bench, &arguments);
+}
+
+#[test]
+fn voxels_beside_their_header_are_results_that_force_replaces() {
+    for (name, voxels) in [("a.mhd", "a.raw"), ("a.nhdr", "a.raw.gz")] {
+        let bench = Bench::new();
+        moved_pair(&bench, name);
+        let record = std::fs::read_to_string(bench.path("out/run.json")).unwrap();
+        assert!(record.contains(&format!("\"{voxels}\"")), "{record}");
+        apply(
+            &bench,
+            &format!("-t identity -i {name} -r {name} -o out --force"),
+        );
+        assert!(read_image(bench.path("out").join(name)).is_ok());
+    }
+}
+
+#[test]
+fn results_in_the_working_folder_are_replaced() {
+    let bench = Bench::new();
+    moved_pair(&bench, "a.nii.gz");
+    let out = bench.path("out");
+    std::fs::write(out.join("own.txt"), "mine").unwrap();
+    std::fs::write(out.join("a.nii.gz"), "old").unwrap();
+    hmorph()
+        .current_dir(&out)
+        .args(["apply", "-t", "identity", "-i", "../a.nii.gz"])
+        .args(["-r", "../a.nii.gz", "-o", ".", "--force"])
+        .assert()
+        .success();
+    assert!(read_image(out.join("a.nii.gz")).is_ok());
+    let mut names: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a.nii.gz", "own.txt", "run.json"]);
+}
+
+#[test]
+fn vectors_are_not_moved_by_their_header() {
+    let bench = Bench::new();
+    itk_case(&bench);
+    for option in ["-i", "-l"] {
+        let arguments = format!("-t affine.txt {option} field.nii.gz --header-only -o o.nii.gz");
+        refused(&bench, "apply", &arguments, "displacement field (intent");
+    }
+}

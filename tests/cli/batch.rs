@@ -171,6 +171,10 @@ fn each_pair_gets_its_folder_and_its_row_and_is_not_done_twice() {
     assert_eq!(status, ["done"; 3]);
     approx::assert_abs_diff_eq!(dice(&table), expected, epsilon = 1e-12);
 
+    // Other words for the same are not taken for something else.
+    let same = text(batch(&bench, "--pairs pairs.csv -o out --init header"));
+    assert!(same.contains("3 of them done before"), "{same}");
+
     // Results of something else are neither taken nor replaced.
     let error = one_line_error(&mut batch(&bench, "--pairs pairs.csv -o out --fill 3"));
     assert!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hmorph::volume::{
-    Affine, DType, Dimension, Geometry, Image, Series, SeriesKind, WorldAffine, read_affine,
+    Affine, DType, Dimension, Geometry, Image, Series, SeriesKind, WorldAffine, probe, read_affine,
     read_field, read_image, read_series, write_series,
 };
 use nalgebra::{Matrix3, Matrix4, Rotation3, Vector3};
@@ -69,6 +69,24 @@ fn a_colour_picture_is_moved_channel_by_channel() {
         let field = read_field(out.join("forward.nii.gz")).unwrap();
         assert_eq!(field.geometry.spacing()[..2], [0.5, 0.5]);
         approx::assert_abs_diff_eq!(field.data[[0, 9, 9, 0]], 2.0, epsilon = 1e-5);
+
+        let [other, float] = ["other", "float"].map(|out| bench.path(&format!("{out}{channels}")));
+        let other_type = match dtype {
+            DType::U8 => DType::U16,
+            _ => DType::U8,
+        };
+        let mut command = register([&path, &path], &model, &other);
+        command.args(["--dtype", other_type.name()]);
+        command.assert().success();
+        for file in ["moved.png", "moved.nii.gz"] {
+            assert_eq!(probe(other.join(file)).unwrap().dtype, other_type, "{file}");
+        }
+        let mut command = register([&path, &path], &model, &float);
+        let error = one_line_error(command.args(["--dtype", "float32"]));
+        assert!(
+            error.contains("uint8, uint16") && !float.exists(),
+            "{error}"
+        );
     }
 }
 
@@ -124,6 +142,14 @@ fn a_colour_volume_is_moved_channel_by_channel() {
         .assert()
         .success();
     assert_eq!(read_series(bench.path("again.nii.gz")).unwrap(), moved);
+
+    let wide = bench.path("wide");
+    let mut command = register([&path, &path], &model, &wide);
+    let error = one_line_error(command.args(["--dtype", "uint16"]));
+    assert!(
+        error.contains("choose --dtype uint8") && !wide.exists(),
+        "{error}"
+    );
 }
 
 #[test]

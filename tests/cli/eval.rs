@@ -67,13 +67,15 @@ fn study(bench: &Bench) {
     );
 }
 
-fn eval(bench: &Bench, arguments: &str) {
-    hmorph()
+/// What an evaluation says.
+fn eval(bench: &Bench, arguments: &str) -> String {
+    let done = hmorph()
         .current_dir(bench.folder.path())
         .arg("eval")
         .args(arguments.split_whitespace())
         .assert()
         .success();
+    String::from_utf8(done.get_output().stdout.clone()).unwrap()
 }
 
 /// `(pair, structure, measure)` to (before, after).
@@ -97,7 +99,7 @@ fn check(bench: &Bench, out: &str) {
     assert_eq!(of("3", "dice"), [0.5, 1.0], "{out}");
     assert_eq!(of("7", "dice"), [0.8, 1.0], "{out}");
     // Every landmark moves by two voxels of 1.5 mm.
-    for landmark in ["landmark 1", "landmark 2"] {
+    for landmark in ["a", "b"] {
         let [before, after] = of(landmark, "tre");
         approx::assert_abs_diff_eq!(before, 3.0, epsilon = 1e-5);
         approx::assert_abs_diff_eq!(after, 0.0, epsilon = 1e-4);
@@ -109,6 +111,8 @@ fn check(bench: &Bench, out: &str) {
     for file in ["pairs.csv", "summary.csv", "summary.md", "run.json"] {
         assert!(folder.join(file).is_file(), "{file}");
     }
+    let summary = std::fs::read_to_string(folder.join("summary.csv")).unwrap();
+    assert!(summary.contains("\ntre,a,mm,after,1,0,"), "{summary}");
 }
 
 #[test]
@@ -153,6 +157,74 @@ fn a_model_and_its_transforms_in_files_are_judged_alike() {
     check(&bench, "composite");
     let record = std::fs::read_to_string(bench.path("model/run.json")).unwrap();
     assert!(record.contains("\"protocol\": \"hmorph\""), "{record}");
+}
+
+#[test]
+fn landmarks_keep_their_names_where_others_are_left_out() {
+    let bench = Bench::new();
+    study(&bench);
+    let fewer = "x,y,z,name\n6,2,7,b\n1,1,1,c\n2,2,2,d\n";
+    std::fs::write(bench.path("fewer.csv"), fewer).unwrap();
+    let list = std::fs::read_to_string(bench.path("pairs.csv")).unwrap();
+    let row = "fixed.nii.gz,moving.nii.gz,,,f.csv,fewer.csv,two\n";
+    std::fs::write(bench.path("pairs.csv"), list + row).unwrap();
+    let text = eval(&bench, "--pairs pairs.csv --model m.safetensors -o out");
+    let note = "note: landmarks that both files name: 1; left out: 1 of f.csv, 2 of fewer.csv";
+    assert!(text.contains(note), "{text}");
+    check(&bench, "out");
+    let found = results(&bench.path("out/results.csv"));
+    let mut names: Vec<&str> = found
+        .keys()
+        .filter(|[pair, _, metric]| pair == "two" && metric == "tre")
+        .map(|[_, name, _]| name.as_str())
+        .collect();
+    assert_eq!(names.pop(), Some("b"));
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn pairs_of_one_fixed_image_are_measured_together_and_listed_as_given() {
+    let bench = Bench::new();
+    study(&bench);
+    let list = "fixed,moving,id\nfixed.nii.gz,moving.nii.gz,one\nmoving.nii.gz,fixed.nii.gz,two\n\
+         fixed.nii.gz,fixed.nii.gz,three\n";
+    std::fs::write(bench.path("pairs.csv"), list).unwrap();
+    let text = eval(&bench, "--pairs pairs.csv --model m.safetensors -o out");
+    let measured: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains(" of 3  "))
+        .map(str::trim_start)
+        .collect();
+    assert_eq!(measured, ["1 of 3  one", "2 of 3  three", "3 of 3  two"]);
+    let mut reader = csv::Reader::from_path(bench.path("out/results.csv")).unwrap();
+    let mut order: Vec<String> = reader
+        .records()
+        .map(|row| row.unwrap()[0].to_string())
+        .collect();
+    order.dedup();
+    assert_eq!(order, ["one", "two", "three", "population"]);
+}
+
+#[test]
+fn structures_of_one_side_are_counted_whichever_it_is() {
+    let bench = Bench::new();
+    study(&bench);
+    let given = labels(SHIFT);
+    let more = volume(|i, j, k| match (i, j, k) {
+        (4..8, 0..2, 0..2) => 9,
+        _ => given.data[[i, j, k]],
+    });
+    bench.labels("moving_seg.nii.gz", &more);
+    let text = eval(
+        &bench,
+        "--pairs pairs.csv --model m.safetensors --labels 3,9 -o out",
+    );
+    let note = "1 structures are in only one of the fixed and the moved labels";
+    assert!(text.contains(note), "{text}");
+    let found = results(&bench.path("out/results.csv"));
+    let of = |structure: &str, metric: &str| found[&["one", structure, metric].map(String::from)];
+    assert_eq!(of("9", "dice"), [0.0, 0.0]);
+    assert_eq!(of("9", "hd95"), [f64::INFINITY; 2]);
 }
 
 #[test]
@@ -227,9 +299,14 @@ fn a_pair_that_fails_does_not_cost_the_others() {
     assert!(record.contains("pair three"), "{record}");
 }
 
-/// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header; `shift` along the first
-/// axis everywhere.
+/// [`write_voxel_shifts`] of one shift everywhere.
 fn write_voxel_field(path: &Path, shift: f32) {
+    write_voxel_shifts(path, |_| shift);
+}
+
+/// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header; shifts of voxels along the
+/// first axis.
+fn write_voxel_shifts(path: &Path, shift: impl Fn([usize; 3]) -> f32) {
     let [x, y, z] = geometry().shape;
     let mut bytes = vec![0_u8; 352];
     bytes[..4].copy_from_slice(&348_i32.to_le_bytes());
@@ -242,11 +319,51 @@ fn write_voxel_field(path: &Path, shift: f32) {
     bytes[72..74].copy_from_slice(&32_i16.to_le_bytes());
     bytes[108..112].copy_from_slice(&352.0_f32.to_le_bytes());
     bytes[344..348].copy_from_slice(b"n+1\0");
-    for component in 0..3 {
-        let value = if component == 0 { shift } else { 0.0 };
-        bytes.extend(value.to_le_bytes().repeat(x * y * z));
+    // The first axis is the fastest.
+    for voxel in 0..x * y * z {
+        let value = shift([voxel % x, voxel / x % y, voxel / (x * y)]);
+        bytes.extend(value.to_le_bytes());
     }
+    bytes.extend(0.0_f32.to_le_bytes().repeat(2 * x * y * z));
     std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn the_mask_of_lumir_is_that_of_the_file() {
+    let bench = Bench::new();
+    // Above 0 everywhere, but after any normalisation only where it is bright.
+    bench.image(
+        "fixed.nii.gz",
+        &volume(|_, j, _| if j < 6 { 1.0 } else { 100.0 + j as f32 }),
+    );
+    std::fs::copy(bench.path("fixed.nii.gz"), bench.path("moving.nii.gz")).unwrap();
+    std::fs::create_dir(bench.path("voxels")).unwrap();
+    // Folds where it is dark.
+    write_voxel_shifts(&bench.path("voxels/disp_one.nii"), |[i, j, _]| {
+        match (i, j) {
+            (5, 0..5) => 2.0,
+            (7, 0..5) => -2.0,
+            _ => 0.0,
+        }
+    });
+    let list = "fixed,moving,id\nfixed.nii.gz,moving.nii.gz,one\n";
+    std::fs::write(bench.path("pairs.csv"), list).unwrap();
+    let signs = volume(|_, j, _| if j < 6 { -1.0 } else { 100.0 + j as f32 });
+    let ndv = |out: &str, options: &str| {
+        let arguments = "--pairs pairs.csv --transforms voxels --protocol lumir";
+        eval(&bench, &format!("{arguments} {options} -o {out}"));
+        let found = results(&bench.path(out).join("results.csv"));
+        found[&["one", "", "ndv_percent"].map(String::from)][1]
+    };
+    let raw = ndv("none", "--normalize none");
+    assert!(raw > 0.0, "{raw}");
+    assert_eq!(ndv("default", ""), raw);
+    assert_eq!(ndv("z-score", "--normalize z-score"), raw);
+    // A window that brings voxels up from below 0 does not make them count.
+    bench.image("moving.nii.gz", &signs);
+    let signed = ndv("signed", "--normalize none");
+    assert!(signed < raw, "{signed} {raw}");
+    assert_eq!(ndv("clipped", "--moving-window 50,200"), signed);
 }
 
 #[test]
@@ -292,6 +409,12 @@ fn held_out_pairs_of_a_configuration() {
         "[data]\nmanifest = \"study.csv\"\nalign = \"centre\"\n[loss.mse]\nweight = 1.0\n",
     )
     .unwrap();
+    refused(
+        &bench,
+        "eval",
+        "--data run.toml --protocol lumir --model m.safetensors -o out",
+        "the mask of --protocol lumir",
+    );
     eval(
         &bench,
         "--data run.toml --split test --model m.safetensors -o out",

@@ -130,3 +130,38 @@ fn good_files_are_described_and_bad_ones_named() {
         assert!(line.starts_with(&format!("hmorph: {name}: ")), "{line}");
     }
 }
+
+/// Only Linux has file systems that take any bytes as a name.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_may_be_no_utf8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let bench = Bench::new();
+    let name = |suffix: &[u8]| bench.folder.path().join(OsStr::from_bytes(suffix));
+    let [matrix, chain, weights, image] = [
+        &b"caf\xe9.txt"[..],
+        b"caf\xe9.tfm",
+        b"caf\xe9.safetensors",
+        b"caf\xe9.nii.gz",
+    ]
+    .map(name);
+    std::fs::write(&matrix, "1 0 0 4\n0 1 0 5\n0 0 1 6\n0 0 0 1\n").unwrap();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/volume/chain.tfm");
+    std::fs::copy(golden, &chain).unwrap();
+    constant_model(&bench.path("m.safetensors"), &Card::default(), &[0.0; 3]);
+    std::fs::rename(bench.path("m.safetensors"), &weights).unwrap();
+    let scan = painted(&grid([4, 3, 2], [1.0; 3], asr(), [0.0; 3]), ramp);
+    std::fs::rename(bench.image("a.nii.gz", &scan), &image).unwrap();
+    for path in [matrix, chain, weights, image] {
+        let output = hmorph()
+            .args(["info", "--json"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(facts["path"], path.display().to_string());
+    }
+}

@@ -252,20 +252,97 @@ fn slices_far_apart_do_not_count_as_an_error() {
 }
 
 #[test]
-fn landmarks_without_counterpart_are_refused() {
+fn landmarks_of_one_scan_alone_are_left_out() {
+    let study = Study::new();
+    let fixed = [[4, 5, 3], [9, 7, 6], [12, 4, 8]].map(|voxel: [i32; 3]| {
+        let voxel = VoxelPoint(Vector3::from(voxel.map(f64::from)));
+        study.fixed.affine.to_world(voxel).0
+    });
+    let f = study.points(
+        "f.csv",
+        &[(fixed[0], "a"), (fixed[1], "lost"), (fixed[2], "b")],
+        in_lps,
+    );
+    let there = fixed.map(|place| place + study.shift);
+    let m = study.points(
+        "m.csv",
+        &[
+            (there[2] + Vector3::x() * 5.0, "b"),
+            (there[1], "more"),
+            (there[0], "a"),
+            (there[1], "another"),
+        ],
+        in_lps,
+    );
+    let output = study
+        .register("out")
+        .arg("--fixed-points")
+        .arg(&f)
+        .arg("--moving-points")
+        .arg(&m)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let note = format!("left out: 1 of {}, 2 of {}", f.display(), m.display());
+    assert!(text.contains(&note), "{text}");
+
+    let out = study.bench.path("out");
+    let landmarks = &record(&out)["landmarks"];
+    assert!(landmarks["note"].as_str().unwrap().contains(&note));
+    let errors = landmarks["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2);
+    for (error, (name, expected)) in errors.iter().zip([("b", 5.0), ("a", 0.0)]) {
+        assert_eq!(error["name"], name);
+        let found = error["after_mm"].as_f64().unwrap();
+        approx::assert_abs_diff_eq!(found, expected, epsilon = 1e-4);
+    }
+    // All of them are moved.
+    let moved = read(&out.join("moved_points.csv"));
+    let names: Vec<&str> = moved.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["b", "more", "a", "another"]);
+
+    // An evaluation pairs the same ones.
+    let list = "fixed,moving,fixed_points,moving_points,id\nf.nii.gz,m.nii.gz,f.csv,m.csv,one\n";
+    std::fs::write(study.bench.path("pairs.csv"), list).unwrap();
+    hmorph()
+        .current_dir(study.bench.folder.path())
+        .args(["eval", "--pairs", "pairs.csv", "-o", "results", "--model"])
+        .arg(&study.model)
+        .assert()
+        .success();
+    let mut reader = csv::Reader::from_path(study.bench.path("results/results.csv")).unwrap();
+    let rows = reader.records().map(Result::unwrap);
+    let errors: Vec<(String, f64)> = rows
+        .filter(|row| &row[4] == "tre")
+        .map(|row| (row[3].to_string(), row[6].parse().unwrap()))
+        .collect();
+    assert_eq!(errors.len(), 2);
+    for ((name, found), (expected_name, expected)) in errors.iter().zip([("a", 0.0), ("b", 5.0)]) {
+        assert_eq!(name, expected_name);
+        approx::assert_abs_diff_eq!(*found, expected, epsilon = 1e-3);
+    }
+}
+
+#[test]
+fn landmarks_that_do_not_correspond_are_refused() {
     let study = Study::new();
     let at = Vector3::zeros();
     let two = study.points("two.csv", &[(at, "a"), (at, "b")], in_lps);
-    let three = study.points("three.csv", &[(at, "a"), (at, "b"), (at, "c")], in_lps);
-    let other = study.points("other.csv", &[(at, "a"), (at, "x")], in_lps);
+    let three = study.points("three.csv", &[(at, ""), (at, ""), (at, "")], in_lps);
+    let other = study.points("other.csv", &[(at, "x"), (at, "y")], in_lps);
     let twice = study.points("twice.csv", &[(at, "a"), (at, "a")], in_lps);
     let empty = study.points("empty.csv", &[], in_lps);
     let missing = study.bench.path("missing.csv");
     let before = study.bench.names();
     for (f, m, part) in [
-        (&two, &three, "3 landmarks, but 2 in"),
-        (&two, &other, "landmark 'x' has no counterpart"),
-        (&two, &twice, "landmark 'a' has no counterpart"),
+        (
+            &two,
+            &three,
+            "three.csv: landmarks: 2 in the fixed image, 3",
+        ),
+        (&two, &other, "no name in common"),
+        (&two, &twice, "'a' occurs twice"),
         (&two, &empty, "no landmark"),
         (&two, &missing, "missing.csv"),
     ] {

@@ -170,6 +170,43 @@ fn files_that_are_not_what_is_wanted() {
 }
 
 #[test]
+fn options_of_stages_that_are_left_out() {
+    let bench = files();
+    for (options, part) in [
+        ("--linear none --search 180", "--search is for the linear"),
+        ("--init none --search 60", "--search is for the linear"),
+        (
+            "--init mass --linear none --search 60",
+            "--search is for the linear",
+        ),
+        (
+            "--linear none --refine 0 --metric mi",
+            "--metric is for the linear registration and the optimisation",
+        ),
+        (
+            "--no-network --network-spacing 2",
+            "--network-spacing is for the network",
+        ),
+        (
+            "--in-plane --network-spacing 2",
+            "--network-spacing is for the network, which --in-plane does without",
+        ),
+    ] {
+        let arguments = format!("good.nii.gz good.nii.gz {options}");
+        refused(&bench, "register", &arguments, part);
+    }
+    let list = "fixed,moving\ngood.nii.gz,good.nii.gz\n";
+    std::fs::write(bench.path("plain.csv"), list).unwrap();
+    for (options, part) in [
+        ("--metric mind", "--metric is for"),
+        ("--search 180", "--search is for"),
+    ] {
+        let arguments = format!("--pairs plain.csv --model m.safetensors {options} -o out");
+        refused(&bench, "eval", &arguments, part);
+    }
+}
+
+#[test]
 fn transforms_and_points_that_cannot_be_applied() {
     let bench = files();
     for (arguments, part) in [

@@ -358,6 +358,31 @@ fn existing_results_are_kept_unless_forced() {
 }
 
 #[test]
+fn the_grid_of_the_network_is_recorded_where_there_was_one() {
+    let bench = Bench::new();
+    let geometry = grid([12, 13, 14], [1.0; 3], lps(), [0.0; 3]);
+    let image = bench.image("image.nii.gz", &painted(&geometry, ramp));
+    let model = bench.path("zero.safetensors");
+    constant_model(&model, &Card::default(), &[0.0; 3]);
+    let out = bench.path("out");
+    let record = |options: &[&str]| -> serde_json::Value {
+        let mut command = hmorph();
+        command.arg("register").args([&image, &image]);
+        command.args(["--linear", "none", "--refine", "1", "--no-report"]);
+        command.args(options).arg("--force").arg("-o").arg(&out);
+        command.assert().success();
+        serde_json::from_slice(&std::fs::read(out.join("run.json")).unwrap()).unwrap()
+    };
+    // The optimisation after it is on the grid of the image, of 1 mm.
+    let model = model.to_str().unwrap();
+    let found = record(&["--model", model, "--network-spacing", "2"]);
+    for size in found["network_grid"]["spacing_mm"].as_array().unwrap() {
+        approx::assert_abs_diff_eq!(size.as_f64().unwrap(), 2.0, epsilon = 1e-4);
+    }
+    assert!(record(&["--no-network"])["network_grid"].is_null());
+}
+
+#[test]
 fn centres_that_meet_mirror_no_volume() {
     let bench = Bench::new();
     // The same anatomy, stored from right to left and from left to right, far apart in the world.

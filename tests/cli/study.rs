@@ -1,8 +1,12 @@
 //! `hmorph study` on a tiny data set: the grid, its cells, going on, and what it writes.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
+use assert_cmd::cargo::CommandCargoExt;
+use hmorph::config::RunConfig;
 use hmorph::study::{StudyRow, read};
 use hmorph::volume::{Dimension, Volume};
 
@@ -33,23 +37,27 @@ workers = 0
 /// Nine subjects, a disk of their own size each.
 fn bench() -> Bench {
     let bench = Bench::new();
-    let folder = bench.path("scans");
     for n in 0..9 {
-        let radius = 6.0 + n as f32;
-        let inside = |[i, j, _]: [usize; 3]| {
-            let (x, y) = (i as f32 - 14.0, j as f32 - 17.0);
-            radius - (x * x + y * y).sqrt()
-        };
-        let picture = image([32, 32, 1], Dimension::Two, |at| inside(at).clamp(0.0, 4.0));
-        let labels = Volume {
-            data: picture.data.mapv(|v| i32::from(v > 0.0)),
-            geometry: picture.geometry.clone(),
-        };
-        save(&folder, &format!("s{n}/t1.nii.gz"), &picture);
-        save_labels(&folder, &format!("s{n}/seg.nii.gz"), &labels);
+        add_subject(&bench, n, [32, 32, 1]);
     }
     fs::write(bench.path("study.toml"), STUDY).unwrap();
     bench
+}
+
+fn add_subject(bench: &Bench, n: usize, shape: [usize; 3]) {
+    let folder = bench.path("scans");
+    let radius = 6.0 + n as f32;
+    let inside = |[i, j, _]: [usize; 3]| {
+        let (x, y) = (i as f32 - 14.0, j as f32 - 17.0);
+        radius - (x * x + y * y).sqrt()
+    };
+    let picture = image(shape, Dimension::Two, |at| inside(at).clamp(0.0, 4.0));
+    let labels = Volume {
+        data: picture.data.mapv(|v| i32::from(v > 0.0)),
+        geometry: picture.geometry.clone(),
+    };
+    save(&folder, &format!("s{n}/t1.nii.gz"), &picture);
+    save_labels(&folder, &format!("s{n}/seg.nii.gz"), &labels);
 }
 
 fn study(bench: &Bench, more: &[&str]) -> assert_cmd::Command {
@@ -68,6 +76,24 @@ fn listed(bench: &Bench) -> Vec<String> {
 
 fn table(folder: &Path) -> Vec<StudyRow> {
     read(&folder.join("study.csv")).unwrap()
+}
+
+/// Subjects that the two folds test, sorted.
+fn tested(out: &Path) -> Vec<String> {
+    let mut tested = Vec::new();
+    for fold in ["0", "1"] {
+        let split = fs::read_to_string(out.join(format!("folds/{fold}.csv"))).unwrap();
+        let of_fold = split.lines().filter(|line| line.contains(",test,"));
+        tested.extend(of_fold.map(|line| line.split(',').nth(2).unwrap().to_string()));
+    }
+    tested.sort();
+    tested
+}
+
+/// The settings with which a cell was run.
+fn settings(out: &Path, cell: &str) -> RunConfig {
+    let text = fs::read_to_string(out.join("cells").join(cell).join("config.toml")).unwrap();
+    toml::from_str(&text).unwrap()
 }
 
 #[test]
@@ -114,14 +140,8 @@ fn the_whole_grid_is_run_measured_and_summarised() {
     assert!(out.join("plots/dice_by_alpha.png").is_file());
 
     // No image of a test subject trains in its fold, and every subject is tested once.
-    let mut tested = Vec::new();
-    for fold in ["0", "1"] {
-        let split = fs::read_to_string(out.join(format!("folds/{fold}.csv"))).unwrap();
-        let of_fold = split.lines().filter(|line| line.contains(",test,"));
-        tested.extend(of_fold.map(|line| line.split(',').nth(2).unwrap().to_string()));
-    }
-    tested.sort();
-    assert_eq!(tested, (0..9).map(|n| format!("s{n}")).collect::<Vec<_>>());
+    let all: Vec<String> = (0..9).map(|n| format!("s{n}")).collect();
+    assert_eq!(tested(&out), all);
 
     // Nothing is left to do; a lost result is measured again from its run, and comes out the same.
     let lost = out.join("results/transfer_n2_seed4_fold0.csv");
@@ -201,6 +221,7 @@ fn grids_that_cannot_be_run_are_refused() {
         // Nothing validates in this study.
         ("weights=best", "run.train.validation_pairs is 0"),
         ("run.train.patience=2", "run.train.patience is 2"),
+        ("run.data.n_train=3", "run.data.n_train is 3, but n says"),
         ("paradigms=[]", "at least one"),
         ("paradigms=['mixed']", "unknown variant"),
         ("n=[6]", "subjects in 2 folds leave"),
@@ -214,4 +235,121 @@ fn grids_that_cannot_be_run_are_refused() {
         assert!(text.contains(reason), "{change}: {text}");
     }
     assert!(!bench.path("out/cells/pretraining_seed3").exists());
+}
+
+#[test]
+fn every_cell_trains_on_the_grid_that_holds_all_images() {
+    let bench = bench();
+    // Whether or not it is one of the two that train.
+    add_subject(&bench, 9, [40, 32, 1]);
+    let out = bench.path("out");
+    study(&bench, &["--cell", "2"]).assert().success();
+    let written = || {
+        let file = fs::metadata(out.join("grid.toml")).unwrap();
+        file.modified().unwrap()
+    };
+    let first = written();
+    study(&bench, &["--cell", "3"]).assert().success();
+    assert_eq!(written(), first, "all images were read again");
+    for cell in ["synthetic_seed3_fold0", "few-shot_n2_seed3_fold0"] {
+        let data = settings(&out, cell).data.unwrap();
+        assert_eq!(data.shape, Some(vec![40, 32]), "{cell}");
+    }
+    // A larger grid of cells is checked, too, and what is there stays.
+    let text = failure(&mut study(&bench, &["--set", "n=[2, 5]"]), 1);
+    let reason = "study, n = 5, fold 0: [data] n_train = 5, but the training split has 3 subjects";
+    assert!(text.contains(reason), "{text}");
+    assert!(out.join("folds/1.csv").is_file());
+}
+
+#[test]
+fn images_that_some_cell_cannot_use_are_refused_before_any_trains() {
+    let bench = bench();
+    let out = bench.path("out");
+    let one_split = "folds=1";
+    for (changes, reason) in [
+        (
+            &[one_split, "run.data.split=[0.8, 0.2, 0.0]"][..],
+            "study: the test split has no pairs",
+        ),
+        (
+            &[one_split, "n=[2, 6]"],
+            "study, n = 6: [data] n_train = 6, but the training split has 5 subjects",
+        ),
+        (
+            &[one_split, "n=[1]"],
+            "study, n = 1: [data] the train split has one subject",
+        ),
+        (
+            &[
+                one_split,
+                "weights=best",
+                "run.train.validation_pairs=2",
+                "run.data.split=[0.8, 0.0, 0.2]",
+            ],
+            "weights is \"best\", but the validation split has no pairs",
+        ),
+        (
+            &["n=[1]"],
+            "study, n = 1, fold 0: [data] the train split has one subject",
+        ),
+    ] {
+        let mut command = study(&bench, &[]);
+        command.args(changes.iter().flat_map(|change| ["--set", change]));
+        let text = failure(&mut command, 1);
+        assert!(text.contains(reason), "{changes:?}: {text}");
+        assert!(names(&out.join("cells")).is_empty(), "{changes:?}");
+        // Nothing is left that a study of other settings would take for its own.
+        for name in ["folds", "grid.toml", "study.toml"] {
+            assert!(!out.join(name).exists(), "{changes:?}: {name}");
+        }
+    }
+}
+
+#[test]
+fn folds_are_dealt_whatever_split_the_manifest_gives() {
+    let bench = bench();
+    // One subject cannot validate pairs; but the folds deal all subjects anew.
+    let splits = "train train train validation test test test test unused";
+    let mut list = "image,label,subject,split\n".to_string();
+    for (n, split) in splits.split(' ').enumerate() {
+        list += &format!("scans/s{n}/t1.nii.gz,scans/s{n}/seg.nii.gz,s{n},{split}\n");
+    }
+    fs::write(bench.path("list.csv"), list).unwrap();
+    let images = "images = \"scans/{subject}/t1.nii.gz\"\nlabels = \"scans/{subject}/seg.nii.gz\"";
+    assert!(STUDY.contains(images));
+    let text = STUDY.replace(images, "manifest = \"list.csv\"");
+    fs::write(bench.path("study.toml"), text).unwrap();
+    study(&bench, &["--cell", "2"]).assert().success();
+    let used: Vec<String> = (0..8).map(|n| format!("s{n}")).collect();
+    assert_eq!(tested(&bench.path("out")), used);
+}
+
+#[test]
+fn who_waits_for_a_pretraining_reads_no_images() {
+    let bench = bench();
+    study(&bench, &["--cell", "2"]).assert().success();
+    let folder = bench.path("out/cells/pretraining_seed3");
+    fs::create_dir(&folder).unwrap();
+    // As another process holds it that trains.
+    let held = fs::File::create(folder.join(".lock")).unwrap();
+    held.lock().unwrap();
+    fs::remove_dir_all(bench.path("scans")).unwrap();
+    let mut command = std::process::Command::cargo_bin("hmorph").unwrap();
+    command
+        .args(["--threads", "1", "--device", "cpu", "study"])
+        .args(["--config", "study.toml", "-o", "out", "--cell", "4"])
+        .current_dir(bench.folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // Ends with the program, if that fails for want of images.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let waits = lines.any(|line| {
+        let line = line.unwrap();
+        line.contains("another process trains pretraining_seed3; waiting")
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(waits);
 }

@@ -107,6 +107,16 @@ fn label_maps_are_used_and_results_kept_unless_forced() {
             .all(|label| known.data.iter().any(|k| k == label))
     );
 
+    let solid = ["synth_labels.shape=[40, 28, 16]", "model.dimension=3d"];
+    let line = failure(
+        &mut bench.run("synth", "third", &[&from_maps[..1], &solid].concat()),
+        1,
+    );
+    assert!(
+        line.contains("label map first/pair-0000/fixed_labels.nii.gz is 2-D"),
+        "{line}"
+    );
+
     let line = failure(&mut second(), 1);
     assert!(line.contains("--force"), "{line}");
     second().arg("--force").assert().success();
@@ -125,7 +135,10 @@ fn mistakes_write_nothing() {
             vec!["synth_labels.shape=[32]"],
             "[synth_labels] shape is [32]",
         ),
-        (vec!["synth_labels.source=none/*.nii"], "no label map found"),
+        (
+            vec!["synth_labels.source=none/*.nii"],
+            "no label map found: no file matches source = \"none/*.nii\"",
+        ),
         (vec!["synth_labels.source=data"], "[data]"),
         (vec!["synth.bluur.prob=0"], "did you mean `blur`?"),
     ] {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use hmorph::volume::{
     Affine, DType, Dimension, DisplacementField, Geometry, Image, LabelMap, Series, SeriesKind,
-    read_affine, read_field, read_image, read_labels, read_series, write_field, write_series,
+    Step, read_affine, read_field, read_image, read_labels, read_series, read_transform,
+    write_field, write_series,
 };
 use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array3, Array4};
@@ -55,6 +56,47 @@ fn affines_are_converted_inverted_and_joined() {
     assert!((matrix(&bench.path("d.txt")) - back).amax() < 1e-12);
     run(&bench, "transform", "-t rigid.txt inv:b.txt -o e.h5");
     run(&bench, "info", "e.h5");
+}
+
+#[test]
+fn affines_of_two_dimensions_stay_so_unless_the_reference_has_three() {
+    use Dimension::{Three, Two};
+
+    let bench = Bench::new();
+    rigid_case(&bench);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/volume");
+    for name in ["euler_2d.tfm", "affine_2d.mat"] {
+        std::fs::copy(golden.join(name), bench.path(name)).unwrap();
+    }
+    std::fs::write(bench.path("rows.txt"), "0 -1 4\n1 0 5\n0 0 1\n").unwrap();
+    for (n, (transforms, suffix, dimension)) in [
+        ("euler_2d.tfm", "mat", Two),
+        ("affine_2d.mat", "tfm", Two),
+        ("inv:affine_2d.mat", "txt", Two),
+        ("rows.txt", "tfm", Two),
+        ("euler_2d.tfm affine_2d.mat identity --invert", "h5", Two),
+        ("identity", "mat", Three),
+        ("euler_2d.tfm rigid.txt", "tfm", Three),
+        ("euler_2d.tfm rigid.txt", "h5", Three),
+        ("euler_2d.tfm -r fixed.nii.gz", "mat", Three),
+        ("euler_2d.tfm -r fixed.nii.gz", "txt", Three),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("{n}.{suffix}");
+        run(&bench, "transform", &format!("-t {transforms} -o {name}"));
+        let steps = read_transform(bench.path(&name)).unwrap();
+        let found =
+            |step: &Step| matches!(step, Step::Affine { .. }) && step.dimension() == dimension;
+        assert!(steps.iter().all(found), "{transforms} {name}: {steps:?}");
+    }
+    // The classes of both in a file: what moves is the same.
+    run(&bench, "transform", "-t euler_2d.tfm -o flat.tfm");
+    let text = std::fs::read_to_string(bench.path("flat.tfm")).unwrap();
+    assert!(text.contains("AffineTransform_double_2_2"), "{text}");
+    let [before, after] = ["euler_2d.tfm", "flat.tfm"].map(|name| matrix(&bench.path(name)));
+    assert!((before - after).amax() < 1e-12);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! `align = "affine"`: the images of a study are registered linearly, each once.
 
 use std::fs;
+use std::path::Path;
 
+use hmorph::dataset::Dataset;
 use hmorph::volume::{Affine, Dimension, Geometry, Image, LabelMap, VoxelPoint};
 use nalgebra::{Matrix4, Rotation3, Vector3};
 use ndarray::{Array3, Zip};
@@ -55,25 +57,30 @@ fn landmarks(n: usize) -> String {
     format!("x,y,z,name\n{}", rows.collect::<String>())
 }
 
+/// A study of `count` scans, of which the first `train` train and the others test.
+fn write_study(folder: &Path, count: usize, train: usize) {
+    let mut list = "image,label,subject,split,landmarks\n".to_string();
+    for n in 0..count {
+        let (image, labels) = scan(n, 2.0);
+        save(folder, &format!("s{n}.nii.gz"), &image);
+        save_labels(folder, &format!("seg{n}.nii.gz"), &labels);
+        fs::write(folder.join(format!("p{n}.csv")), landmarks(n)).unwrap();
+        let split = if n < train { "train" } else { "test" };
+        list += &format!("s{n}.nii.gz,seg{n}.nii.gz,s{n},{split},p{n}.csv\n");
+    }
+    fs::write(folder.join("study.csv"), list).unwrap();
+}
+
 #[test]
 fn pairs_meet_through_their_maps_to_the_reference() {
     let folder = tempfile::tempdir().unwrap();
-    let mut list = "image,label,subject,split,landmarks\n".to_string();
-    for n in 0..4 {
-        let (image, labels) = scan(n, 2.0);
-        save(folder.path(), &format!("s{n}.nii.gz"), &image);
-        save_labels(folder.path(), &format!("seg{n}.nii.gz"), &labels);
-        fs::write(folder.path().join(format!("p{n}.csv")), landmarks(n)).unwrap();
-        let split = if n < 2 { "train" } else { "test" };
-        list += &format!("s{n}.nii.gz,seg{n}.nii.gz,s{n},{split},p{n}.csv\n");
-    }
-    fs::write(folder.path().join("study.csv"), list).unwrap();
+    write_study(folder.path(), 4, 2);
     let settings = "manifest = '@/study.csv'\nsplit = [0.5, 0.0, 0.5]\n";
     let data = load(folder.path(), &format!("{settings}align = 'affine'\n")).unwrap();
     let apart = load(folder.path(), settings).unwrap();
-    // Neither is the reference, which is the first for training.
+    // The reference is one of the two that train.
     for (fixed, moving) in [(2, 3), (1, 2), (0, 3)] {
-        let difference = |data: &hmorph::dataset::Dataset| {
+        let difference = |data: &Dataset| {
             let pair = data.pair(fixed, moving).unwrap();
             let labels = Zip::from(&pair.fixed_labels.unwrap())
                 .and(&pair.moving_labels.unwrap())
@@ -89,9 +96,9 @@ fn pairs_meet_through_their_maps_to_the_reference() {
             data.pair(fixed, moving).unwrap().fixed,
             apart.pair(fixed, moving).unwrap().fixed
         );
-        let (f, m) = data.landmarks(fixed, moving).unwrap();
-        assert_eq!(f.len(), 3);
-        for (VoxelPoint(f), VoxelPoint(m)) in f.iter().zip(&m) {
+        let shared = data.landmarks(fixed, moving).unwrap();
+        assert_eq!(shared.names, ["p0", "p1", "p2"]);
+        for (VoxelPoint(f), VoxelPoint(m)) in shared.fixed.iter().zip(&shared.moving) {
             // Two maps, each found from a few thousand voxels.
             assert!((f - m).norm() < 1.0, "{f} {m}");
         }
@@ -101,4 +108,28 @@ fn pairs_meet_through_their_maps_to_the_reference() {
         again.pair(2, 3).unwrap().moving,
         data.pair(2, 3).unwrap().moving
     );
+}
+
+#[test]
+fn held_out_pairs_meet_alike_however_many_subjects_train() {
+    let folder = tempfile::tempdir().unwrap();
+    write_study(folder.path(), 5, 3);
+    let with =
+        |more: &str| load(folder.path(), &format!("manifest = '@/study.csv'\n{more}")).unwrap();
+    let place = |data: &Dataset, subject: &str| {
+        let mut items = data.items().iter();
+        items.position(|item| item.subject == subject)
+    };
+    // An order in which the first of the list is not among the two that train.
+    let without_first = |seed: &u64| {
+        let data = with(&format!("n_train = 2\nsplit_seed = {seed}\n"));
+        place(&data, "s0").is_none()
+    };
+    let seed = (0..50).find(without_first).unwrap();
+    let moving = |more: &str| {
+        let data = with(&format!("split_seed = {seed}\nalign = 'affine'\n{more}"));
+        let [fixed, moving] = ["s3", "s4"].map(|subject| place(&data, subject).unwrap());
+        data.pair(fixed, moving).unwrap().moving
+    };
+    assert_eq!(moving("n_train = 2\n"), moving(""));
 }

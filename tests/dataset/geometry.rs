@@ -188,9 +188,9 @@ fn headers_bring_the_moving_image_onto_the_fixed_grid() {
         pair.fixed.slice(s![2.., .., ..])
     );
     assert!(pair.moving.slice(s![..2, .., ..]).iter().all(|&v| v == 0.0));
-    let (fixed, moving) = data.landmarks(near, far).unwrap();
+    let shared = data.landmarks(near, far).unwrap();
     assert_eq!(
-        (fixed[0].0, moving[0].0),
+        (shared.fixed[0].0, shared.moving[0].0),
         (Vector3::new(3.0, 4.0, 2.0), Vector3::new(3.0, 4.0, 2.0))
     );
 }
@@ -206,8 +206,8 @@ fn centres_leave_voxels_alone() {
         data.pair(near, far).unwrap().moving,
         data.items()[far].image
     );
-    let (fixed, moving) = data.landmarks(near, far).unwrap();
-    assert_eq!((fixed[0].0.x, moving[0].0.x), (3.0, 1.0));
+    let shared = data.landmarks(near, far).unwrap();
+    assert_eq!((shared.fixed[0].0.x, shared.moving[0].0.x), (3.0, 1.0));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use hmorph::dataset::{Dataset, Split};
-use hmorph::volume::{Affine, Dimension, Geometry, LabelMap, Volume};
+use hmorph::dataset::{Dataset, HeldOutPairs, Split};
+use hmorph::volume::{Affine, Dimension, Geometry, LabelMap, Volume, distinct_labels};
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
@@ -18,13 +18,25 @@ fn patterns_load_split_and_pair_between_subjects() {
     assert_eq!(data.items().len(), 10);
     let subjects = [Split::Train, Split::Validation, Split::Test].map(|s| data.subjects(s));
     assert_eq!(subjects, [6, 2, 2]);
-    assert_eq!(data.label_ids(Split::Train), [1, 2]);
+    assert_eq!(labels(&data, Split::Train), [1, 2]);
+    let members = data.members(Split::Train).iter();
+    let members: Vec<&str> = members.map(|&n| data.items()[n].id.as_str()).collect();
+    let maps = data.label_maps(Split::Train);
+    let named: Vec<&str> = maps.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named, members);
     let pairs = data.validation_pairs(Split::Test, 9, 0);
     assert_eq!(pairs.len(), 2);
     let sample = data.pair(pairs[0].0, pairs[0].1).unwrap();
     assert_ne!(sample.fixed_id, sample.moving_id);
     assert_eq!(sample.fixed, data.items()[pairs[0].0].image);
     assert!(sample.fixed_labels.is_some() && sample.field.is_none());
+}
+
+/// The labels that occur in a split, ascending.
+fn labels(data: &Dataset, split: Split) -> Vec<i32> {
+    let maps = data.label_maps(split);
+    let found = distinct_labels(maps.iter().flat_map(|(_, map)| &map.data));
+    found.into_iter().collect()
 }
 
 fn ids(data: &Dataset) -> Vec<&str> {
@@ -246,6 +258,57 @@ fn listed_pairs_may_be_of_one_subject() {
 }
 
 #[test]
+fn an_undivided_study_trains_on_all_that_is_not_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_study(at, 6);
+    let splits = ["train", "train", "validation", "test", "test", "unused"];
+    let rows = splits.iter().enumerate();
+    let rows = rows.map(|(n, split)| format!("s{n}/t1.nii.gz,s{n},{split}\n"));
+    let list = format!("image,subject,split\n{}", rows.collect::<String>());
+    fs::write(at.join("study.csv"), list).unwrap();
+    let rows = "fixed,moving\ns0/t1.nii.gz,s3/t1.nii.gz\n";
+    fs::write(at.join("pairs.csv"), rows).unwrap();
+    let plain = "manifest = '@/study.csv'\nn_train = 2\n";
+    let listed = format!("{plain}pairs = 'listed'\npairs_file = '@/pairs.csv'\n");
+    for (text, reason) in [
+        (plain, "the validation split has one subject"),
+        (&listed, "a pair must lie within one"),
+    ] {
+        let error = load(at, text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        let data = Dataset::load_undivided(&config(at, text), 1).unwrap();
+        assert_eq!(ids(&data).len(), 5);
+        assert_eq!(data.members(Split::Train).len(), 5);
+    }
+    let data = Dataset::load_undivided(&config(at, &listed), 1).unwrap();
+    assert_eq!(data.validation_pairs(Split::Train, 9, 0), [(0, 3)]);
+}
+
+#[test]
+fn held_out_pairs_are_counted_without_reading_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_study(at, 10);
+    let count = |more: &str| {
+        let counted = HeldOutPairs::count(&config(at, &format!("{PATTERNS}{more}")));
+        let counted = counted.map_err(|error| error.to_string())?;
+        Ok::<_, String>((counted.validation, counted.test))
+    };
+    let data = load(at, PATTERNS).unwrap();
+    let loaded = [Split::Validation, Split::Test].map(|s| data.validation_pairs(s, 99, 0).len());
+    fs::write(at.join("s0/t1.nii.gz"), "not an image").unwrap();
+    assert_eq!(count(""), Ok((loaded[0], loaded[1])));
+    assert_eq!(count("split = [0.8, 0.2, 0.0]\n"), Ok((2, 0)));
+    assert_eq!(count("split = [0.8, 0.0, 0.2]\n"), Ok((0, 2)));
+    let error = count("n_train = 9\n").unwrap_err();
+    assert!(
+        error.contains("n_train = 9, but the training split has 6 subjects"),
+        "{error}"
+    );
+}
+
+#[test]
 fn settings_that_contradict_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     small_study(folder.path(), 4);
@@ -318,7 +381,7 @@ fn the_hippocampus_study_loads_whole() {
     assert_eq!(data.items().len(), 155);
     let subjects = [Split::Train, Split::Validation, Split::Test].map(|s| data.subjects(s));
     assert_eq!(subjects, [61, 20, 20]);
-    assert_eq!(data.label_ids(Split::Train), [1, 2]);
+    assert_eq!(labels(&data, Split::Train), [1, 2]);
     // numpy on hippocampus_001 with load() and fit() of the VoxelMorph baseline: percentiles 0.5 and
     // 99.5 to [0, 1], padded to 48x64x48; x.sum(), x[20, 30, 24], bincount(labels).
     let item = data

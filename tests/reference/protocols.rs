@@ -178,6 +178,7 @@ fn learn2reg_landmarks_follow_the_challenge() {
     let field = field();
     let mut pair = Pair::new("p", "f", "m", &field);
     pair.landmarks = Some(Landmarks::Points {
+        names: &[],
         fixed: &fixed,
         moving: &moving,
     });
@@ -241,6 +242,25 @@ fn lumir_measures_centroids_and_masked_volume() {
     assert!(before.is_empty());
     close(&after, &[4.3021603], 1e-5);
     assert!(values(&rows, Metric::Mse)[1].is_empty());
+    // Its mask is that of the file, whatever was made of the intensities since.
+    let normalised = image.map(|&value| value - 0.5);
+    let foreground = image.data.mapv(|value| value > 0.0);
+    pair.images = Some((&normalised, &normalised));
+    pair.foreground = Some(&foreground);
+    let rows = evaluate_pair(&pair, &options(Protocol::Lumir))
+        .unwrap()
+        .rows;
+    let [_, again] = values(&rows, Metric::NonDiffeomorphicVolume);
+    assert_eq!(again, after);
+}
+
+/// The value for an image registered to itself by the identity; `None` where it depends on the image.
+fn perfect(metric: Metric) -> Option<f64> {
+    match metric {
+        Metric::Dice | Metric::Jaccard | Metric::Ncc => Some(1.0),
+        Metric::LocalNcc | Metric::MutualInformation | Metric::Seconds | Metric::PeakMemory => None,
+        _ => Some(0.0),
+    }
 }
 
 #[test]
@@ -264,6 +284,7 @@ fn the_identity_of_an_image_with_itself_is_perfect() {
                 moving: &fixed,
             },
             _ => Landmarks::Points {
+                names: &[],
                 fixed: &points,
                 moving: &points,
             },
@@ -282,7 +303,7 @@ fn the_identity_of_an_image_with_itself_is_perfect() {
         rows.extend(population.rows());
         for row in rows {
             seen.insert(row.metric);
-            let perfect = row.metric.perfect();
+            let perfect = perfect(row.metric);
             for value in [row.before, row.after].into_iter().flatten() {
                 assert!(value.is_finite(), "{row:?}");
                 assert!(perfect.is_none_or(|p| (value - p).abs() < 1e-12), "{row:?}");
@@ -323,7 +344,6 @@ fn hmorph_counts_lost_structures_as_nothing_in_common() {
         .unwrap();
     // Infinite, so no part of the mean, but counted.
     assert_eq!((lost.after.unwrap().n, lost.after.unwrap().missing), (0, 1));
-    assert_eq!(evaluation.moved_labels.unwrap().data.shape(), SHAPE);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn given_maps_keep_their_numbers() {
     };
     let config = without_noise(SynthConfig::default());
     let recipe = Recipe {
-        source: &LabelSource::of_maps(&[map]).unwrap(),
+        source: &LabelSource::of_maps(&[("m".into(), map)]).unwrap(),
         ..recipe(&config, shape, 0)
     };
     let found = Pair::on_device(&recipe, &Device::flex());

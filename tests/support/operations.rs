@@ -144,6 +144,13 @@ pub fn cases() -> Vec<Case> {
     all
 }
 
+/// Those of [`cases`] whose gradients many units of a GPU add to at once.
+pub fn scattered() -> Vec<Case> {
+    let mut all = warps();
+    all.extend(integrations());
+    all
+}
+
 fn convolutions() -> Vec<Case> {
     let case =
         |stride: [usize; 3], slope, depth: usize, extent: [usize; 3], channels: [usize; 2]| {

@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use burn::tensor::Device;
 use hmorph::model::WeightsFile;
+use hmorph::train::Session;
 
-use crate::training::{Bench, failure, names, rows};
+use crate::training::{Bench, TINY, failure, names, rows};
 
 fn weights(bench: &Bench, path: &str) -> WeightsFile {
     WeightsFile::read(&bench.path(path)).unwrap()
@@ -117,6 +119,12 @@ fn patience_ends_a_run_that_no_longer_improves() {
     assert_eq!(steps, [0.0, 4.0, 8.0, 12.0]);
     let record = fs::read_to_string(bench.path("out/run.json")).unwrap();
     assert!(record.contains("\"ending\": \"early stop\""), "{record}");
+    // The seconds of the steps are without those of validations, plots and checkpoints, three times before the last row.
+    let steps = rows(&bench.path("out/metrics.csv"));
+    assert!(steps.iter().all(|row| row["seconds_per_step"] > 0.0));
+    let of_steps: f64 = steps.iter().map(|row| 3.0 * row["seconds_per_step"]).sum();
+    let all = steps.last().unwrap()["seconds"];
+    assert!(all - of_steps > 1e-3, "{of_steps} s of {all} s");
     // The same command again does not go on.
     bench.train("out", &overrides).assert().success();
     assert_eq!(rows(&bench.path("out/validation.csv")).len(), 4);
@@ -170,6 +178,36 @@ fn fine_tuning_keeps_frozen_parameters_and_changes_the_others() {
     let line = failure(&mut other, 1);
     assert!(line.contains("other weights"), "{line}");
     finetune("second").assert().success();
+}
+
+#[test]
+fn fine_tuning_makes_pairs_that_its_weights_have_not_seen() {
+    let bench = Bench::new();
+    bench.train("first", &["train.epochs=1"]).assert().success();
+    let start = "first/last.safetensors";
+    let session = |start: Option<WeightsFile>| {
+        let config = toml::from_str(TINY).unwrap();
+        Session::prepare(config, start, Device::flex()).unwrap()
+    };
+    // The same settings and seed.
+    let first = session(None);
+    let [tuned, again] = [(); 2].map(|()| session(Some(weights(&bench, start))));
+    for n in 0..4 {
+        let [first, tuned, again] =
+            [&first, &tuned, &again].map(|session| session.sampler.sample(n).unwrap().fixed);
+        assert_ne!(tuned, first, "pair {n}");
+        assert_eq!(tuned, again, "pair {n}");
+    }
+    // The record says by which seed `hmorph synth` makes them.
+    let mut run = bench.run("finetune", "second", &["train.epochs=1"]);
+    run.args(["--weights", start]).assert().success();
+    let seed = |run: &str| {
+        let text = fs::read_to_string(bench.path(run).join("run.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        record["synthesis_seed"].as_u64()
+    };
+    assert_eq!(seed("first"), Some(1));
+    assert_eq!(seed("second"), tuned.synthesis_seed());
 }
 
 #[test]

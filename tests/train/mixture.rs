@@ -114,6 +114,42 @@ fn weights_say_what_they_were_trained_on() {
 }
 
 #[test]
+fn a_mixture_that_begins_after_the_run_is_told_and_not_claimed() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, false);
+    let said = |alpha: &str, more: &[&str]| {
+        let mut run = bench.train("out", &with(&[alpha]));
+        let output = run.args(more).output().unwrap();
+        assert!(output.status.success(), "{alpha}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Three epochs of four steps.
+    let late = "mixture.alpha=[[0, 0.0], [12, 0.9]]";
+    for more in [&["--dry-run"][..], &[]] {
+        let text = said(late, more);
+        for part in [
+            "mixture    alpha 0, 0.9 from step 12 (share of real pairs)",
+            "note: mixture.alpha = 0.9 at step 12 is never reached: the run has 12 steps",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    let card = WeightsFile::read(&bench.path("out/last.safetensors")).unwrap();
+    let card = card.card;
+    let provenance = &card.provenance;
+    assert!(
+        provenance.contains("12 steps on synthetic images,"),
+        "{provenance}"
+    );
+    assert_eq!(card.licence, "MIT OR Apache-2.0");
+    let text = said(
+        "mixture.alpha=[[0, 0.0], [11, 0.9]]",
+        &["--dry-run", "--force"],
+    );
+    assert!(!text.contains("never reached"), "{text}");
+}
+
+#[test]
 fn histogram_matching_goes_with_the_weights() {
     let bench = Bench::new();
     study(bench.folder.path(), 8, false);
@@ -215,13 +251,13 @@ fn a_split_that_nothing_can_judge_is_refused() {
     let validation = [&overrides[..], &["mixture.alpha=0.0"]].concat();
     let line = failure(&mut bench.train("out", &validation), 1);
     assert!(
-        line.contains("the images of the validation split have no labels"),
+        line.contains("the pairs of the validation split have no labels"),
         "{line}"
     );
     let training = [&overrides[..], &["train.validation_pairs=0"]].concat();
     let line = failure(&mut bench.train("out", &training), 1);
     assert!(
-        line.contains("the images of the train split have no labels"),
+        line.contains("the pairs of the train split have no labels"),
         "{line}"
     );
     let on_real = "loss={ dice = { on = 'real' }, diffusion = {} }";
@@ -282,6 +318,24 @@ fn an_overlap_that_no_pair_has_labels_for_is_refused() {
     ] {
         run(labels, alpha, on).assert().success();
     }
+}
+
+#[test]
+fn an_overlap_needs_labels_of_both_images() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 8, true);
+    let atlas = with(&[
+        "data.labels='labels/{subject}.nii'",
+        "data.pairs='atlas'",
+        "data.atlas='images/0.nii'",
+        "mixture.alpha=1.0",
+        "loss={ dice = {}, diffusion = { weight = 0.02 } }",
+    ]);
+    let line = failure(bench.train("out", &atlas).arg("--dry-run"), 1);
+    assert!(line.contains("data.atlas_labels"), "{line}");
+    let labelled = [&atlas[..], &["data.atlas_labels='labels/0.nii'"]].concat();
+    let mut run = bench.train("out", &labelled);
+    run.arg("--dry-run").assert().success();
 }
 
 #[test]

@@ -349,6 +349,15 @@ fn settings_that_no_run_can_follow_are_refused() {
     for (overrides, reason) in [
         (vec!["mixture.alpha=0.5"], "[synth]"),
         (vec!["loss.field_mse.weight=1.0"], "mixture.alpha is 1"),
+        (
+            // Synthetic pairs would come after the last step.
+            vec![
+                "mixture.alpha=[[0, 1.0], [100000, 0.5]]",
+                "synth.shapes.labels=8",
+                "loss.field_mse.weight=1.0",
+            ],
+            "mixture.alpha is 1",
+        ),
         (vec!["seed=-1"], "--set seed=-1: invalid value"),
         (vec!["train.batch=0"], "[train] batch is 0"),
         (vec!["model.slope=2.0"], "[model] slope"),

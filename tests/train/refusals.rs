@@ -16,6 +16,10 @@ fn wrong_settings_are_named_before_anything_is_written() {
             "invalid type: string \"fast\", expected f64",
         ),
         ("train.lr=-1", "[train] lr is -1"),
+        (
+            "train.warmup=12",
+            "warmup is 12; expected less than the 12 steps",
+        ),
         ("train.epochs=1000000000000000", "2^48"),
         ("train.lr", "KEY.PATH=VALUE"),
         ("model.encoder=stride", "did you mean `strided`?"),

@@ -107,6 +107,26 @@ fn a_longer_run_continues_and_a_complete_one_does_nothing() {
 }
 
 #[test]
+fn a_fine_tuning_that_goes_on_keeps_its_pairs() {
+    let bench = Bench::new();
+    bench.train("first", &["train.epochs=1"]).assert().success();
+    for place in ["host", "device"] {
+        let synthesis = format!("train.synthesis='{place}'");
+        let finetune = |out: &str, epochs: &str| {
+            let out = format!("{place}-{out}");
+            let mut run = bench.run("finetune", &out, &[epochs, &synthesis]);
+            run.args(["--weights", "first/last.safetensors"]);
+            run.assert().success();
+            bench.path(&out)
+        };
+        let straight = finetune("straight", "train.epochs=4");
+        finetune("grown", "train.epochs=2");
+        let grown = finetune("grown", "train.epochs=4");
+        assert_same_run(&grown, &straight);
+    }
+}
+
+#[test]
 fn the_number_of_threads_changes_no_bit() {
     // Large enough that the kernels share the work.
     let overrides = ["synth_labels.shape=[96, 64]", "train.epochs=2"];
@@ -127,13 +147,17 @@ fn two_runs_do_not_share_a_folder() {
     let bench = Bench::new();
     let mut child = start(&bench, "shared", &LONG);
     wait_for_step(&bench.path("shared"), 4, &mut child);
-    let line = failure(&mut bench.train("shared", &LONG), 1);
+    // The other one is told before settings are compared and images are read.
+    let elsewhere = ["data.manifest='gone.csv'"];
+    let lines = [&LONG[..], &elsewhere].map(|run| failure(&mut bench.train("shared", run), 1));
     send("-TERM", &child);
     child.wait().unwrap();
-    assert!(
-        line.contains("another hmorph is training in this folder"),
-        "{line}"
-    );
+    for line in lines {
+        assert!(
+            line.contains("another hmorph is training in this folder"),
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn composites_of_itk_move_points_as_itk_does() {
         let steps = volume::read_transform(golden(name)).unwrap();
         // The last member of the file comes first.
         assert!(
-            matches!(steps[..], [Step::Field(_), Step::Affine(_)]),
+            matches!(steps[..], [Step::Field(_), Step::Affine { .. }]),
             "{name}"
         );
         assert_moves_as_itk(&steps, flat, name);
@@ -284,6 +284,40 @@ fn the_header_alone_is_moved() {
     let difference = (rigid * after.geometry.affine.0 - before.geometry.affine.0).amax();
     assert!(difference < 1e-9, "{difference}");
     assert_eq!(volume::probe(&target).unwrap().endian, volume::Endian::Big);
+}
+
+#[test]
+fn vectors_are_not_moved_by_their_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let [source, target] = ["field.nii", "moved.nii"].map(|name| folder.path().join(name));
+    let field = DisplacementField::zeros(oblique([4, 3, 5], Dimension::Three));
+    volume::write_field(&source, &field, "").unwrap();
+    for intent in [1007, 1006] {
+        patched(&source, 68, intent);
+        let error = volume::move_header(&source, &target, &WorldAffine::identity()).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(&format!("intent {intent}")), "{error}");
+        assert!(!target.exists());
+    }
+}
+
+#[test]
+fn affines_say_of_which_dimension_their_images_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows.txt");
+    std::fs::write(&rows, "0 -1 4\n1 0 5\n0 0 0.9999999\n").unwrap();
+    for (path, dimension) in [
+        (rows, Dimension::Two),
+        (golden("affine_2d.mat"), Dimension::Two),
+        (golden("euler_2d.tfm"), Dimension::Two),
+        (golden("affine.mat"), Dimension::Three),
+        (golden("chain.tfm"), Dimension::Three),
+        (golden("chain.h5"), Dimension::Three),
+    ] {
+        for step in volume::read_transform(&path).unwrap() {
+            assert_eq!(step.dimension(), dimension, "{}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -161,7 +161,7 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
         "transforms": args.transforms, "images": record::all_shown(&args.images),
         "labels": record::all_shown(&args.labels), "points": record::all_shown(&args.points),
         "reference": args.reference.as_deref().map(record::shown), "inverse": args.inverse,
-        "header_only": args.header_only, "files": files,
+        "header_only": args.header_only, "files": folder.names()?,
     });
     record::write(&folder.path(RECORD), common, facts)?;
     folder.finish()?;

@@ -11,7 +11,9 @@ use crate::cli::output::as_held;
 use crate::cli::points::PointFile;
 use crate::cli::spacing::{PixelSpacing, grid_of, placed};
 use crate::cli::transforms::{Transforms, recorded_spacing};
-use crate::register::{Transform, check_inverses, map_point, matrix_of, pull_labels, pull_series};
+use crate::register::{
+    Residual, Transform, check_inverses, map_point, matrix_of, pull_labels, pull_series,
+};
 use crate::volume::{
     Geometry, LabelMap, WorldAffine, WorldPoint, move_header, read_image_frame, read_labels,
     read_series, write_labels, write_series,
@@ -115,8 +117,17 @@ impl<'a> Plan<'a> {
             common.say(format!("points   {}", path.display()));
         }
         let residuals = [check_inverses(&self.pull)?, check_inverses(&self.carry)?];
-        if let Some(residual) = residuals.into_iter().flatten().reduce(f64::max) {
-            common.say(format!("inverse  found within {residual:.1e} voxels"));
+        if let Some(Residual { voxels, missed }) =
+            residuals.into_iter().flatten().reduce(Residual::worse)
+        {
+            let folds = match missed {
+                0.0 => String::new(),
+                missed => format!(
+                    "; missed at {:.2} % of the places, where the field folds between voxels",
+                    100.0 * missed
+                ),
+            };
+            common.say(format!("inverse  found within {voxels:.1e} voxels{folds}"));
         }
         Ok(())
     }
@@ -136,7 +147,7 @@ impl<'a> Plan<'a> {
         }
         let dtype = args.output.dtype(&series.kind, path, out)?;
         let between = args.interpolation.into();
-        let moved = pull_series(&series, self.grid()?, &self.pull, between, args.output.fill)
+        let moved = pull_series(series, self.grid()?, &self.pull, between, args.output.fill)
             .with_context(|| path.display().to_string())?;
         Ok(write_series(out, &moved, dtype, NOTE)?)
     }

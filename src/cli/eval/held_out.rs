@@ -14,12 +14,13 @@ use super::{EvalArgs, Outcome};
 use crate::cli::Common;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::config::{self, RunConfig};
-use crate::dataset::{DataConfig, Dataset};
+use crate::dataset::{DataConfig, Dataset, SharedLandmarks};
 use crate::device::peak_memory_bytes;
-use crate::eval::{Evaluation, Landmarks, Options, Pair, evaluate_pair};
+use crate::eval::{Evaluation, Landmarks, Options, Pair, Populations, Protocol, evaluate_pair};
 use crate::register::{NetworkFields, NetworkPair};
 use crate::train::SPLIT;
-use crate::volume::{Geometry, LabelMap, Volume, VoxelPoint};
+use crate::volume::intensity::Normalisation;
+use crate::volume::{Geometry, LabelMap, Volume};
 
 /// Evaluates pairs of a split of the configuration's images.
 pub fn evaluate(
@@ -33,6 +34,7 @@ pub fn evaluate(
     let settings: RunConfig = config::load(name, &args.overrides)?;
     let data = settings.data.clone();
     let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;
+    check_foreground(name, options.protocol, &data.normalize)?;
     let data = as_split(data, Path::new(name));
     let registrar = Registrar::new(
         &args.model,
@@ -48,30 +50,36 @@ pub fn evaluate(
         "{name}: the split {} has no pairs",
         args.split
     );
-    let fixed_ids = pairs
-        .iter()
-        .map(|&(fixed, _)| dataset.items()[fixed].id.clone());
-    let mut outcome = Outcome::of_pairs(options.protocol, fixed_ids);
-    for (number, &(fixed, moving)) in pairs.iter().enumerate() {
+    let fixed_ids = || {
+        let id = |&(fixed, _): &(usize, usize)| dataset.items()[fixed].id.clone();
+        pairs.iter().map(id)
+    };
+    let mut outcome = Outcome::of_pairs(options.protocol, fixed_ids());
+    let mut found = Vec::new();
+    for (done, number) in Populations::order(fixed_ids()).enumerate() {
         if stop.load(Ordering::Relaxed) {
-            outcome.left = pairs.len() - number;
+            outcome.left = pairs.len() - done;
             break;
         }
+        let (fixed, moving) = pairs[number];
         let pair = HeldOut::new(&dataset, [fixed, moving])?;
         let evaluation = pair.evaluate(|images| Ok(registrar.predict(images)?.fields), options)?;
-        outcome.rows.extend(evaluation.rows);
+        found.push((number, evaluation.rows));
         if let Some(moved) = &evaluation.moved {
             let populations = &mut outcome.populations;
             populations.add(&pair.fixed_id, &pair.images.moving, moved)?;
         }
         common.say(format!(
             "{:>4} of {}  {} to {}",
-            number + 1,
+            done + 1,
             pairs.len(),
             pair.moving_id,
             pair.fixed_id
         ));
     }
+    // In the order of the pairs again.
+    found.sort_by_key(|(number, _)| *number);
+    outcome.rows = found.into_iter().flat_map(|(_, rows)| rows).collect();
     outcome.facts = json!({
         "data": name, "overrides": args.overrides, "split": args.split.to_string(),
         "count": pairs.len(), "model": registrar.record(),
@@ -79,7 +87,22 @@ pub fn evaluate(
     Ok(outcome)
 }
 
-/// With the split of the run whose settings `config` are: images that came since, or went, must not deal its subjects anew.
+/// LUMIR masks by the voxels above 0 of the moving image as it is on file, which normalised intensities do not tell.
+fn check_foreground(
+    name: &str,
+    protocol: Protocol,
+    normalize: &Normalisation,
+) -> anyhow::Result<()> {
+    ensure!(
+        protocol != Protocol::Lumir || *normalize == Normalisation::None {},
+        "{name}: data.normalize changes which voxels of moving images are above 0, the mask of --protocol lumir; list the \
+         pairs in a table (--pairs)"
+    );
+    Ok(())
+}
+
+/// With the split that the run of these settings wrote beside them. Assigned again, subjects would change places wherever
+/// images were added or removed since, and training subjects would be tested.
 fn as_split(data: DataConfig, config: &Path) -> DataConfig {
     let split = config.with_file_name(SPLIT);
     if !(config.is_file() && split.is_file()) {
@@ -98,8 +121,8 @@ fn as_split(data: DataConfig, config: &Path) -> DataConfig {
 pub(in crate::cli) struct HeldOut {
     images: NetworkPair,
     labels: Option<(LabelMap, LabelMap)>,
-    /// Corresponding landmarks of the fixed and the moving image; empty without any.
-    landmarks: (Vec<VoxelPoint>, Vec<VoxelPoint>),
+    /// Empty without any.
+    landmarks: SharedLandmarks,
     fixed_id: String,
     moving_id: String,
 }
@@ -142,7 +165,7 @@ impl HeldOut {
         if let Some((_, moving)) = &mut self.labels {
             moving.data = labels(&moving.data);
         }
-        self.landmarks = (Vec::new(), Vec::new());
+        self.landmarks = SharedLandmarks::default();
     }
 
     /// Registers the pair by `predict` and measures the result.
@@ -158,14 +181,17 @@ impl HeldOut {
         let fields = predict(&self.images)?;
         let seconds = started.elapsed().as_secs_f64();
         let id = format!("{}_to_{}", self.moving_id, self.fixed_id);
-        let (fixed, moving) = &self.landmarks;
-        let points = Landmarks::Points { fixed, moving };
+        let points = Landmarks::Points {
+            names: &self.landmarks.names,
+            fixed: &self.landmarks.fixed,
+            moving: &self.landmarks.moving,
+        };
         evaluate_pair(
             &Pair {
                 inverse: Some(&fields.inverse),
                 images: Some((&self.images.fixed, &self.images.moving)),
                 labels: self.labels.as_ref().map(|(f, m)| (f, m)),
-                landmarks: (!fixed.is_empty()).then_some(points),
+                landmarks: (!self.landmarks.fixed.is_empty()).then_some(points),
                 seconds: Some(seconds),
                 peak_memory: peak_memory_bytes(),
                 ..Pair::new(&id, &self.fixed_id, &self.moving_id, &fields.forward)

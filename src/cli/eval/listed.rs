@@ -7,6 +7,7 @@ use anyhow::Context;
 use nalgebra::Matrix4;
 use serde_json::json;
 
+use super::aligned::{Aligned, Views};
 use super::unused::Origin;
 use super::{EvalArgs, FieldUnits, Outcome, given};
 use crate::cli::Common;
@@ -14,13 +15,10 @@ use crate::cli::pairs::{self, Row};
 use crate::cli::record;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::cli::scan::ScanFile;
-use crate::dataset::corresponding;
-use crate::device::peak_memory_bytes;
-use crate::eval::{Landmarks, Moved, Options, Pair, Protocol, evaluate_pair};
-use crate::register::{Transform, counted, pull_image, pull_labels};
+use crate::eval::{Options, PairResult, Populations, Protocol};
+use crate::register::Transform;
 use crate::volume::intensity::Normaliser;
-use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
-use crate::volume::{Affine, DisplacementField, Format, Geometry, Image, LabelMap, VoxelPoint};
+use crate::volume::{DisplacementField, Image, SeriesFile};
 
 /// Evaluates every pair of the table.
 pub fn evaluate(
@@ -42,21 +40,26 @@ pub fn evaluate(
         Origin::Column(_) | Origin::Folder => Method::files(args, &rows)?,
     };
     let mut outcome = Outcome::of_pairs(options.protocol, rows.iter().map(target));
-    for (number, row) in rows.iter().enumerate() {
+    let mut found: Vec<(usize, anyhow::Result<Vec<PairResult>>)> = Vec::new();
+    for (done, number) in Populations::order(rows.iter().map(target)).enumerate() {
         if stop.load(Ordering::Relaxed) {
-            outcome.left = rows.len() - number;
+            outcome.left = rows.len() - done;
             break;
         }
-        let evaluated = pair(args, row, &mut method, options, common, &mut outcome);
-        let failed = match evaluated.with_context(|| format!("pair {}", row.id)) {
-            Ok(()) => "",
-            Err(error) => {
-                outcome.failures.push(format!("{error:#}"));
-                "  failed"
-            }
-        };
-        let (number, count) = (number + 1, rows.len());
-        common.say(format!("{number:>4} of {count}  {}{failed}", row.id));
+        let row = &rows[number];
+        let populations = &mut outcome.populations;
+        let measured = pair(args, row, &mut method, options, common, populations);
+        let failed = if measured.is_ok() { "" } else { "  failed" };
+        let (done, count) = (done + 1, rows.len());
+        common.say(format!("{done:>4} of {count}  {}{failed}", row.id));
+        found.push((number, measured));
+    }
+    found.sort_by_key(|(number, _)| *number);
+    for (number, measured) in found {
+        match measured.with_context(|| format!("pair {}", rows[number].id)) {
+            Ok(measured) => outcome.rows.extend(measured),
+            Err(error) => outcome.failures.push(format!("{error:#}")),
+        }
     }
     outcome.facts = json!({
         "pairs": record::shown(path), "count": rows.len(), "failures": outcome.failures, "method": method.record(), "reading": args.reading,
@@ -106,12 +109,12 @@ impl Method {
 }
 
 /// A transform of one pair, on the fixed grid.
-struct Solution {
-    linear: Matrix4<f64>,
-    deformation: DisplacementField,
-    complete: Transform,
-    normaliser: Normaliser,
-    seconds: Option<f64>,
+pub struct Solution {
+    pub linear: Matrix4<f64>,
+    pub deformation: DisplacementField,
+    pub complete: Transform,
+    pub normaliser: Normaliser,
+    pub seconds: Option<f64>,
 }
 
 fn solve(
@@ -156,184 +159,59 @@ fn solve(
     }
 }
 
+/// The rows of one pair, whose images join the population of the fixed one.
 fn pair(
     args: &EvalArgs,
     row: &Row,
     method: &mut Method,
     options: &Options,
     common: &Common,
-    outcome: &mut Outcome,
-) -> anyhow::Result<()> {
-    let [of_fixed, of_moving] = row.masks.each_ref().map(Option::as_deref);
-    let fixed = ScanFile::read(&row.fixed, None, args.reading.fixed())?.masked(of_fixed)?;
-    let moving = ScanFile::read(&row.moving, None, args.reading.moving())?.masked(of_moving)?;
+    populations: &mut Populations,
+) -> anyhow::Result<Vec<PairResult>> {
+    let fixed = target(row);
+    match measure(args, row, method, options, common) {
+        Ok((rows, images)) => {
+            populations.add(&fixed, &images.moving, &images.moved)?;
+            Ok(rows)
+        }
+        Err(error) => {
+            populations.expect_one_less(&fixed);
+            Err(error)
+        }
+    }
+}
+
+fn measure(
+    args: &EvalArgs,
+    row: &Row,
+    method: &mut Method,
+    options: &Options,
+    common: &Common,
+) -> anyhow::Result<(Vec<PairResult>, Views<Image>)> {
+    let [fixed, moving] = scans(args, row)?;
     let solution = solve(args, row, method, [&fixed, &moving], common)?;
-    let images = Views::images(&fixed, &moving, &solution, options.protocol)?;
-    let labels = match &row.labels {
-        None => None,
-        Some([f, m]) => Some(Views::labels(
-            fixed.labels(f)?,
-            &moving.labels(m)?,
-            &solution,
-            args.label_interpolation.into(),
-        )?),
+    let aligned = Aligned::new(args, row, [&fixed, &moving], &solution, common)?;
+    let evaluation = aligned.evaluate(row, &solution, options)?;
+    Ok((evaluation.rows, aligned.images))
+}
+
+/// Both scans, with the intensities of the file where the protocol asks for them.
+fn scans(args: &EvalArgs, row: &Row) -> anyhow::Result<[ScanFile; 2]> {
+    let [of_fixed, of_moving] = row.masks.each_ref().map(Option::as_deref);
+    let fixed = ScanFile::read(&row.fixed, None, args.reading.fixed())?;
+    let moving = match args.protocol {
+        Protocol::Lumir => {
+            let file = SeriesFile::read(&row.moving)?;
+            ScanFile::to_move(&file, None, args.reading.moving())?
+        }
+        Protocol::Hmorph | Protocol::Learn2reg => {
+            ScanFile::read(&row.moving, None, args.reading.moving())?
+        }
     };
-    let points = match &row.points {
-        None => None,
-        Some(files) => Some(Points::read(args, files, [&fixed, &moving], &solution)?),
-    };
-    // One for each state: what is measured before must not depend on the transform that is judged.
-    let masks = [&fixed, &moving].map(|scan| scan.mask.as_ref());
-    let within =
-        |transform: &Transform| counted(masks, fixed.geometry(), std::slice::from_ref(transform));
-    let before = within(&Transform::Affine(solution.linear))?;
-    let after = within(&solution.complete)?;
-    // The challenges move labels that lie on the fixed grid already, by their own rules.
-    let moved = match options.protocol {
-        Protocol::Hmorph => Moved {
-            image: Some(&images.moved),
-            labels: labels.as_ref().map(|l| &l.moved),
-        },
-        Protocol::Learn2reg | Protocol::Lumir => Moved::default(),
-    };
-    let names = [&row.fixed, &row.moving].map(|path| crate::dataset::stem(path));
-    let evaluation = evaluate_pair(
-        &Pair {
-            images: Some((&images.fixed, &images.moving)),
-            labels: labels.as_ref().map(|l| (&l.fixed, &l.moving)),
-            landmarks: points.as_ref().map(Points::landmarks),
-            moved,
-            landmark_affine: Some(Affine(solution.linear * fixed.geometry().affine.0)),
-            mask: after.as_ref(),
-            mask_before: before.as_ref(),
-            seconds: solution.seconds,
-            peak_memory: solution.seconds.and_then(|_| peak_memory_bytes()),
-            ..Pair::new(&row.id, &names[0], &names[1], &solution.deformation)
-        },
-        options,
-    )?;
-    outcome.rows.extend(evaluation.rows);
-    let (moving, moved) = (&images.moving, &images.moved);
-    outcome.populations.add(&target(row), moving, moved)?;
-    Ok(())
+    Ok([fixed.masked(of_fixed)?, moving.masked(of_moving)?])
 }
 
 /// A fixed image by its path: images of one name may lie in many folders.
 fn target(row: &Row) -> String {
     row.fixed.display().to_string()
-}
-
-/// Fixed; moving after the linear part alone; moved: all on the fixed grid.
-struct Views<T> {
-    fixed: T,
-    moving: T,
-    moved: T,
-}
-
-impl Views<Image> {
-    /// Where the moving scan does not reach, nothing is compared, but in the challenges.
-    fn images(
-        fixed: &ScanFile,
-        moving: &ScanFile,
-        solution: &Solution,
-        protocol: Protocol,
-    ) -> anyhow::Result<Self> {
-        let outside = Outside::Value(match protocol {
-            Protocol::Hmorph => f32::NAN,
-            Protocol::Learn2reg | Protocol::Lumir => 0.0,
-        });
-        let (mut target, mut source) = (fixed.image.clone(), moving.image.clone());
-        let normaliser = &solution.normaliser;
-        normaliser.apply_within(&mut target, fixed.mask.as_ref())?;
-        normaliser.apply_within(&mut source, moving.mask.as_ref())?;
-        let pull = |transform: Transform| {
-            pull_image(
-                &source,
-                fixed.geometry(),
-                &[transform],
-                Interpolation::Linear,
-                outside,
-            )
-        };
-        Ok(Self {
-            moving: pull(Transform::Affine(solution.linear))?,
-            moved: pull(solution.complete.clone())?,
-            fixed: target,
-        })
-    }
-}
-
-impl Views<LabelMap> {
-    fn labels(
-        fixed: LabelMap,
-        moving: &LabelMap,
-        solution: &Solution,
-        between: LabelInterpolation,
-    ) -> anyhow::Result<Self> {
-        let pull =
-            |transform: Transform| pull_labels(moving, &fixed.geometry, &[transform], between);
-        Ok(Self {
-            moving: pull(Transform::Affine(solution.linear))?,
-            moved: pull(solution.complete.clone())?,
-            fixed,
-        })
-    }
-}
-
-/// Corresponding landmarks, on the fixed grid after the linear part.
-enum Points {
-    Lists {
-        fixed: Vec<VoxelPoint>,
-        moving: Vec<VoxelPoint>,
-    },
-    Volumes {
-        fixed: Box<LabelMap>,
-        moving: Box<LabelMap>,
-    },
-}
-
-impl Points {
-    fn read(
-        args: &EvalArgs,
-        [fixed_file, moving_file]: &[std::path::PathBuf; 2],
-        [fixed, moving]: [&ScanFile; 2],
-        solution: &Solution,
-    ) -> anyhow::Result<Self> {
-        let grid = fixed.geometry();
-        if Format::of(fixed_file).is_ok() {
-            let drawn = moving.labels(moving_file)?;
-            let start = [Transform::Affine(solution.linear)];
-            // A landmark may be a single voxel, which no vote would keep.
-            let there = pull_labels(&drawn, grid, &start, LabelInterpolation::Nearest)?;
-            return Ok(Self::Volumes {
-                fixed: Box::new(fixed.labels(fixed_file)?),
-                moving: Box::new(there),
-            });
-        }
-        let f = args.points_space.read(fixed_file, Some(grid))?;
-        let m = args
-            .points_space
-            .read(moving_file, Some(moving.geometry()))?;
-        // The fixed grid as the moving world sees it: its voxels are those of the fixed grid.
-        let affine = Affine(solution.linear * grid.affine.0);
-        let beside = Geometry::new(grid.shape, grid.dimension, affine);
-        let all = f.len().max(m.len());
-        let (fixed, moving) = corresponding((&f, grid), (&m, &beside))?;
-        if fixed.len() < all {
-            tracing::warn!(
-                "{}: {} of {all} landmarks have a counterpart in {}; the others are left out",
-                fixed_file.display(),
-                fixed.len(),
-                moving_file.display()
-            );
-        }
-        Ok(Self::Lists { fixed, moving })
-    }
-
-    fn landmarks(&self) -> Landmarks<'_> {
-        match self {
-            Self::Lists { fixed, moving } => Landmarks::Points { fixed, moving },
-            Self::Volumes { fixed, moving } => Landmarks::Volumes { fixed, moving },
-        }
-    }
 }

@@ -1,8 +1,10 @@
 //! `hmorph eval`: how good registrations are, before and after.
 
+mod aligned;
 mod given;
 mod held_out;
 mod label_names;
+mod landmarks;
 mod listed;
 mod report;
 mod unused;
@@ -94,7 +96,7 @@ pub struct EvalArgs {
     /// What the vectors of given transforms are [default: lps, with the protocol of a challenge voxel]
     #[arg(long, value_enum, value_name = "UNITS")]
     pub field_units: Option<FieldUnits>,
-    /// Rules: hmorph (every measure, mm), learn2reg, lumir
+    /// Rules: hmorph (every measure, mm), learn2reg, lumir (not with --data, whose intensities are normalised)
     #[arg(long, value_parser = protocol, default_value = "hmorph", value_name = "RULES")]
     pub protocol: Protocol,
     /// Labels to measure [default: those of each fixed image but 0]
@@ -143,7 +145,7 @@ impl Outcome {
         }
     }
 
-    /// Structures of fixed labels that moved labels lack: distances cannot count them.
+    /// Structures that either the fixed or the moved labels lack: distances cannot count them.
     fn lost(&self) -> usize {
         let lost = |row: &&PairResult| {
             row.metric == Metric::Hd95 && row.after.is_some_and(f64::is_infinite)
@@ -213,7 +215,7 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
     match outcome.lost() {
         0 => {}
         lost => common.say(format!(
-            "{lost} structures are missing from moved labels: their Dice is 0, and distances leave them out"
+            "{lost} structures are in only one of the fixed and the moved labels: their Dice is 0, and distances leave them out"
         )),
     }
     common.say(format!(

@@ -123,22 +123,23 @@ fn field(path: &Path) -> Result<serde_json::Map<String, Value>> {
 fn affine(path: &Path) -> Result<Value> {
     let affine = read_affine(path)?;
     Ok(json!({
-        "path": path, "kind": "affine", "direction": "fixed to moving, RAS mm", "matrix": rows(&affine),
-        "determinant": affine.0.determinant(),
+        "path": record::shown(path), "kind": "affine", "direction": "fixed to moving, RAS mm",
+        "matrix": rows(&affine), "determinant": affine.0.determinant(),
     }))
 }
 
 /// The transforms of a composite, in the order in which a point goes through them.
 fn transform(path: &Path) -> Result<Value> {
     let step = |step: Step| match step {
-        Step::Affine(affine) => json!({ "kind": "affine", "matrix": rows(&affine) }),
+        Step::Affine { affine, .. } => json!({ "kind": "affine", "matrix": rows(&affine) }),
         Step::Field(field) => {
             json!({ "kind": "displacement-field", "grid": grid(&field.geometry) })
         }
     };
     let steps: Vec<Value> = read_transform(path)?.into_iter().map(step).collect();
     Ok(json!({
-        "path": path, "kind": "transform", "direction": "fixed to moving, RAS mm", "steps": steps,
+        "path": record::shown(path), "kind": "transform", "direction": "fixed to moving, RAS mm",
+        "steps": steps,
     }))
 }
 
@@ -153,7 +154,8 @@ fn rows(affine: &WorldAffine) -> Vec<Vec<f64>> {
 fn weights(path: &Path) -> Result<Value> {
     let file = interop::read_weights(path)?;
     let mut facts = json!({
-        "path": path, "kind": "weights", "parameters": file.parameters(), "tensors": file.tensors.len(),
+        "path": record::shown(path), "kind": "weights", "parameters": file.parameters(),
+        "tensors": file.tensors.len(),
     });
     let card = serde_json::to_value(&file.card).map_err(|e| Error::file(path, e.to_string()))?;
     if let (Value::Object(facts), Value::Object(card)) = (&mut facts, card) {

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
+use super::file_records::FileRecords;
 use crate::cli::reading::Reading;
-use crate::cli::record;
 use crate::cli::scan::ScanFile;
 use crate::cli::spacing::PixelSpacing;
 use crate::error::Result;
@@ -44,9 +44,9 @@ impl FromStr for ChannelFiles {
 
 impl ChannelFiles {
     /// For `run.json`.
-    pub fn record(&self) -> Value {
+    pub fn record(&self, files: &FileRecords) -> Value {
         json!({
-            "fixed": record::file(&self.fixed), "moving": record::file(&self.moving), "weight": self.weight,
+            "fixed": files.of(&self.fixed), "moving": files.of(&self.moving), "weight": self.weight,
         })
     }
 

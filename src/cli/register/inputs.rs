@@ -1,10 +1,12 @@
 //! What a pair is registered from.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::channel::{ChannelFiles, ChannelScans};
+use super::file_records::FileRecords;
 use super::landmarks::Landmarks;
 use crate::cli::points::PointSpace;
 use crate::cli::reading::ReadArgs;
@@ -12,8 +14,8 @@ use crate::cli::record;
 use crate::cli::scan::ScanFile;
 use crate::error::Result;
 use crate::register::Assessed;
-use crate::volume::LabelMap;
 use crate::volume::resample::LabelInterpolation;
+use crate::volume::{LabelMap, SeriesFile};
 
 /// The files of a pair.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub struct PairFiles {
     pub moving: PathBuf,
     /// Which volume of 4-D images: fixed, moving.
     pub frames: [Option<usize>; 2],
+    /// The content of fixed and moving, where pairs of one command share it.
+    pub shared: [Option<Arc<SeriesFile>>; 2],
     pub fixed_labels: Option<PathBuf>,
     pub moving_labels: Option<PathBuf>,
     pub fixed_mask: Option<PathBuf>,
@@ -33,13 +37,13 @@ pub struct PairFiles {
 
 impl PairFiles {
     /// Which files these are, and whether they have changed since: for `run.json`.
-    pub fn record(&self) -> Value {
+    pub fn record(&self, files: &FileRecords) -> Value {
         let image = |path, frame| {
-            let mut facts = record::file(path);
+            let mut facts = files.of(path);
             facts["frame"] = json!(frame);
             facts
         };
-        let other = |path: &Option<PathBuf>| path.as_deref().map(record::file);
+        let other = |path: &Option<PathBuf>| path.as_deref().map(|path| files.of(path));
         json!({
             "fixed": image(&self.fixed, self.frames[0]),
             "moving": image(&self.moving, self.frames[1]),
@@ -49,8 +53,17 @@ impl PairFiles {
             "moving_mask": other(&self.moving_mask),
             "fixed_points": other(&self.fixed_points),
             "moving_points": other(&self.moving_points),
-            "channels": self.channels.iter().map(ChannelFiles::record).collect::<Vec<_>>(),
+            "channels": self.channels.iter().map(|channel| channel.record(files)).collect::<Vec<_>>(),
         })
+    }
+
+    /// The content of the fixed (0) or the moving image (1), read now unless it is shared.
+    fn content(&self, side: usize) -> Result<Arc<SeriesFile>> {
+        let path = [&self.fixed, &self.moving][side];
+        match &self.shared[side] {
+            Some(file) => Ok(file.clone()),
+            None => Ok(Arc::new(SeriesFile::read(path)?)),
+        }
     }
 }
 
@@ -69,9 +82,10 @@ impl Inputs {
     /// # Errors
     /// A file that cannot be read; labels on another grid than their image; landmarks without counterpart.
     pub fn read(files: &PairFiles, reading: &ReadArgs, space: PointSpace) -> Result<Self> {
-        let fixed = ScanFile::read(&files.fixed, files.frames[0], reading.fixed())?;
+        let [of_fixed, of_moving] = files.frames;
+        let fixed = ScanFile::of(files.content(0)?.as_ref(), of_fixed, reading.fixed())?;
         let fixed = fixed.masked(files.fixed_mask.as_deref())?;
-        let moving = ScanFile::read_to_move(&files.moving, files.frames[1], reading.moving())?;
+        let moving = ScanFile::to_move(files.content(1)?.as_ref(), of_moving, reading.moving())?;
         let moving = moving.masked(files.moving_mask.as_deref())?;
         let labels = |scan: &ScanFile, path: &Option<PathBuf>| {
             path.as_deref().map(|path| scan.labels(path)).transpose()
@@ -106,8 +120,8 @@ impl Inputs {
     }
 
     /// [`PairFiles::record`] with the grids of the images.
-    pub fn record(&self) -> Value {
-        let mut facts = self.files.record();
+    pub fn record(&self, files: &FileRecords) -> Value {
+        let mut facts = self.files.record(files);
         for (name, scan) in [("fixed", &self.fixed), ("moving", &self.moving)] {
             facts[name]["grid"] = record::grid(scan.geometry());
         }

@@ -1,14 +1,13 @@
 //! Corresponding landmarks: how far apart they are before and after, and the moving ones in fixed space.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cli::points::PointSpace;
+use crate::cli::points::{PointSpace, correspondence};
 use crate::dataset::Landmark;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::eval::quantile;
 use crate::metric::LandmarkWorld;
 use crate::register::{Registration, Transform, map_point};
@@ -18,19 +17,18 @@ use crate::volume::{Geometry, WorldPoint};
 pub const DIRECTION: &str = "landmarks of the fixed scan are carried forward to the moving scan; the error is their \
      distance to its landmarks there, in mm of the moving world";
 
-/// Landmarks of the moving scan and, where they are known, their counterparts.
+/// Landmarks of the moving scan and, where they are known, the counterparts of some or all.
 pub struct Landmarks {
     pub space: PointSpace,
     pub moving: Vec<Landmark>,
-    /// In the order of `moving`.
-    pub fixed: Option<Vec<Landmark>>,
+    pub fixed: Option<Partners>,
 }
 
 impl Landmarks {
     /// Reads the files of both scans; nothing where there is none of the moving one.
     ///
     /// # Errors
-    /// Files that are no landmark files; lists that do not correspond one to one.
+    /// Files that are no landmark files, or do not correspond.
     pub fn read(
         [fixed, moving]: [&Option<PathBuf>; 2],
         space: PointSpace,
@@ -44,7 +42,7 @@ impl Landmarks {
             None => None,
             Some(file) => {
                 let list = space.read(file, Some(fixed_grid))?;
-                Some(partners((&moving, moving_file), (list, file))?)
+                Some(Partners::new((&list, file), (&moving, moving_file))?)
             }
         };
         Ok(Some(Self {
@@ -79,50 +77,53 @@ impl Landmarks {
             affine: grid.affine,
             dimension: grid.dimension,
         };
+        let pairs = fixed.list.iter();
+        let pairs: Vec<(&Landmark, &Landmark)> = pairs
+            .map(|partner| (&partner.fixed, &self.moving[partner.of]))
+            .collect();
         let distances = |transforms: &[Transform]| -> Vec<f64> {
-            let pairs = fixed.iter().zip(&self.moving);
-            pairs
-                .map(|(from, to)| world.distance(map_point(transforms, from.at).0 - to.at.0))
-                .collect()
+            let error = |(from, to): &(&Landmark, &Landmark)| {
+                world.distance(map_point(transforms, from.at).0 - to.at.0)
+            };
+            pairs.iter().map(error).collect()
         };
         Ok(Some(LandmarkErrors {
-            names: self.moving.iter().map(|l| l.name.clone()).collect(),
+            names: pairs.iter().map(|(_, to)| to.name.clone()).collect(),
             before: distances(&registration.initial_transform()),
             after: distances(&registration.transform()?),
+            note: fixed.note.clone(),
         }))
     }
 }
 
-/// The fixed landmarks in the order of the moving ones: by name where all are named, else by their order.
-fn partners(
-    (moving, moving_file): (&[Landmark], &Path),
-    (fixed, fixed_file): (Vec<Landmark>, &Path),
-) -> Result<Vec<Landmark>> {
-    let other = fixed_file.display();
-    if moving.len() != fixed.len() {
-        let problem = format!(
-            "{} landmarks, but {} in {other}; list the same ones in both files",
-            moving.len(),
-            fixed.len()
-        );
-        return Err(Error::file(moving_file, problem));
+/// A landmark of the fixed scan, and which one of the moving scan is its counterpart.
+struct Partner {
+    of: usize,
+    fixed: Landmark,
+}
+
+/// Landmarks that both scans have.
+pub struct Partners {
+    /// In the order of the moving landmarks.
+    list: Vec<Partner>,
+    /// Of those that are left out.
+    note: Option<String>,
+}
+
+impl Partners {
+    fn new(
+        (fixed, fixed_file): (&[Landmark], &Path),
+        (moving, moving_file): (&[Landmark], &Path),
+    ) -> Result<Self> {
+        let (found, note) = correspondence((fixed, fixed_file), (moving, moving_file))?;
+        let partner = |&(f, m): &(usize, usize)| Partner {
+            of: m,
+            fixed: fixed[f].clone(),
+        };
+        let mut list: Vec<Partner> = found.pairs.iter().map(partner).collect();
+        list.sort_by_key(|partner| partner.of);
+        Ok(Self { list, note })
     }
-    if moving.iter().chain(&fixed).any(|l| l.name.is_empty()) {
-        return Ok(fixed);
-    }
-    let mut by_name: HashMap<String, Landmark> =
-        fixed.into_iter().map(|l| (l.name.clone(), l)).collect();
-    let partner = |landmark: &Landmark| {
-        by_name.remove(&landmark.name).ok_or_else(|| {
-            let problem = format!(
-                "landmark '{}' has no counterpart of its own in {other}; give each pair a name that is unique, or \
-                 leave the names out to go by order",
-                landmark.name
-            );
-            Error::file(moving_file, problem)
-        })
-    };
-    moving.iter().map(partner).collect()
 }
 
 /// Target registration errors in mm, in the order of the moving landmarks.
@@ -130,6 +131,8 @@ pub struct LandmarkErrors {
     names: Vec<String>,
     before: Vec<f64>,
     after: Vec<f64>,
+    /// What is to be said where landmarks have no counterpart.
+    pub note: Option<String>,
 }
 
 /// Errors of all landmarks in three numbers, mm.
@@ -176,6 +179,6 @@ impl LandmarkErrors {
             .each()
             .map(|(name, before, after)| json!({ "name": name, "before_mm": before, "after_mm": after }))
             .collect();
-        json!({ "direction": DIRECTION, "errors": errors })
+        json!({ "direction": DIRECTION, "note": self.note, "errors": errors })
     }
 }

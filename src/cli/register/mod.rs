@@ -2,6 +2,7 @@
 
 mod batch;
 mod channel;
+mod file_records;
 mod inputs;
 mod landmarks;
 mod outputs;
@@ -23,6 +24,7 @@ use crate::register::ResultFolder;
 use crate::volume::{Dimension, Format};
 use batch::BatchArgs;
 use channel::ChannelFiles;
+use file_records::FileRecords;
 use inputs::{Inputs, PairFiles};
 use pair::Method;
 
@@ -186,6 +188,7 @@ impl RegisterArgs {
             fixed: fixed.clone(),
             moving: moving.clone(),
             frames: [self.fixed_frame, self.moving_frame],
+            shared: [None, None],
             fixed_labels: self.fixed_labels.clone(),
             moving_labels: self.moving_labels.clone(),
             fixed_mask: self.fixed_mask.clone(),
@@ -212,6 +215,7 @@ impl RegisterArgs {
             output: self.output,
             points_space: self.points_space,
             report: !self.no_report,
+            files: FileRecords::default(),
         })
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::page;
 use super::pair::{Method, Registered};
 use crate::cli::Common;
-use crate::cli::output::{as_held, own_type};
+use crate::cli::output::as_held;
 use crate::dataset::stem;
 use crate::error::Result;
 use crate::plot::Picture;
@@ -16,8 +16,7 @@ use crate::plot::qc::{QcInput, QcLabels, QcOptions, qc_page};
 use crate::plot::report::report_page;
 use crate::register::ResultFolder;
 use crate::volume::{
-    Format, Series, SeriesKind, WorldAffine, write_affine, write_field, write_labels, write_series,
-    write_text,
+    Format, Series, WorldAffine, write_affine, write_field, write_labels, write_series, write_text,
 };
 
 /// Writes one file at the path given.
@@ -95,10 +94,7 @@ fn write_moved(path: &Path, pair: &Registered, method: &Method) -> Result<()> {
         kind,
     };
     let moved = as_held(moved, &moving.path, path)?;
-    let dtype = match (&moved.kind, Format::of(path)?) {
-        (SeriesKind::Colour, _) | (_, Format::Png) => own_type(&moving.path)?,
-        _ => output.dtype(&moved.kind, &moving.path, path)?,
-    };
+    let dtype = output.dtype_or_own(&moved.kind, path, || Ok(moving.dtype))?;
     write_series(
         path,
         &moved,
@@ -134,7 +130,6 @@ fn picture(pair: &Registered) -> Result<Picture> {
             .all(Option::is_some)
             .then(|| dice.map(Option::unwrap_or_default)),
         ncc: Some(states.map(|state| state.ncc)),
-        ..QcOptions::default()
     };
     qc_page(&qc_input(pair), &options)
 }
@@ -186,6 +181,9 @@ pub fn say(pair: &Registered, record: &Value, common: &Common) {
              FIXED, carried forward to MOVING and compared there)",
             before.mean, after.mean, before.median, after.median, before.max, after.max, errors.count()
         ));
+        if let Some(note) = &errors.note {
+            common.say(note);
+        }
     }
     common.say(format!(
         "folds    {} of {} voxels ({:.4} %)",

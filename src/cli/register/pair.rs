@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::channel::ChannelScans;
+use super::file_records::FileRecords;
 use super::inputs::{Inputs, PairFiles};
 use super::landmarks::LandmarkErrors;
 use super::outputs;
@@ -16,6 +17,7 @@ use crate::cli::registrar::{Found, Registrar};
 use crate::cli::{Common, record};
 use crate::linear::Similarity;
 use crate::register::{Assessment, OtherScans, RECORD, Registration, ResultFolder, assess};
+use crate::volume::Geometry;
 
 /// What the pairs of a command have in common.
 pub struct Method {
@@ -27,12 +29,13 @@ pub struct Method {
     pub points_space: PointSpace,
     /// Whether `report.html` is written.
     pub report: bool,
+    pub files: FileRecords,
 }
 
 impl Method {
     /// What decides about the result of a pair: equal requests have equal results.
     pub fn request(&self, files: &PairFiles) -> Value {
-        json!({ "inputs": files.record(), "model": self.model, "settings": self.settings() })
+        json!({ "inputs": files.record(&self.files), "model": self.model, "settings": self.settings() })
     }
 
     fn settings(&self) -> Value {
@@ -48,6 +51,8 @@ impl Method {
 pub struct Registered {
     pub inputs: Inputs,
     pub registration: Registration,
+    /// The grid that the network worked on, where it did.
+    network_grid: Option<Geometry>,
     /// By which the optimisation compared the scans.
     pub similarity: Option<Similarity>,
     pub judged: Assessment,
@@ -60,7 +65,7 @@ pub struct Registered {
 /// Registers what `inputs` holds; `started` is when they began to be read.
 ///
 /// # Errors
-/// Scans that do not fit together or to the model.
+/// Scans that do not fit together or to the model; a voxel type that the moved image cannot have.
 pub fn register(
     inputs: Inputs,
     method: &Method,
@@ -68,10 +73,13 @@ pub fn register(
     started: Instant,
 ) -> anyhow::Result<Registered> {
     let registrar = &method.registrar;
+    let (_, kind) = inputs.moving.content();
+    method.output.check_dtype(&inputs.moving.path, &kind)?;
     let others: Vec<OtherScans> = inputs.channels.iter().map(ChannelScans::scans).collect();
     let seconds_read = started.elapsed().as_secs_f64();
     let Found {
         registration,
+        network_grid,
         similarity,
         seconds: seconds_register,
     } = registrar.register(&inputs.fixed, &inputs.moving, &others, common)?;
@@ -84,6 +92,7 @@ pub fn register(
     Ok(Registered {
         inputs,
         registration,
+        network_grid,
         similarity,
         judged,
         errors,
@@ -103,11 +112,11 @@ impl Registered {
         let mut files = outputs::write_files(&folder, self, method)?;
         files.push(RECORD);
         let facts = json!({
-            "inputs": self.inputs.record(),
+            "inputs": self.inputs.record(&method.files),
             "model": method.model,
             "settings": method.settings(),
             "optimised_by": self.similarity,
-            "network_grid": record::grid(&self.registration.network_grid),
+            "network_grid": self.network_grid.as_ref().map(record::grid),
             "measures": self.measures(),
             "landmarks": self.errors.as_ref().map(LandmarkErrors::record),
             "seconds": {

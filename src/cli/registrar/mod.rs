@@ -1,6 +1,7 @@
 //! The model that a command line chooses, ready to register.
 
 mod args;
+mod unused;
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 
 use super::Common;
-use super::linear::{AlignmentPlan, LinearArgs};
+use super::linear::AlignmentPlan;
 use super::progress::Progress;
 use super::scan::ScanFile;
 use crate::dataset::Preprocessing;
@@ -20,8 +21,9 @@ use crate::linear::{Similarity, Start};
 use crate::model::{Model, ModelCard, WeightsFile, builtin};
 use crate::ops;
 use crate::register::{
-    Alignment, NetworkPair, OtherScans, Predicted, RefineSettings, Registration, Scan, align,
-    back_to_scans, network_bytes, optimise, predict, prepare, preprocessing, unmoved,
+    Alignment, InitialField, NetworkPair, OtherScans, Predicted, RefineSettings, Refined,
+    Registration, Scan, align, back_to_scans, network_bytes, optimise, predict, prepare,
+    preprocessing, unmoved,
 };
 use crate::volume::intensity::Normaliser;
 use crate::volume::{Dimension, Geometry};
@@ -33,20 +35,19 @@ pub use args::ModelArgs;
 pub enum Stages {
     /// The linear registration before it and the optimisation after it.
     All,
-    /// Nothing: the model is to be judged.
+    /// Nothing: an evaluation judges the network alone.
     Network,
 }
 
 /// A registered pair.
 pub struct Found {
     pub registration: Registration,
+    /// The grid that the network worked on, where it did.
+    pub network_grid: Option<Geometry>,
     /// By which the optimisation compared the scans, where there was one.
     pub similarity: Option<Similarity>,
     pub seconds: f64,
 }
-
-/// Steps of the optimisation at each level.
-const STEPS: usize = 60;
 
 /// A model on its device, with all that is done before and after it.
 pub struct Registrar {
@@ -54,7 +55,6 @@ pub struct Registrar {
     card: ModelCard,
     preprocessing: Preprocessing,
     plan: AlignmentPlan,
-    linear: LinearArgs,
     /// Whether nothing moves across the slices of the fixed scan.
     in_plane: bool,
     /// Whether the network says anything.
@@ -67,7 +67,8 @@ pub struct Registrar {
 
 impl Registrar {
     /// # Errors
-    /// A weights file that cannot be used, a model for images of the other dimension, a device that is not there.
+    /// A weights file that cannot be used, a model for images of the other dimension, a device that is not there; options
+    /// that nothing would come of.
     pub fn new(
         args: &ModelArgs,
         dimension: Dimension,
@@ -83,7 +84,7 @@ impl Registrar {
         let card = weights.card.clone();
         let device = common.device()?;
         let steps = match stages {
-            Stages::All => STEPS,
+            Stages::All => RefineSettings::default().steps,
             Stages::Network => 0,
         };
         let mut preprocessing = preprocessing(&card, args.normalize.as_ref())?;
@@ -94,14 +95,15 @@ impl Registrar {
         if args.in_plane {
             keep_in_plane(&mut plan, dimension)?;
         }
+        let refine = args.refine.settings(steps, args.linear.metric)?;
+        args.check_unused(&plan, refine.is_some())?;
         Ok(Self {
             model: weights.model(&device).with_context(|| source.clone())?,
             preprocessing,
             plan,
-            linear: args.linear.clone(),
             in_plane: args.in_plane,
-            network: !args.refine.no_network && !args.in_plane,
-            refine: args.refine.settings(steps, args.linear.metric)?,
+            network: args.without_network().is_none(),
+            refine,
             card,
             device,
             source,
@@ -120,17 +122,7 @@ impl Registrar {
         common: &Common,
     ) -> crate::error::Result<Found> {
         let started = Instant::now();
-        let [found, expected] = [fixed.geometry().dimension, self.dimension()];
-        if found != expected {
-            return Err(Error::file(
-                &fixed.name,
-                format!(
-                    "{}-D among {}-D images; list them apart",
-                    found.axes(),
-                    expected.axes()
-                ),
-            ));
-        }
+        self.check_dimension(fixed)?;
         let scans = [fixed.scan(), moving.scan()];
         let alignment = match &self.plan {
             AlignmentPlan::Header => Alignment::Header,
@@ -142,37 +134,40 @@ impl Registrar {
             false => None,
         };
         let alignment = self.as_network(alignment, predicted.as_ref());
+        // Not that of the transform below, which an optimisation finds on the fixed scan's grid.
+        let network_grid = predicted.as_ref().map(|(pair, _)| pair.grid().clone());
         let ((pair, fields), similarity) = match (&self.refine, predicted) {
             (None, Some((pair, predicted))) => ((pair, predicted.fields), None),
             (None, None) => (unmoved(scans, alignment)?, None),
             (Some(settings), predicted) => {
                 let start = predicted.map(|(_, predicted)| predicted.start);
-                let mut progress: Option<Progress> = None;
-                let mut done = |taken: usize, all: usize| {
-                    let new = || Progress::new(common, "step", all as u64, 0);
-                    progress
-                        .get_or_insert_with(new)
-                        .advance(taken as u64, "refining  ");
-                };
                 let settings = RefineSettings {
                     still: self.in_plane.then(|| fixed.geometry().slice_axis()),
                     ..*settings
                 };
-                let start = start.as_ref();
                 let (pair, refined) =
-                    optimise(scans, others, alignment, start, &settings, &mut done)?;
-                if let Some(progress) = &progress {
-                    progress.finish();
-                }
+                    optimised(scans, others, alignment, start.as_ref(), &settings, common)?;
                 ((pair, refined.fields), Some(refined.similarity))
             }
         };
         let registration = back_to_scans(&pair, &fields, fixed.geometry(), moving.geometry())?;
         Ok(Found {
             registration,
+            network_grid,
             similarity,
             seconds: started.elapsed().as_secs_f64(),
         })
+    }
+
+    /// A list may mix volumes and slices, and a model is for one of them.
+    fn check_dimension(&self, scan: &ScanFile) -> crate::error::Result<()> {
+        let [found, expected] = [scan.geometry().dimension, self.dimension()];
+        if found == expected {
+            return Ok(());
+        }
+        let (found, expected) = (found.axes(), expected.axes());
+        let problem = format!("{found}-D among {expected}-D images; list them apart");
+        Err(Error::file(&scan.name, problem))
     }
 
     fn network_stage(
@@ -284,10 +279,33 @@ impl Registrar {
     /// Alignment and preprocessing for `run.json`.
     pub fn settings(&self) -> Value {
         json!({
-            "alignment": self.linear.record(), "in_plane": self.in_plane, "network": self.network,
+            "alignment": self.plan.record(), "in_plane": self.in_plane, "network": self.network,
             "preprocessing": self.preprocessing, "refine": self.refine,
         })
     }
+}
+
+/// [`optimise`] with a bar that shows how far it is.
+fn optimised(
+    scans: [Scan; 2],
+    others: &[OtherScans],
+    alignment: Alignment,
+    start: Option<&InitialField>,
+    settings: &RefineSettings,
+    common: &Common,
+) -> crate::error::Result<(NetworkPair, Refined)> {
+    let mut progress: Option<Progress> = None;
+    let mut done = |taken: usize, all: usize| {
+        let new = || Progress::new(common, "step", all as u64, 0);
+        progress
+            .get_or_insert_with(new)
+            .advance(taken as u64, "refining  ");
+    };
+    let found = optimise(scans, others, alignment, start, settings, &mut done)?;
+    if let Some(progress) = &progress {
+        progress.finish();
+    }
+    Ok(found)
 }
 
 /// The weights that the options name, or the built-in ones, and what to call them.

@@ -34,8 +34,8 @@ impl Study<'_> {
     ) -> anyhow::Result<WeightsFile> {
         let (folder, settings) = (self.folder(&pretraining.name), &pretraining.settings);
         let mut waiting = false;
-        while force || !is_finished(&folder, settings, None)? {
-            match self.train(&folder, settings, None, force, stop) {
+        loop {
+            match self.finish(&folder, settings, force, stop) {
                 Ok(()) => break,
                 Err(error) if !matches!(error.downcast_ref(), Some(Error::Busy { .. })) => {
                     return Err(error);
@@ -53,6 +53,22 @@ impl Study<'_> {
             }
         }
         Ok(WeightsFile::read(&folder.join("last.safetensors"))?)
+    }
+
+    /// Trains a pretraining unless it is finished, or anew with `force`.
+    fn finish(
+        &self,
+        folder: &Path,
+        settings: &RunConfig,
+        force: bool,
+        stop: &Arc<AtomicBool>,
+    ) -> anyhow::Result<()> {
+        // Whoever waits for another process comes here every few seconds, and need not read weights or images for that.
+        RunFolder::check_idle(folder)?;
+        match !force && is_finished(folder, settings, None)? {
+            true => Ok(()),
+            false => self.train(folder, settings, None, force, stop),
+        }
     }
 
     fn train(

@@ -48,12 +48,12 @@ pub fn measure(
                 Ok(predict(&model, &seen, &device)?.fields)
             };
             let measured = pair.evaluate(network, &Options::default())?;
-            let subject = &dataset.items()[fixed].subject;
+            let subjects = [fixed, moving].map(|n| dataset.items()[n].subject.as_str());
             let found = per_pair(&measured.rows, Protocol::Hmorph);
             rows.extend(
                 found
                     .into_iter()
-                    .map(|one| row(&facts, condition, subject, one)),
+                    .map(|one| row(&facts, condition, subjects, one)),
             );
         }
     }
@@ -86,7 +86,12 @@ fn facts(job: &Job, settings: &RunConfig, weights: &WeightsFile, dataset: &Datas
     }
 }
 
-fn row(facts: &CellFacts, condition: Condition, subject: &str, found: PairResult) -> StudyRow {
+fn row(
+    facts: &CellFacts,
+    condition: Condition,
+    [fixed, moving]: [&str; 2],
+    found: PairResult,
+) -> StudyRow {
     StudyRow {
         cell: facts.cell.clone(),
         paradigm: facts.paradigm.clone(),
@@ -96,7 +101,8 @@ fn row(facts: &CellFacts, condition: Condition, subject: &str, found: PairResult
         fold: facts.fold,
         condition: condition.name().into(),
         pair: found.pair,
-        subject: subject.into(),
+        fixed_subject: fixed.into(),
+        moving_subject: moving.into(),
         metric: found.metric,
         before: found.before,
         value: found.after,

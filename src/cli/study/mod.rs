@@ -2,22 +2,19 @@
 
 mod cells;
 mod measure;
+mod prepare;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, ensure};
-use serde_json::json;
 
 use super::common::print;
-use super::{Common, record, shell, signals};
+use super::{Common, shell, signals};
 use crate::config;
-use crate::error::Error;
-use crate::study::{
-    CellFacts, Job, Pretraining, StudyConfig, StudyRow, collect, plan, report, write_folds,
-};
-use crate::volume::{write_table, write_text};
+use crate::study::{CellFacts, Job, Pretraining, StudyConfig, StudyRow, collect, plan, report};
+use crate::volume::write_table;
 
 /// Train on many mixtures of real and synthetic images and compare them on held-out pairs
 #[derive(Debug, clap::Args)]
@@ -38,6 +35,7 @@ the pretrainings come first, and cells that run side by side wait for the one th
 Results in DIR:
   cells/NAME/           run folder of each cell, as of hmorph train or finetune; pretrainings too
   folds/                manifests of the cross-validation
+  grid.toml             the grid of every cell, which holds all images
   results/NAME.csv      measures of each cell; NAME.cost.csv what it cost
   study.csv             all of them: a row per cell, condition, held-out pair and measure
   cells.csv             steps, parameters and operations of each cell
@@ -75,7 +73,7 @@ pub fn run(args: &StudyArgs, common: &Common) -> anyhow::Result<()> {
     );
     let settings: StudyConfig = config::load(&args.config, &args.overrides)?;
     let (pretrainings, jobs) = plan(&settings, &args.out)?;
-    let study = Study {
+    let mut study = Study {
         args,
         common,
         settings,
@@ -137,47 +135,6 @@ impl Study<'_> {
         ]);
         words.extend(["--cell".into(), number.to_string()]);
         words.join(" ")
-    }
-
-    /// The folder with what all cells need, and the settings as they were understood.
-    fn prepare(&self) -> anyhow::Result<()> {
-        let out = &self.args.out;
-        let path = out.join("study.toml");
-        self.clear_other_settings(&path)?;
-        for folder in [out.clone(), out.join("cells"), out.join("results")] {
-            std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
-        }
-        write_folds(&self.settings, out)?;
-        let text = toml::to_string(&self.settings).context("the settings cannot be written")?;
-        write_text(path, &text)?;
-        let facts = json!({ "cells": self.jobs.len(), "pretrainings": self.pretrainings.len() });
-        record::write(&out.join("run.json"), self.common, facts)?;
-        Ok(())
-    }
-
-    /// Refuses to put cells of other settings beside those that are there; with --force splits and measures of those go.
-    fn clear_other_settings(&self, path: &Path) -> anyhow::Result<()> {
-        if !path.is_file() {
-            return Ok(());
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let before: StudyConfig =
-            toml::from_str(&text).map_err(|e| Error::file(path, e.message()))?;
-        let Some(key) = self.settings.difference(&before)? else {
-            return Ok(());
-        };
-        ensure!(
-            self.common.force,
-            "{}: holds cells of another {key}; only paradigms, n, alphas and seeds of a study may change: choose another folder, or \
-             --force to run the cells anew",
-            self.args.out.display()
-        );
-        for folder in ["folds", "results"].map(|name| self.args.out.join(name)) {
-            if folder.is_dir() {
-                std::fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
-            }
-        }
-        Ok(())
     }
 
     fn job(&self, number: usize, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {

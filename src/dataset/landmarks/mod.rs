@@ -5,8 +5,10 @@ mod slicer;
 
 pub use slicer::Markups;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+
+use nalgebra::Matrix4;
 
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint};
@@ -44,50 +46,62 @@ pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Landmark>> {
     Ok(landmarks)
 }
 
-/// The landmarks that two images share, as voxels of the two grids, in the order of the first.
-///
-/// By name where both lists are named, else by order.
+/// Which landmarks of two images belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Correspondence {
+    /// Places in the list of the fixed and of the moving image, in the order of the fixed one.
+    pub pairs: Vec<(usize, usize)>,
+    /// How many of the fixed and of the moving landmarks have no counterpart.
+    pub unpaired: [usize; 2],
+}
+
+/// Landmarks that two images share, one to one, as voxels of two grids.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SharedLandmarks {
+    /// Empty where neither image gives one.
+    pub names: Vec<String>,
+    pub fixed: Vec<VoxelPoint>,
+    pub moving: Vec<VoxelPoint>,
+}
+
+/// Pairs landmarks by name where both lists are named, else by order.
 ///
 /// # Errors
-/// Lists without names that differ in length; a name twice in one list; no name in common; a grid without an inverse.
-pub fn corresponding(
-    fixed: (&[Landmark], &Geometry),
-    moving: (&[Landmark], &Geometry),
-) -> Result<(Vec<VoxelPoint>, Vec<VoxelPoint>)> {
+/// Lists without names that differ in length; a name twice in one list; no name in common.
+pub fn corresponding(fixed: &[Landmark], moving: &[Landmark]) -> Result<Correspondence> {
     let named = |list: &[Landmark]| list.iter().all(|landmark| !landmark.name.is_empty());
-    let pairs: Vec<(&Landmark, &Landmark)> = if named(fixed.0) && named(moving.0) {
-        check_unique(fixed.0)?;
-        check_unique(moving.0)?;
-        let partner = |f: &Landmark| moving.0.iter().find(|m| m.name == f.name);
-        fixed
-            .0
-            .iter()
-            .filter_map(|f| Some((f, partner(f)?)))
-            .collect()
-    } else if fixed.0.len() == moving.0.len() {
-        fixed.0.iter().zip(moving.0).collect()
-    } else {
+    let pairs = match named(fixed) && named(moving) {
+        true => by_name(fixed, moving)?,
+        false => by_order(fixed, moving)?,
+    };
+    let unpaired = [fixed, moving].map(|list| list.len() - pairs.len());
+    Ok(Correspondence { pairs, unpaired })
+}
+
+fn by_name(fixed: &[Landmark], moving: &[Landmark]) -> Result<Vec<(usize, usize)>> {
+    check_unique(fixed)?;
+    check_unique(moving)?;
+    let names = moving.iter().enumerate();
+    let places: HashMap<&str, usize> = names.map(|(m, l)| (l.name.as_str(), m)).collect();
+    let pair = |(f, landmark): (usize, &Landmark)| Some((f, *places.get(landmark.name.as_str())?));
+    let pairs: Vec<(usize, usize)> = fixed.iter().enumerate().filter_map(pair).collect();
+    match pairs.is_empty() {
+        true => Err(Error::invalid(
+            "landmarks: the two images have no name in common",
+        )),
+        false => Ok(pairs),
+    }
+}
+
+fn by_order(fixed: &[Landmark], moving: &[Landmark]) -> Result<Vec<(usize, usize)>> {
+    if fixed.len() != moving.len() {
         return Err(Error::invalid(format!(
             "landmarks: {} in the fixed image, {} in the moving one; name them or give both images the same list",
-            fixed.0.len(),
-            moving.0.len()
+            fixed.len(),
+            moving.len()
         )));
-    };
-    if pairs.is_empty() {
-        return Err(Error::invalid(
-            "landmarks: the two images have no name in common",
-        ));
     }
-    let voxels = |points: Vec<WorldPoint>, grid: &Geometry| -> Result<Vec<VoxelPoint>> {
-        let inverse = grid.to_voxel()?;
-        let voxel = |p: WorldPoint| VoxelPoint(inverse.transform_point(&p.0.into()).coords);
-        Ok(points.into_iter().map(voxel).collect())
-    };
-    let (fixed_points, moving_points) = pairs.iter().map(|(f, m)| (f.at, m.at)).unzip();
-    Ok((
-        voxels(fixed_points, fixed.1)?,
-        voxels(moving_points, moving.1)?,
-    ))
+    Ok((0..fixed.len()).map(|n| (n, n)).collect())
 }
 
 fn check_unique(list: &[Landmark]) -> Result<()> {
@@ -97,6 +111,33 @@ fn check_unique(list: &[Landmark]) -> Result<()> {
             "landmarks: the name '{name}' occurs twice in one list; make it unique, or leave all names out to go by order"
         ))),
         None => Ok(()),
+    }
+}
+
+impl Correspondence {
+    /// The pairs of these two lists, as voxels of the grid beside each.
+    ///
+    /// # Errors
+    /// A grid without an inverse.
+    pub fn voxels(
+        &self,
+        (fixed, fixed_grid): (&[Landmark], &Geometry),
+        (moving, moving_grid): (&[Landmark], &Geometry),
+    ) -> Result<SharedLandmarks> {
+        let [to_fixed, to_moving] = [fixed_grid.to_voxel()?, moving_grid.to_voxel()?];
+        let voxel = |to_voxel: &Matrix4<f64>, landmark: &Landmark| {
+            VoxelPoint(to_voxel.transform_point(&landmark.at.0.into()).coords)
+        };
+        let mut shared = SharedLandmarks::default();
+        for &(f, m) in &self.pairs {
+            let (f, m) = (&fixed[f], &moving[m]);
+            let names = [&f.name, &m.name];
+            let name = names.into_iter().find(|name| !name.is_empty());
+            shared.names.push(name.cloned().unwrap_or_default());
+            shared.fixed.push(voxel(&to_fixed, f));
+            shared.moving.push(voxel(&to_moving, m));
+        }
+        Ok(shared)
     }
 }
 
@@ -145,18 +186,33 @@ mod tests {
             ),
         );
         let fixed = read("x,y,z,name\n-1,-2,4,a\n-3,0,0,b\n").unwrap();
-        let moving = read("x,y,z,name\n-5,0,0,b\n-7,0,0,c\n").unwrap();
-        let (f, m) = corresponding((&fixed, &grid), (&moving, &grid)).unwrap();
+        let moving = read("x,y,z,name\n-7,0,0,c\n-5,0,0,b\n-9,0,0,d\n").unwrap();
+        let found = corresponding(&fixed, &moving).unwrap();
+        assert_eq!((&found.pairs[..], found.unpaired), (&[(1, 1)][..], [1, 2]));
+        let shared = found.voxels((&fixed, &grid), (&moving, &grid)).unwrap();
         // RAS (3, 0, 0) and (5, 0, 0); voxel = (x + 1) / 2.
-        assert_eq!(
-            (f[0].0, m[0].0),
-            (Vector3::new(2.0, 0.0, 0.0), Vector3::new(3.0, 0.0, 0.0))
-        );
-        assert_eq!(f.len(), 1);
+        let at = |x: f64| vec![VoxelPoint(Vector3::new(x, 0.0, 0.0))];
+        assert_eq!(shared.names, ["b"]);
+        assert_eq!((shared.fixed, shared.moving), (at(2.0), at(3.0)));
         let twice = read("x,y,z,name\n-5,0,0,b\n-7,0,0,b\n").unwrap();
-        let error = corresponding((&fixed, &grid), (&twice, &grid)).unwrap_err();
+        let error = corresponding(&fixed, &twice).unwrap_err();
         assert!(error.to_string().contains("'b' occurs twice"), "{error}");
-        let unnamed = read("x,y,z\n0,0,0\n").unwrap();
-        assert!(corresponding((&fixed, &grid), (&unnamed, &grid)).is_err());
+        let others = read("x,y,z,name\n-5,0,0,x\n").unwrap();
+        let error = corresponding(&fixed, &others).unwrap_err();
+        assert!(error.to_string().contains("no name in common"), "{error}");
+    }
+
+    #[test]
+    fn without_names_the_order_decides() {
+        let fixed = read("x,y,z,name\n1,0,0,a\n2,0,0,\n").unwrap();
+        let moving = read("x,y,z\n3,0,0\n4,0,0\n").unwrap();
+        let found = corresponding(&fixed, &moving).unwrap();
+        assert_eq!(found.pairs, [(0, 0), (1, 1)]);
+        assert_eq!(found.unpaired, [0, 0]);
+        let grid = Geometry::new([9, 9, 9], Dimension::Three, Affine::identity());
+        let shared = found.voxels((&fixed, &grid), (&moving, &grid)).unwrap();
+        assert_eq!(shared.names, ["a", ""]);
+        let error = corresponding(&fixed, &moving[..1]).unwrap_err();
+        assert!(error.to_string().contains("1 in the moving one"), "{error}");
     }
 }

@@ -138,7 +138,8 @@ fn samples(block: u32, streams: &Streams) -> Array<f32> {
 
 #[cube]
 fn box_muller(radius: u32, angle: u32) -> (f32, f32) {
-    let radius = (unit(radius).ln() * -2.0f32).sqrt();
+    // Next to 1, shaders may take a logarithm 2^-21 too high, which is above 0.
+    let radius = max(unit(radius).ln() * -2.0f32, 0.0f32).sqrt();
     let angle = (unit(angle) - 0.5f32) * comptime!(std::f32::consts::TAU);
     (radius * angle.cos(), radius * angle.sin())
 }

@@ -34,7 +34,14 @@ pub fn max2(x: Buffer, factor: [usize; 3]) -> Buffer {
 /// Gradient of [`max2`]: to the first maximum of each block.
 pub fn max2_grad(x: Buffer, grad: Buffer, factor: [usize; 3]) -> Buffer {
     let shape: [usize; 5] = x.meta.shape().dims();
-    let out = zeros(&x, shape);
+    let from = extent(&x);
+    let whole = (0..3).all(|axis| from[axis].is_multiple_of(factor[axis]));
+    // Voxels that fill no block are written by nobody.
+    let out = if whole {
+        empty_like(&x, shape)
+    } else {
+        zeros(&x, shape)
+    };
     let items = elements(&grad);
     let (count, dim) = units(&x, items);
     unsafe {
@@ -46,7 +53,7 @@ pub fn max2_grad(x: Buffer, grad: Buffer, factor: [usize; 3]) -> Buffer {
             argument(&grad),
             argument(&out),
             items,
-            grid(extent(&x)),
+            grid(from),
             grid(extent(&grad)),
             factor,
             element(&x),
@@ -89,8 +96,19 @@ fn backward<E: Float>(
         terminate!();
     }
     let first = first_of_block(ABSOLUTE_POS, from, to, factor);
-    let at = maximum(x, first, from, factor);
-    out[at] = grad[ABSOLUTE_POS];
+    let highest = maximum(x, first, from, factor);
+    let value = grad[ABSOLUTE_POS];
+    #[unroll]
+    for i in 0..comptime!(factor[0]) {
+        #[unroll]
+        for j in 0..comptime!(factor[1]) {
+            #[unroll]
+            for k in 0..comptime!(factor[2]) {
+                let at = first + (i * from.h + j) * from.w + k;
+                out[at] = select(at == highest, value, E::new(0.0));
+            }
+        }
+    }
 }
 
 /// Where the block begins that a pooled voxel stands for.

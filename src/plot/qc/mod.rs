@@ -2,8 +2,8 @@
 //!
 //! Rows are the axial, coronal and sagittal slice (2-D: the one plane there is); columns the fixed,
 //! moving and moved image, the difference after the linear part alone and in the end on one scale, the
-//! deformed grid over the moved image, and the Jacobian determinant with folds marked. Letters at the
-//! fixed image say which side is the patient's.
+//! deformed grid over the moved image, and the Jacobian determinant with folds marked. The patient's right is on the
+//! left, as if seen from the feet, and anterior is left in sagittal slices; letters at the fixed image say so.
 
 mod bars;
 mod contour;
@@ -27,18 +27,6 @@ pub(super) use view::{View, views};
 
 use crate::volume::{DisplacementField, Image, LabelMap};
 
-/// Which side of the patient is drawn on the left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Convention {
-    /// The patient's right is on the left, as if seen from the feet; anterior is left in sagittal
-    /// slices.
-    #[default]
-    Radiological,
-    /// The patient's left is on the left; anterior is right in sagittal slices.
-    Neurological,
-}
-
 /// Fixed, moving and moved labels; contours of all are drawn.
 #[derive(Debug, Clone, Copy)]
 pub struct QcLabels<'a> {
@@ -59,7 +47,7 @@ pub struct QcInput<'a> {
     pub labels: Option<QcLabels<'a>>,
 }
 
-/// What is written on the page, and how it is shown.
+/// What is written on the page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QcOptions {
     pub fixed_name: String,
@@ -68,23 +56,4 @@ pub struct QcOptions {
     pub dice: Option<[f64; 3]>,
     /// Correlation of intensities likewise.
     pub ncc: Option<[f64; 3]>,
-    pub convention: Convention,
-    /// Voxel through which the slices run; without it the middle of the fixed labels, or of the grid.
-    pub slices: Option<[usize; 3]>,
-    /// Pixels along the longest side of a panel.
-    pub panel: usize,
-}
-
-impl Default for QcOptions {
-    fn default() -> Self {
-        Self {
-            fixed_name: "fixed".into(),
-            moving_name: "moving".into(),
-            dice: None,
-            ncc: None,
-            convention: Convention::default(),
-            slices: None,
-            panel: 280,
-        }
-    }
 }

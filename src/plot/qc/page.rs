@@ -4,7 +4,7 @@ use super::layout::{Layout, MARGIN};
 use super::maps::{Maps, middle};
 use super::panel::{Outlines, TITLES, panels};
 use super::view::{View, views};
-use super::{Convention, QcInput, QcOptions, bars};
+use super::{QcInput, QcOptions, bars};
 use crate::error::{Error, Result};
 use crate::metric::{Folding, folding};
 use crate::plot::Picture;
@@ -15,6 +15,9 @@ use crate::plot::text::{Anchor, Text};
 const GROUND: Rgb = [16, 17, 20];
 pub(super) const INK: Rgb = [232, 234, 237];
 pub(super) const FAINT: Rgb = [158, 163, 170];
+/// Pixels along the longest side of a panel.
+pub(super) const PANEL: usize = 280;
+const CONVENTION: &str = "radiological display: patient's right on the left";
 
 /// Draws the page.
 ///
@@ -26,9 +29,8 @@ pub(super) const FAINT: Rgb = [158, 163, 170];
 /// Something is not on the grid of the field.
 pub fn qc_page(input: &QcInput, options: &QcOptions) -> Result<Picture> {
     check(input)?;
-    let through = options.slices.unwrap_or_else(|| middle(input));
-    let views = views(&input.field.geometry, through, options.convention);
-    let layout = Layout::new(&views, options.panel.max(1));
+    let views = views(&input.field.geometry, middle(input));
+    let layout = Layout::new(&views, PANEL);
     let maps = Maps::new(input);
     let outlines = input.labels.map(Outlines::new);
     let folds = folding(input.field, None)?;
@@ -92,20 +94,13 @@ fn header(page: &mut Picture, layout: &Layout, options: &QcOptions, folds: &Fold
     }
     Text::new(17.0, INK).draw(page, &scores(options, folds), left, 64.0)?;
     let note = Text::new(16.0, FAINT).align(Anchor::Right);
-    note.draw(page, convention(options.convention), right, 34.0)?;
+    note.draw(page, CONVENTION, right, 34.0)?;
     let title = Text::new(17.0, INK).align(Anchor::Centre);
     for (column, name) in TITLES.iter().enumerate() {
         let middle = layout.column(column) as f64 + layout.column_width as f64 / 2.0;
         title.draw(page, name, middle, layout.titles())?;
     }
     Ok(())
-}
-
-fn convention(convention: Convention) -> &'static str {
-    match convention {
-        Convention::Radiological => "radiological display: patient's right on the left",
-        Convention::Neurological => "neurological display: patient's left on the left",
-    }
 }
 
 fn scores(options: &QcOptions, folds: &Folding) -> String {

@@ -1,6 +1,5 @@
 //! Which way the voxel axes of a grid point in the patient, and how a slice is laid on the page.
 
-use super::Convention;
 use crate::volume::{Affine, Dimension, Geometry, axis_codes};
 
 /// A voxel axis as it runs on the page.
@@ -50,12 +49,8 @@ impl View {
     }
 }
 
-/// Axial, coronal and sagittal slices through a voxel; in 2-D the one plane.
-pub(in crate::plot) fn views(
-    geometry: &Geometry,
-    through: [usize; 3],
-    convention: Convention,
-) -> Vec<View> {
+/// Axial, coronal and sagittal slices through a voxel, right and anterior on the left; in 2-D the one plane.
+pub(in crate::plot) fn views(geometry: &Geometry, through: [usize; 3]) -> Vec<View> {
     let axes = world_axes(&geometry.affine);
     // World axes to the right and down, and across.
     let planes = [
@@ -71,11 +66,10 @@ pub(in crate::plot) fn views(
         })
         .map(|(name, right, down, across)| {
             let across = voxel_axis(&axes, across);
-            let mirrored = convention == Convention::Neurological;
             View {
                 name,
-                right: along(geometry, &axes, right, mirrored),
-                down: along(geometry, &axes, down, false),
+                right: along(geometry, &axes, right),
+                down: along(geometry, &axes, down),
                 across,
                 slice: through[across].min(geometry.shape[across] - 1),
                 slices: geometry.shape[across],
@@ -105,22 +99,17 @@ fn voxel_axis(axes: &[(usize, bool); 3], world: usize) -> usize {
         .unwrap_or(world)
 }
 
-/// `mirrored`: from the negative to the positive end of the world axis.
-fn along(geometry: &Geometry, axes: &[(usize, bool); 3], world: usize, mirrored: bool) -> Along {
-    let [positive, negative] = [['R', 'L'], ['A', 'P'], ['S', 'I']][world];
+/// From the positive to the negative end of the world axis.
+fn along(geometry: &Geometry, axes: &[(usize, bool); 3], world: usize) -> Along {
     let axis = voxel_axis(axes, world);
     let spacing = geometry.spacing()[axis];
     Along {
         axis,
-        flipped: axes[axis].1 != mirrored,
+        flipped: axes[axis].1,
         voxels: geometry.shape[axis],
         // A header that says nothing must not hide the picture.
         spacing: if spacing.is_normal() { spacing } else { 1.0 },
-        letters: if mirrored {
-            [negative, positive]
-        } else {
-            [positive, negative]
-        },
+        letters: [['R', 'L'], ['A', 'P'], ['S', 'I']][world],
     }
 }
 
@@ -140,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_ras_grid_is_flipped_for_the_radiologist_only() {
+    fn a_ras_grid_is_flipped_for_the_radiologist() {
         let grid = geometry(
             [[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 3.0]],
             [10, 20, 30],
             Dimension::Three,
         );
-        let seen = views(&grid, [4, 5, 6], Convention::Radiological);
+        let seen = views(&grid, [4, 5, 6]);
         let names: Vec<_> = seen.iter().map(|v| (v.name, v.across, v.slice)).collect();
         assert_eq!(
             names,
@@ -158,10 +147,7 @@ mod tests {
         assert_eq!(seen[0].right.millimetres(), 20.0);
         // Top left of the sagittal slice: anterior, superior.
         assert_eq!(seen[2].place(0.0, 0.0), [4.0, 19.5, 29.5]);
-        let seen = views(&grid, [4, 5, 6], Convention::Neurological);
-        assert_eq!(seen[0].place(0.0, 0.0), [-0.5, 19.5, 6.0]);
-        assert_eq!(seen[2].right.letters, ['P', 'A']);
-        assert_eq!(seen[2].place(0.0, 0.0), [4.0, -0.5, 29.5]);
+        assert_eq!(seen[2].right.letters, ['A', 'P']);
     }
 
     #[test]
@@ -173,7 +159,7 @@ mod tests {
             [4, 5, 6],
             Dimension::Three,
         );
-        let seen = views(&grid, [0; 3], Convention::Radiological);
+        let seen = views(&grid, [0; 3]);
         assert_eq!(
             (seen[0].right.axis, seen[0].down.axis, seen[0].across),
             (0, 2, 1)
@@ -185,15 +171,11 @@ mod tests {
     #[test]
     fn a_slice_is_shown_in_its_plane_and_a_bare_affine_does_no_harm() {
         let flat = [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]];
-        let seen = views(
-            &geometry(flat, [7, 9, 1], Dimension::Two),
-            [0; 3],
-            Convention::default(),
-        );
+        let seen = views(&geometry(flat, [7, 9, 1], Dimension::Two), [0; 3]);
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].name, seen[0].across), ("coronal", 2));
         let nothing = geometry([[0.0; 3]; 3], [7, 9, 3], Dimension::Three);
-        let seen = views(&nothing, [9; 3], Convention::default());
+        let seen = views(&nothing, [9; 3]);
         assert_eq!(seen.len(), 3);
         assert_eq!((seen[0].right.spacing, seen[0].slice), (1.0, 2));
     }

@@ -10,9 +10,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::plot::Picture;
-use crate::plot::qc::{
-    Convention, Maps, Outlines, View, over_pixel, trace_grid, trace_outlines, views,
-};
+use crate::plot::qc::{Maps, Outlines, View, over_pixel, trace_grid, trace_outlines, views};
 use crate::volume::Dimension;
 
 /// Slices of each plane of a volume.
@@ -59,7 +57,7 @@ pub(super) fn planes(
 ) -> Result<(Vec<Plane>, f64)> {
     let geometry = &maps.input.field.geometry;
     let content = content(maps);
-    let views = views(geometry, through, Convention::default());
+    let views = views(geometry, through);
     let sides = views
         .iter()
         .flat_map(|v| [v.right.millimetres(), v.down.millimetres()]);

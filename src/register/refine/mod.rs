@@ -91,7 +91,8 @@ pub struct Refined {
 
 /// Optimises the transform of a pair by at least one channel; all are on one grid.
 ///
-/// `start` is taken if it leads further than no deformation does on the coarsest level. `done` hears of each step: how many are done, and how many there are.
+/// On the coarsest level both no deformation and `start` are optimised, and the one that then has the lower objective goes on.
+/// `done` hears of each step: how many are done, and how many there are.
 ///
 /// # Errors
 /// Images whose optimisation ends in numbers that are not finite.

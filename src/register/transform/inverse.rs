@@ -64,6 +64,12 @@ impl InverseField {
         f64::from_bits(self.found.worst.load(Ordering::Relaxed))
     }
 
+    /// How many places were looked for so far.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> u64 {
+        self.found.places.load(Ordering::Relaxed)
+    }
+
     /// The share of all places so far that have no solution.
     fn missed(&self) -> f64 {
         let [missed, places] = [&self.found.missed, &self.found.places]
@@ -129,30 +135,46 @@ fn derivative(function: &impl Fn(Vector3<f64>) -> Vector3<f64>, at: Vector3<f64>
     Matrix3::from_columns(&[column(0), column(1), column(2)])
 }
 
-/// Whether the inverses among the transforms were found, but for few places; the largest residual in voxels.
+/// How far the inverses of fields were missed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Residual {
+    /// The largest distance, in voxels of the field.
+    pub voxels: f64,
+    /// Share of the places that were missed by more than the tolerance, since the field folds between voxels.
+    pub missed: f64,
+}
+
+impl Residual {
+    /// The larger of both figures.
+    pub fn worse(self, other: Self) -> Self {
+        Self {
+            voxels: self.voxels.max(other.voxels),
+            missed: self.missed.max(other.missed),
+        }
+    }
+}
+
+/// Whether the inverses among the transforms were found, but for few places, and how well; `None` where there are none.
 ///
 /// # Errors
 /// Many places that no place of the field leads to, since the field folds there.
-pub fn check_inverses(transforms: &[Transform]) -> Result<Option<f64>> {
-    let mut worst = None;
+pub fn check_inverses(transforms: &[Transform]) -> Result<Option<Residual>> {
+    let mut worst: Option<Residual> = None;
     for transform in transforms {
         if let Transform::InverseField(inverse) = transform {
-            let (residual, missed) = (inverse.worst_residual(), inverse.missed());
-            if residual.is_nan() || missed > MOST_FOLDED {
+            let found = Residual {
+                voxels: inverse.worst_residual(),
+                missed: inverse.missed(),
+            };
+            if found.voxels.is_nan() || found.missed > MOST_FOLDED {
                 return Err(Error::invalid(format!(
                     "the inverse of a displacement field was not found at {:.1} % of the places, since the field folds: it misses \
-                     by up to {residual:.3} voxels; give the inverse field that its program wrote",
-                    100.0 * missed
+                     by up to {:.3} voxels; give the inverse field that its program wrote",
+                    100.0 * found.missed,
+                    found.voxels
                 )));
             }
-            if missed > 0.0 {
-                tracing::warn!(
-                    "the inverse of a displacement field misses by up to {residual:.2} voxels at {:.2} % of the places, where the \
-                     field folds between voxels",
-                    100.0 * missed
-                );
-            }
-            worst = Some(residual.max(worst.unwrap_or(0.0)));
+            worst = Some(worst.map_or(found, |worst| worst.worse(found)));
         }
     }
     Ok(worst)
@@ -223,7 +245,7 @@ mod tests {
                 assert!(
                     check_inverses(&back)
                         .unwrap()
-                        .is_some_and(|worst| worst < 1e-2)
+                        .is_some_and(|worst| worst.voxels < 1e-2)
                 );
             }
         }
@@ -238,7 +260,11 @@ mod tests {
         });
         let forward = [Transform::field(field).unwrap()];
         let back = inverted(&forward).unwrap();
-        assert_eq!(check_inverses(&back).unwrap(), Some(0.0));
+        let nothing_asked = Residual {
+            voxels: 0.0,
+            missed: 0.0,
+        };
+        assert_eq!(check_inverses(&back).unwrap(), Some(nothing_asked));
         let mut worst = 0.0_f64;
         for n in 0..60_u32 {
             let voxel = Vector3::new(f64::from(n % 23) + 0.3, f64::from(n * 7 % 19), 8.0);
@@ -253,7 +279,7 @@ mod tests {
             worst = worst.max(miss.norm());
         }
         match check_inverses(&back) {
-            Ok(residual) => assert!(residual.unwrap() >= worst - 1e-9),
+            Ok(residual) => assert!(residual.unwrap().voxels >= worst - 1e-9),
             Err(error) => {
                 assert!(worst > TOLERANCE);
                 assert!(error.to_string().contains("folds"), "{error}");

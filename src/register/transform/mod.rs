@@ -10,7 +10,7 @@ mod inverse;
 mod pull;
 
 pub use compose::{compose, inverted, matrix_of};
-pub use inverse::{InverseField, check_inverses};
+pub use inverse::{InverseField, Residual, check_inverses};
 pub use pull::{pull_image, pull_labels, pull_series};
 
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Transform {
     /// As [`Transform::field`].
     pub fn of(step: Step) -> Result<Self> {
         match step {
-            Step::Affine(affine) => Ok(Self::Affine(affine.0)),
+            Step::Affine { affine, .. } => Ok(Self::Affine(affine.0)),
             Step::Field(field) => Self::field(field),
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Site;
 use crate::error::Result;
 use crate::synth::engine::Engine;
-use crate::synth::range::{Range, check_probability};
+use crate::synth::range::{Range, check_number, check_probability};
 
 /// Intensities in [0, 1] raised to exp(N(0, `log_sd`)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Default for GammaConfig {
 impl GammaConfig {
     pub(super) fn check(&self) -> Result<()> {
         check_probability("gamma.prob", self.prob)?;
-        Range::new(self.log_sd, self.log_sd).check("gamma.log_sd", Range::new(0.0, 3.0))
+        check_number("gamma.log_sd", self.log_sd, Range::new(0.0, 3.0))
     }
 
     pub(super) fn apply<E: Engine>(

@@ -61,7 +61,7 @@ pub(super) fn from_text(text: &str) -> Result<WorldAffine, String> {
         .lines()
         .skip_while(|line| line.trim() != "1 4 4")
         .skip(1);
-    let stored = matrix(lines.by_ref().take(4))?;
+    let (WorldAffine(stored), _) = matrix(lines.by_ref().take(4))?;
     let forward = match kind {
         Some(RAS_TO_RAS) => stored,
         Some(VOXEL_TO_VOXEL) => {

@@ -15,12 +15,12 @@ mod lta;
 use std::io::Write as _;
 use std::path::Path;
 
-use nalgebra::{Matrix3, Matrix4, Vector3, Vector4};
+use nalgebra::{Matrix2x3, Matrix3, Matrix3x4, Matrix4, Vector3, Vector4};
 
 use super::format::{self, file_name};
 use super::io::write_atomically;
-use super::transform_file::Step;
-use super::{Dimension, Geometry, WorldPoint, itk};
+use super::transform_file::{Step, common_dimension};
+use super::{Affine, Dimension, Geometry, WorldPoint, itk};
 use crate::error::{Error, Result};
 
 /// No file of an affine comes near this.
@@ -42,6 +42,11 @@ impl WorldAffine {
     /// The pull the other way; `None` for a singular matrix.
     pub fn inverse(&self) -> Option<Self> {
         self.0.try_inverse().map(Self)
+    }
+
+    /// Whether it flattens space, so that there is no way back.
+    pub fn is_singular(&self) -> bool {
+        Affine(self.0).is_singular()
     }
 
     /// Whether it keeps to the plane of a 2-D image and leaves the third coordinate alone.
@@ -118,7 +123,11 @@ pub fn write_affine(
 /// # Errors
 /// Other content, more than one transform, or numbers that are not finite.
 pub fn read_affine(path: impl AsRef<Path>) -> Result<WorldAffine> {
-    let path = path.as_ref();
+    read_dimensioned(path.as_ref()).map(|(affine, _)| affine)
+}
+
+/// As [`read_affine`], with the dimension of the images as far as the file says it: FreeSurfer's are always 3-D.
+pub(super) fn read_dimensioned(path: &Path) -> Result<(WorldAffine, Dimension)> {
     let kind = kind_of(path)?;
     let length = std::fs::metadata(path)
         .map_err(|e| Error::io(path, e))?
@@ -137,15 +146,15 @@ pub fn read_affine(path: impl AsRef<Path>) -> Result<WorldAffine> {
             itk::from_text(&text).and_then(joined)
         }
         Kind::ItkBinary if !is_text(&bytes) => itk::from_matlab(&bytes).and_then(joined),
-        Kind::ItkBinary => matrix(text.lines()).map(WorldAffine).map_err(|problem| {
+        Kind::ItkBinary => matrix(text.lines()).map_err(|problem| {
             format!("neither a MATLAB file of ITK nor a matrix as text: {problem}")
         }),
-        Kind::Matrix => matrix(text.lines()).map(WorldAffine),
-        Kind::Lta => lta::from_text(&text),
+        Kind::Matrix => matrix(text.lines()),
+        Kind::Lta => lta::from_text(&text).map(|affine| (affine, Dimension::Three)),
     };
-    let affine = affine.map_err(|problem| Error::file(path, problem))?;
+    let (affine, dimension) = affine.map_err(|problem| Error::file(path, problem))?;
     if affine.0.iter().all(|v| v.is_finite()) {
-        Ok(affine)
+        Ok((affine, dimension))
     } else {
         Err(Error::file(
             path,
@@ -155,15 +164,16 @@ pub fn read_affine(path: impl AsRef<Path>) -> Result<WorldAffine> {
 }
 
 /// The one affine that several in turn are.
-fn joined(steps: Vec<Step>) -> Result<WorldAffine, String> {
+fn joined(steps: Vec<Step>) -> Result<(WorldAffine, Dimension), String> {
+    let dimension = common_dimension(steps.iter().map(Step::dimension));
     let mut all = Matrix4::identity();
     for step in steps {
         match step {
-            Step::Affine(affine) => all = affine.0 * all,
+            Step::Affine { affine, .. } => all = affine.0 * all,
             Step::Field(_) => return Err("a displacement field, not an affine".into()),
         }
     }
-    Ok(WorldAffine(all))
+    Ok((WorldAffine(all), dimension.unwrap_or(Dimension::Three)))
 }
 
 /// A MATLAB file starts with bytes that no text has.
@@ -174,17 +184,28 @@ fn is_text(bytes: &[u8]) -> bool {
             .all(|&b| b.is_ascii_graphic() || b.is_ascii_whitespace())
 }
 
-/// These rows and columns, a row a line; each number is the shortest text that reads back as the same.
+/// These rows and columns, the last of them the fourth, a row a line; each number is the shortest text that reads back
+/// as the same.
 fn matrix_text(matrix: &Matrix4<f64>, kept: &[usize]) -> String {
+    // An inverse has rounding in its last row, which readers want exact.
+    let value = |row: usize, column: usize| match row {
+        3 => unit(column == 3),
+        _ => matrix[(row, column)],
+    };
     let row = |&r: &usize| {
-        let numbers: Vec<String> = kept.iter().map(|&c| matrix[(r, c)].to_string()).collect();
+        let numbers: Vec<String> = kept.iter().map(|&c| value(r, c).to_string()).collect();
         numbers.join(" ") + "\n"
     };
     kept.iter().map(row).collect()
 }
 
+/// Of the last row: 1 at its end, else 0.
+fn unit(last: bool) -> f64 {
+    if last { 1.0 } else { 0.0 }
+}
+
 /// Four rows of four numbers, or three of three in 2-D; empty lines and lines that start with `#` do not count.
-fn matrix<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Matrix4<f64>, String> {
+fn matrix<'a>(lines: impl Iterator<Item = &'a str>) -> Result<(WorldAffine, Dimension), String> {
     let lines = lines
         .map(str::trim)
         .filter(|l| !l.is_empty() && !l.starts_with('#'));
@@ -192,23 +213,32 @@ fn matrix<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Matrix4<f64>, Stri
     for line in lines {
         numbers.extend(format::numbers(line)?);
     }
-    let mut matrix = match numbers.len() {
-        16 => Matrix4::from_row_slice(&numbers),
-        9 if numbers[6..] == [0.0, 0.0, 1.0] => {
-            let planar = Matrix3::from_row_slice(&numbers);
-            let linear = planar.fixed_view::<2, 2>(0, 0).to_homogeneous();
-            WorldAffine::from_parts(&linear, Vector3::new(planar[(0, 2)], planar[(1, 2)], 0.0)).0
-        }
+    let (dimension, size) = match numbers.len() {
+        16 => (Dimension::Three, 4),
+        9 => (Dimension::Two, 3),
         count => {
             return Err(format!(
                 "{count} numbers; expected 4 rows of 4, in 2-D 3 of 3"
             ));
         }
     };
+    let (rows, last) = numbers.split_at(size * (size - 1));
     // Programs that compute in float32 round it.
-    if (matrix.row(3) - Matrix4::identity().row(3)).amax() > 1e-5 {
-        return Err("the last row of the matrix is not 0 0 0 1".into());
+    let expected = |(n, value): (usize, &f64)| (value - unit(n + 1 == size)).abs() <= 1e-5;
+    if !last.iter().enumerate().all(expected) {
+        return Err("the last row of the matrix is not 0 0 0 1, in 2-D 0 0 1".into());
     }
-    matrix.set_row(3, &Matrix4::identity().row(3));
-    Ok(matrix)
+    let affine = match dimension {
+        Dimension::Two => {
+            let rows = Matrix2x3::from_row_slice(rows);
+            let linear = rows.fixed_view::<2, 2>(0, 0).to_homogeneous();
+            WorldAffine::from_parts(&linear, rows.column(2).push(0.0))
+        }
+        Dimension::Three => {
+            let rows = Matrix3x4::from_row_slice(rows);
+            let linear = rows.fixed_view::<3, 3>(0, 0).into_owned();
+            WorldAffine::from_parts(&linear, rows.column(3).into_owned())
+        }
+    };
+    Ok((affine, dimension))
 }

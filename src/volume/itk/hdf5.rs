@@ -119,7 +119,7 @@ pub(in super::super) fn write(path: &Path, steps: &[Step], dimension: Dimension)
         .iter()
         .rev()
         .map(|step| match step {
-            Step::Affine(affine) => linear::stored(affine, dimension),
+            Step::Affine { affine, .. } => linear::stored(affine, dimension),
             Step::Field(field) => displacement::stored(field),
         })
         .collect();

@@ -37,9 +37,9 @@ impl Stored {
     }
 
     fn step(&self) -> Result<Step, String> {
-        let axes = match self.class.rsplit('_').next() {
-            Some("2") => 2,
-            Some("3") => 3,
+        let dimension = match self.class.rsplit('_').next() {
+            Some("2") => Dimension::Two,
+            Some("3") => Dimension::Three,
             _ => {
                 return Err(format!(
                     "transform {} is neither 2-D nor 3-D",
@@ -47,10 +47,12 @@ impl Stored {
                 ));
             }
         };
+        let axes = dimension.axes();
         if self.name() == displacement::CLASS {
             return displacement::field(self, axes).map(Step::Field);
         }
-        linear::affine(self, axes).map(Step::Affine)
+        let affine = linear::affine(self, axes)?;
+        Ok(Step::Affine { affine, dimension })
     }
 }
 

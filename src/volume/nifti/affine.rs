@@ -107,15 +107,10 @@ pub(super) struct Qform {
 impl Qform {
     /// `None` when the axes are not orthogonal: a quaternion cannot express shear.
     pub fn of(affine: &Affine) -> Option<Self> {
-        let spacing = Vector3::from(affine.spacing());
-        let mut axes = affine.linear();
-        for (mut column, size) in axes.column_iter_mut().zip(spacing.iter()) {
-            column /= *size;
-        }
-        // Far above float32 rounding, far below any shear that moves a voxel.
-        if (axes.transpose() * axes - Matrix3::identity()).amax() > 1e-5 {
+        if affine.is_sheared() {
             return None;
         }
+        let mut axes = affine.directions();
         let handedness = axes.determinant().signum();
         axes.column_mut(2).scale_mut(handedness);
         let rotation = Rotation3::from_matrix_unchecked(axes);

@@ -15,7 +15,7 @@ pub(crate) use between::{corners, vote};
 use between::{linear, nearest};
 
 use super::spline::Spline;
-use super::{Affine, Dimension, DisplacementField, Geometry, Image, LabelMap, Volume};
+use super::{Dimension, DisplacementField, Geometry, Image, LabelMap, Volume};
 use crate::error::{Error, Result};
 
 /// How values between voxel centres are found.
@@ -165,7 +165,7 @@ pub fn field_to(field: &DisplacementField, target: &Geometry) -> Result<Displace
 pub fn voxel_map(to: &Geometry, from: &Geometry) -> Result<Matrix4<f64>> {
     let mut map = to.to_voxel()? * from.affine.0;
     if to.dimension == Dimension::Two && from.dimension == Dimension::Two {
-        check_parallel(&map, &to.affine, &from.affine)?;
+        check_parallel(&map, to)?;
         for column in 0..4 {
             map[(2, column)] = 0.0;
         }
@@ -173,11 +173,10 @@ pub fn voxel_map(to: &Geometry, from: &Geometry) -> Result<Matrix4<f64>> {
     Ok(map)
 }
 
-/// 0.01 is a slope of about half a degree between the planes.
-fn check_parallel(map: &Matrix4<f64>, to: &Affine, from: &Affine) -> Result<()> {
-    let thickness = to.spacing()[2];
-    let slope = |axis: usize| map[(2, axis)].abs() * thickness / from.spacing()[axis];
-    if slope(0).max(slope(1)) <= 0.01 {
+/// Whether `map` leaves the axes of a 2-D grid in the plane of the grid `to`.
+fn check_parallel(map: &Matrix4<f64>, to: &Geometry) -> Result<()> {
+    let axis = |axis: usize| map.fixed_view::<3, 1>(0, axis).into_owned();
+    if to.keeps_to_plane(axis(0)) && to.keeps_to_plane(axis(1)) {
         return Ok(());
     }
     Err(Error::invalid(

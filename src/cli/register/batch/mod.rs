@@ -132,46 +132,36 @@ fn register_all(
     // Before the first pair: a folder that cannot be written shows now.
     results.write(&tasks)?;
     let waiting = results.waiting();
-    common.say(format!(
-        "pairs    {} in {}, {} of them done before{}",
-        tasks.len(),
-        source.display(),
-        tasks.len() - waiting.len(),
-        if common.force {
-            ""
-        } else {
-            " and skipped (--force registers them again)"
-        }
-    ));
-    let batch = Arc::new(Batch::new(
-        tasks,
-        method,
-        common.clone(),
-        signals::stop_flag()?,
-    ));
+    say_plan(source, [tasks.len(), waiting.len()], common);
+    let stop = signals::stop_flag()?;
+    let batch = Arc::new(Batch::new(tasks, method, common.clone(), stop));
     let jobs = args.batch.jobs.get().min(waiting.len());
     let total = waiting.len();
-    let mut ended = 0;
-    for finished in batch.start(waiting, jobs) {
-        ended += 1;
-        say(
-            &batch.tasks[finished.task],
-            &finished,
-            [ended, total],
-            common,
-        );
+    for (ended, finished) in batch.start(waiting, jobs).enumerate() {
+        let task = &batch.tasks[finished.task];
+        say(task, &finished, [ended + 1, total], common);
         results.outcomes[finished.task] = Some(finished.outcome);
         results.write(&batch.tasks)?;
     }
     let index = out.join(args.batch.file("index", "html"));
-    index::write(
-        &index,
-        &source.display().to_string(),
-        &results.ended(&batch.tasks),
-    )?;
+    let title = source.display().to_string();
+    index::write(&index, &title, &results.ended(&batch.tasks))?;
     let (table, index) = (results.path.display(), index.display());
     common.say(format!("written  {table} {index}"));
     results.check(&batch.tasks)
+}
+
+/// A line about how many pairs there are, and how many of them wait.
+fn say_plan(source: &Path, [all, waiting]: [usize; 2], common: &Common) {
+    let skipped = match common.force {
+        true => "",
+        false => " and skipped (--force registers them again)",
+    };
+    common.say(format!(
+        "pairs    {all} in {}, {} of them done before{skipped}",
+        source.display(),
+        all - waiting
+    ));
 }
 
 /// Of the first image that can be read; a pair of the other dimension fails later, alone.
@@ -211,6 +201,9 @@ fn say(task: &Task, finished: &Finished, [ended, total]: [usize; 2], common: &Co
                 change("NCC", "ncc", ""),
                 measures["folded_voxels"],
             ));
+            if let Some(note) = record["landmarks"]["note"].as_str() {
+                common.say(note);
+            }
         }
     }
 }

@@ -3,19 +3,27 @@
 use cubecl::prelude::*;
 
 use super::super::sums::{UNITS, over_cube, parts, total};
-use super::super::{element, empty_like};
+use super::super::{element, elements, empty_like};
 use super::{Buffer, argument, batch, channels, empty, extent};
 
-/// The gradient before the activation, and its sum over the voxels of each channel; `output` is the activated value.
+/// Which of the kernel's buffers is `grad`.
+const GRAD: usize = 1;
+
+/// The gradient before the activation, in the memory of `grad` where nobody else reads that, and its sum over the voxels of
+/// each channel; `output` is the activated value.
 pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (Buffer, Buffer) {
     let [d, h, w] = extent(&grad);
     let (n, c) = (batch(&grad), channels(&grad));
     let voxels = d * h * w;
     let parts = parts(voxels);
     let partial = empty(&grad, [n * parts, 1, 1, c]);
-    let before = match slope {
-        Some(_) => empty_like(&grad, [n, c, d, h, w]),
-        None => grad.clone(),
+    let apart = slope.is_some() && !grad.can_mut();
+    let (before, written) = if apart {
+        let before = empty_like(&grad, [n, c, d, h, w]);
+        (before.clone(), argument(&before))
+    } else {
+        // One buffer in both places, which is not the same as the same memory in two buffers.
+        (grad.clone(), BufferArg::alias(GRAD, elements(&grad)))
     };
     unsafe {
         through_activation::launch_unchecked(
@@ -24,7 +32,7 @@ pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (B
             CubeDim::new_1d(UNITS as u32),
             argument(output.as_ref().unwrap_or(&grad)),
             argument(&grad),
-            argument(&before),
+            written,
             argument(&partial),
             voxels,
             slope.unwrap_or(1.0),
@@ -37,6 +45,7 @@ pub fn grad_bias(output: Option<Buffer>, grad: Buffer, slope: Option<f32>) -> (B
     (before, bias)
 }
 
+/// `before` may be `grad`: each value is read and then written by one unit.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
 fn through_activation<E: Float>(

@@ -5,8 +5,8 @@ use cubecl::prelude::*;
 use super::super::{Grid, element, empty_like, grid};
 use super::pack::{Weights, padded};
 use super::plan::{Plan, RUN, cubes};
-use super::source::{Source, depth, fill, last, source};
-use super::{Buffer, LANE, MOST, argument, batch, extent};
+use super::source::{Source, depth, fill, last, low_channels, source};
+use super::{Buffer, LANE, MOST, argument, batch, extent, fast};
 
 /// Sizes known at launch.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -36,9 +36,9 @@ pub fn convolve(
     let lanes = (padded(outside) / LANE)
         .min(MOST / LANE)
         .next_power_of_two();
-    let plan = Plan::new(weights.kernel_depth, stride, to, batch(x), lanes);
+    let plan = Plan::new(weights.kernel_depth, stride, to, batch(x), lanes, fast(x));
     let plan = Plan {
-        depth: depth(inputs, plan.depth),
+        depth: depth(low_channels(inputs), plan.depth),
         joined: inputs.len() == 2,
         biased: bias.is_some(),
         activated: slope.is_some(),
@@ -84,13 +84,13 @@ fn convolution<E: Float, N: Size>(
     #[comptime] plan: Plan,
     #[define(E)] _element: ElemType,
 ) {
-    let slab = CUBE_POS_Z as usize;
-    let item = slab / sizes.tiles.d;
-    let first_d = (slab % sizes.tiles.d) * comptime!(plan.tile[0]);
+    // However `cubes` shares the tiles between two axes.
+    let tile = CUBE_POS_Z as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
+    let (item, tile_d, tile_h, tile_w) = sizes.tiles.place(tile);
+    let first_d = tile_d * comptime!(plan.tile[0]);
+    let first_h = tile_h * comptime!(plan.tile[1]);
+    let first_w = tile_w * comptime!(plan.tile[2]);
     let first_out = CUBE_POS_Y as usize * comptime!(plan.lanes * LANE);
-    let tile = CUBE_POS_X as usize;
-    let first_w = (tile % sizes.tiles.w) * comptime!(plan.tile[2]);
-    let first_h = (tile / sizes.tiles.w) * comptime!(plan.tile[1]);
 
     // Units of one lot of channels stand together, so that all of a plane read the same weights.
     let unit = UNIT_POS as usize;

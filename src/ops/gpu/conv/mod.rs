@@ -20,12 +20,21 @@ use super::upsample::summed_children;
 use super::{Buffer, argument, batch, channels, empty, extent};
 use pack::Weights;
 
-/// Fast memory that devices promise, in bytes.
+/// Fast memory that a cube takes at most, in bytes: most devices have more, but then for fewer cubes at a time.
 const FAST: usize = 32768;
+/// What WebGPU and Vulkan promise of it, so that every shape needs a plan for so little.
+#[cfg(test)]
+const PROMISED: usize = 16384;
 /// Output channels that one unit computes.
 const LANE: usize = 8;
 /// Most output channels that one cube computes.
 const MOST: usize = 4 * LANE;
+
+/// Fast memory that a cube may take where a buffer is, in bytes.
+fn fast(buffer: &Buffer) -> usize {
+    let has = buffer.client.properties().hardware.max_shared_memory_size;
+    has.min(FAST)
+}
 
 /// The convolution of one input, or of a low-resolution input, read as its twice finer upsampling, with a second one
 /// behind it along the channels.

@@ -7,6 +7,10 @@ use crate::kernels::Extent;
 pub const RUN: usize = 4;
 /// Cubes that keep a large device busy; with fewer of them, smaller ones serve better.
 const BUSY: usize = 256;
+/// Cubes along an axis of a launch, at most: wgpu, and so every driver behind it, takes as many.
+const MOST_CUBES: usize = 65535;
+/// Units of a cube, and input channels in fast memory at a time, from the fastest on.
+const SIZES: [(usize, usize); 5] = [(256, 2), (256, 1), (64, 2), (64, 1), (32, 1)];
 
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,29 +33,43 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Units and tile for an output of `to` voxels. A strided tile reads twice as far along each axis, and a narrow one
-    /// is high.
+    /// Units and tile for an output of `to` voxels, in `fast` bytes of fast memory. A strided tile reads twice as far along
+    /// each axis, and a narrow one is high.
     pub fn new(
         kernel_depth: usize,
         stride: [usize; 3],
         to: Extent,
         batch: usize,
         lanes: usize,
+        fast: usize,
     ) -> Self {
         let cubes = to.iter().product::<usize>() * batch * lanes / (256 * RUN);
-        let large = stride == [1; 3] && cubes >= BUSY && to[2] > RUN;
-        let units = if large { 256 } else { 64 };
-        Self {
+        let dense = stride == [1; 3];
+        let large = dense && cubes >= BUSY && to[2] > RUN;
+        let most_units = if large { 256 } else { 64 };
+        let most_depth = if dense { 2 } else { 1 };
+        let with = |(units, depth): (usize, usize)| Self {
             kernel_depth,
             stride,
             units,
-            depth: if stride == [1; 3] { 2 } else { 1 },
+            depth,
             tile: tile(to, units / lanes),
             lanes,
             joined: false,
             biased: false,
             activated: false,
-        }
+        };
+        SIZES
+            .into_iter()
+            .filter(|&(units, depth)| units <= most_units && depth <= most_depth)
+            .map(with)
+            .find(|plan| plan.memory() <= fast)
+            .unwrap_or(with((32, 1)))
+    }
+
+    /// Fast memory of a cube, in bytes.
+    fn memory(&self) -> usize {
+        4 * self.window().memory() + 16 * self.weight_rounds() * self.units
     }
 
     /// The part of the input that a tile reads.
@@ -87,10 +105,15 @@ impl Plan {
     }
 }
 
-/// Cubes along each axis of a launch: tiles of a plane, lots of output channels, and planes of tiles of all items, so that
-/// none of them is many.
-pub fn cubes(tiles: Extent, lots: usize, batch: usize) -> [u32; 3] {
-    [tiles[1] * tiles[2], lots, batch * tiles[0]].map(|n| n as u32)
+/// Cubes along each axis of a launch: tiles of a plane, lots of output channels, and planes of tiles of all items; where a
+/// plane is large, tiles of a row, and rows of all items. The first and the last axis together count tiles row-major.
+pub fn cubes([d, h, w]: Extent, lots: usize, batch: usize) -> [u32; 3] {
+    let (near, far) = if h * w <= MOST_CUBES {
+        (h * w, batch * d)
+    } else {
+        (w, batch * d * h)
+    };
+    [near, lots, far].map(|n| n as u32)
 }
 
 /// Output voxels of a cube whose units number `units` for each lot of channels: no wider than the image needs.
@@ -103,24 +126,24 @@ fn tile(to: Extent, units: usize) -> Extent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FAST;
+    use super::super::{FAST, PROMISED};
     use super::*;
 
     #[test]
     fn tiles_fit_into_fast_memory() {
-        let sizes = [1, 2, 3, 5, 8, 13, 40, 96, 300];
-        for lanes in [1, 2, 4] {
-            for (d, h, w) in sizes.iter().flat_map(|&d| {
-                let plane = sizes.iter().flat_map(|&h| sizes.map(|w| (h, w)));
-                plane.map(move |(h, w)| (d, h, w))
-            }) {
-                let depths = if d == 1 { vec![1, 3] } else { vec![3] };
-                for (kernel_depth, stride) in depths.iter().flat_map(|&k| [(k, 1), (k, 2)]) {
-                    let stride = [if kernel_depth == 3 { stride } else { 1 }, stride, stride];
-                    let plan = Plan::new(kernel_depth, stride, [d, h, w], 1, lanes);
-                    let weights = plan.weight_rounds() * plan.units;
-                    let bytes = 4 * plan.window().memory() + 16 * weights;
-                    assert!(bytes <= FAST, "{bytes} bytes for {plan:?}");
+        let sizes = [1, 2, 3, 5, 8, 13, 40, 96, 300, 1200];
+        let volumes = sizes.iter().flat_map(|&d| {
+            let plane = sizes.iter().flat_map(|&h| sizes.map(|w| (h, w)));
+            plane.map(move |(h, w)| [d, h, w])
+        });
+        for to in volumes {
+            let depths = if to[0] == 1 { vec![1, 3] } else { vec![3] };
+            for (kernel_depth, stride) in depths.iter().flat_map(|&k| [(k, 1), (k, 2)]) {
+                let stride = [if kernel_depth == 3 { stride } else { 1 }, stride, stride];
+                for (lanes, fast) in [1, 2, 4].iter().flat_map(|&n| [(n, PROMISED), (n, FAST)]) {
+                    let plan = Plan::new(kernel_depth, stride, to, 1, lanes, fast);
+                    let bytes = plan.memory();
+                    assert!(bytes <= fast, "{bytes} bytes of {fast} for {plan:?}");
                     let sites = plan.tile.iter().product::<usize>() / RUN;
                     assert_eq!(sites * lanes, plan.units, "{plan:?}");
                 }
@@ -128,17 +151,25 @@ mod tests {
         }
     }
 
-    /// wgpu, and so every driver behind it, takes this many cubes along each axis.
-    const MOST_CUBES: u32 = 65535;
-
     #[test]
     fn large_volumes_stay_within_what_devices_launch() {
-        for (to, batch) in [([256; 3], 1), ([256, 256, 320], 2), ([160, 192, 224], 64)] {
-            for lanes in [1, 2, 4] {
-                let plan = Plan::new(3, [1; 3], to, batch, lanes);
+        for (kernel_depth, stride, to, batch) in [
+            (3, [1; 3], [256; 3], 1),
+            (3, [1; 3], [256, 256, 320], 2),
+            (3, [1; 3], [160, 192, 224], 64),
+            (3, [2; 3], [256; 3], 2),
+            (3, [1; 3], [5, 4096, 4096], 1),
+            (1, [1; 3], [1, 2048, 2048], 16),
+            (1, [1; 3], [1, 4096, 4096], 1),
+            (1, [1, 2, 2], [1, 2048, 2048], 4),
+        ] {
+            for (lanes, fast) in [1, 2, 4].iter().flat_map(|&n| [(n, PROMISED), (n, FAST)]) {
+                let plan = Plan::new(kernel_depth, stride, to, batch, lanes, fast);
                 let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile[axis]));
-                let count = cubes(tiles, 64, batch);
+                let count = cubes(tiles, 64, batch).map(|n| n as usize);
                 assert!(count.iter().all(|&n| n <= MOST_CUBES), "{to:?}: {count:?}");
+                let all = tiles.iter().product::<usize>() * batch;
+                assert_eq!(count[0] * count[2], all, "{to:?}: {count:?}");
             }
         }
     }

@@ -18,12 +18,17 @@ pub struct Source {
 
 /// Of one tensor or of two, the coarse one first.
 pub fn source(inputs: &[Buffer]) -> SourceLaunch {
-    let [low, x] = [&inputs[0], last(inputs)];
-    let low_channels = match inputs.len() {
-        1 => 0,
-        _ => channels(low),
-    };
+    let x = last(inputs);
+    let low_channels = low_channels(inputs).unwrap_or(0);
     SourceLaunch::new(grid(extent(x)), low_channels + channels(x), low_channels)
+}
+
+/// Channels of the coarse tensor, where there is one.
+pub fn low_channels(inputs: &[Buffer]) -> Option<usize> {
+    match inputs {
+        [low, _] => Some(channels(low)),
+        _ => None,
+    }
 }
 
 /// The only tensor, or the one on the grid of the output.
@@ -61,12 +66,9 @@ impl Window {
 }
 
 /// The most channels of a window up to `most` that never hold channels of both inputs.
-pub fn depth(inputs: &[Buffer], most: usize) -> usize {
-    match inputs {
-        [low, _] => (1..=most).rev().find(|n| channels(low).is_multiple_of(*n)),
-        _ => None,
-    }
-    .unwrap_or(most)
+pub fn depth(low_channels: Option<usize>, most: usize) -> usize {
+    let apart = |n: &usize| low_channels.is_none_or(|low| low.is_multiple_of(*n));
+    (1..=most).rev().find(apart).unwrap_or(most)
 }
 
 /// Values that a unit asks for before it waits for them.

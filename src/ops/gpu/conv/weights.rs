@@ -5,8 +5,8 @@ use cubecl::prelude::*;
 use super::super::sums::total;
 use super::super::{Grid, element, grid};
 use super::pack::padded;
-use super::source::{Source, Window, depth, fill, last, source};
-use super::{Buffer, FAST, MOST, argument, batch, channels, empty, extent};
+use super::source::{Source, Window, depth, fill, last, low_channels, source};
+use super::{Buffer, MOST, argument, batch, channels, empty, extent, fast};
 use crate::kernels::Extent;
 
 /// Output voxels of a tile along `w`.
@@ -37,21 +37,29 @@ struct Plan {
 }
 
 impl Plan {
-    /// The largest that fits.
-    fn new(inputs: &[Buffer], outside: usize, kernel_depth: usize, stride: [usize; 3]) -> Self {
-        let inside: usize = inputs.iter().map(channels).sum();
+    /// The largest that fits into `fast` bytes; of the channels `inside`, `low` come from the first of a pair.
+    fn new(
+        [inside, outside]: [usize; 2],
+        low: Option<usize>,
+        kernel_depth: usize,
+        stride: [usize; 3],
+        fast: usize,
+    ) -> Self {
         let with = |most: usize, sets: usize| Self {
             kernel_depth,
             stride,
-            depth: depth(inputs, inside.min(most)),
+            depth: depth(low, inside.min(most)),
             fours: padded(outside).min(MOST) / FOUR,
             sets,
-            joined: inputs.len() == 2,
+            joined: low.is_some(),
         };
-        let plans = [16, 8, 4]
+        let plans = [16, 8, 4, 2]
             .into_iter()
             .flat_map(|most| [4, 2, 1].map(|sets| with(most, sets)));
-        plans.into_iter().find(Self::fits).unwrap_or(with(1, 1))
+        plans
+            .into_iter()
+            .find(|plan| plan.fits(fast))
+            .unwrap_or(with(1, 1))
     }
 
     fn units(&self) -> usize {
@@ -100,8 +108,8 @@ impl Plan {
         LINES * ACROSS * self.pitch()
     }
 
-    fn fits(&self) -> bool {
-        self.units() <= UNITS && 4 * self.window().memory() + 16 * self.grads() <= FAST
+    fn fits(&self, fast: usize) -> bool {
+        self.units() <= UNITS && 4 * self.window().memory() + 16 * self.grads() <= fast
     }
 
     fn taps(&self) -> usize {
@@ -128,10 +136,11 @@ pub fn grad_weights(
     weight: &Buffer,
     stride: [usize; 3],
 ) -> Buffer {
-    let (low, x) = (&inputs[0], last(inputs));
+    let x = last(inputs);
     let (inside, outside) = (channels(weight), batch(weight));
     let kernel_depth = extent(weight)[0];
-    let plan = Plan::new(inputs, outside, kernel_depth, stride);
+    let low = low_channels(inputs);
+    let plan = Plan::new([inside, outside], low, kernel_depth, stride, fast(grad));
     let to = extent(grad);
     let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile()[axis]));
     let chunks = [
@@ -151,7 +160,7 @@ pub fn grad_weights(
             &grad.client,
             CubeCount::Static(count[0], count[1], count[2]),
             CubeDim::new_1d(plan.units() as u32),
-            argument(low),
+            argument(&inputs[0]),
             argument(x),
             argument(grad),
             argument(&partial),
@@ -290,6 +299,27 @@ fn partial_sums<E: Float>(
         #[unroll]
         for tap in 0..9usize {
             partial[(first + tap) * (sizes.padded / FOUR) + column] = sums[tap];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FAST, PROMISED};
+    use super::*;
+
+    #[test]
+    fn plans_fit_into_fast_memory() {
+        let kernels = [(1, [1; 3]), (1, [1, 2, 2]), (3, [1; 3]), (3, [2; 3])];
+        for (kernel_depth, stride) in kernels {
+            for (inside, outside) in [1, 2, 5, 16, 48].iter().flat_map(|&n| [(n, 3), (n, 64)]) {
+                for low in [None, Some(inside.div_ceil(2))] {
+                    for fast in [PROMISED, FAST] {
+                        let plan = Plan::new([inside, outside], low, kernel_depth, stride, fast);
+                        assert!(plan.fits(fast), "{fast} bytes: {plan:?}");
+                    }
+                }
+            }
         }
     }
 }

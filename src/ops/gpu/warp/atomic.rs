@@ -1,6 +1,27 @@
 //! Sums that many units add to at once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cubecl::features::AtomicUsage;
 use cubecl::prelude::*;
+
+use super::Buffer;
+
+/// See [`exchange_sums`].
+static EXCHANGE: AtomicBool = AtomicBool::new(false);
+
+/// Whether sums on GPUs that begin from now on, in the whole process, do without additions of floats in memory even where
+/// the device has them, so that tests see both ways.
+pub fn exchange_sums(on: bool) {
+    EXCHANGE.store(on, Ordering::Relaxed);
+}
+
+/// Whether the device that holds a buffer adds floats in memory, and is to.
+pub(super) fn adds_floats(buffer: &Buffer) -> bool {
+    let float = Type::atomic(f32::elem_type_native());
+    let usage = buffer.client.properties().atomic_type_usage(float);
+    !EXCHANGE.load(Ordering::Relaxed) && usage.contains(AtomicUsage::Add)
+}
 
 /// How a 32-bit float in memory is added to by many units at once.
 #[cube]
@@ -22,7 +43,10 @@ impl AtomicSum for AddFloat {
     }
 }
 
-/// Elsewhere: the bits are exchanged until nobody has come between.
+/// Elsewhere: what a cell holds is taken out, added to, and put back, until nobody has put something there in between,
+/// which would have to be added in turn.
+///
+/// An exchange never fails. WGSL's comparing one may for no reason, and CubeCL does not say whether it has.
 pub(super) struct AddBits;
 
 #[cube]
@@ -30,14 +54,14 @@ impl AtomicSum for AddBits {
     type Cell = u32;
 
     fn add(cell: &mut Atomic<u32>, value: f32) {
-        let mut bits = cell.load();
+        let mut rest = value;
         loop {
-            let before = bits;
-            let sum = (f32::from_bits(before) + value).to_bits();
-            bits = cell.compare_exchange_weak(before, sum);
-            if bits == before {
+            let sum = f32::from_bits(cell.exchange(0u32)) + rest;
+            let between = cell.exchange(sum.to_bits());
+            if between == 0u32 {
                 break;
             }
+            rest = f32::from_bits(between);
         }
     }
 }

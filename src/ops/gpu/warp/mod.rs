@@ -3,12 +3,12 @@
 mod atomic;
 mod corners;
 
-use cubecl::features::AtomicUsage;
 use cubecl::prelude::*;
 
 use super::{Buffer, argument, batch, channels, empty, extent, grid, units, zeros};
 use crate::kernels::warp::Border;
-use atomic::{AddBits, AddFloat, AtomicSum};
+pub use atomic::exchange_sums;
+use atomic::{AddBits, AddFloat, AtomicSum, adds_floats};
 use corners::{Corners, Places, PlacesLaunch, share, sign};
 pub(super) use corners::{finite, position};
 
@@ -95,13 +95,7 @@ fn slopes(image: &Buffer, flow: &Buffer, grad: &Buffer, border: Border, plus_gra
 /// Adds the gradient with respect to the image to `out`.
 fn scatter(image: &Buffer, flow: &Buffer, grad: &Buffer, out: &Buffer, border: Border) {
     let (count, dim) = units(flow, sites(flow));
-    let float = Type::atomic(f32::elem_type_native());
-    let has_float = image
-        .client
-        .properties()
-        .atomic_type_usage(float)
-        .contains(AtomicUsage::Add);
-    let launch = match has_float {
+    let launch = match adds_floats(image) {
         true => image_gradient::launch_unchecked::<AddFloat>,
         false => image_gradient::launch_unchecked::<AddBits>,
     };
