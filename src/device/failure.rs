@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 const DRIVERS: [&str; 5] = ["cubecl", "wgpu", "cudarc", "burn-cubecl", "burn-fusion"];
 /// How the panic of a tensor begins whose values cannot be read, since work on it failed earlier.
 const UNREADABLE: &str = "Error while reading data";
+/// How CubeCL says that no device memory, however large, would do.
+const TOO_BIG: &str = "can't allocate buffer of size";
 /// Of a driver's message, characters that are shown at most.
 const SHOWN: usize = 240;
 
@@ -122,7 +124,15 @@ fn text(payload: &(dyn Any + Send)) -> Option<&str> {
 
 /// One line on what failed, and what to try.
 fn describe(device: &str, failures: &[String]) -> String {
-    let mut lines = failures.iter().flat_map(|text| text.lines());
+    let lines = || failures.iter().flat_map(|text| text.lines());
+    if let Some(line) = lines().find(|line| line.contains(TOO_BIG)) {
+        return format!(
+            "--device {device}: a tensor is larger than this device takes, whatever its memory ({}); try fewer pairs a step (train.batch), \
+             train.gradient_checkpointing = true, larger voxels, or --device cpu",
+            shortened(line)
+        );
+    }
+    let mut lines = lines();
     if let Some(line) = lines.find(|line| is_about_memory(line)) {
         return format!(
             "--device {device}: out of memory ({}); try fewer pairs a step (train.batch), train.mixed_precision or \
@@ -146,7 +156,6 @@ fn is_about_memory(line: &str) -> bool {
         "out of device memory",
         "outofmemory",
         "not enough memory",
-        "can't allocate",
         "maximum buffer size",
     ]
     .iter()
@@ -179,6 +188,15 @@ mod tests {
         let expected = "--device wgpu:7: out of memory (out of device memory allocating 70 bytes); try fewer pairs";
         assert!(problem.starts_with(expected), "{problem}");
         assert_eq!(problem.lines().count(), 1, "{problem}");
+    }
+
+    #[test]
+    fn a_tensor_that_no_memory_would_hold_is_told_from_too_little_memory() {
+        let said = ["can't allocate buffer of size: 2147483648\n  0: a frame".to_string()];
+        let problem = describe("wgpu:0", &said);
+        let expected = "--device wgpu:0: a tensor is larger than this device takes, whatever its memory (can't allocate \
+                        buffer of size: 2147483648); try fewer pairs";
+        assert!(problem.starts_with(expected), "{problem}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use integrate::integrate;
 pub use joined::joined_conv;
 pub use labels::{highest_channel, present_labels, pull_labels};
 pub use lattice::sum_lattices;
-pub use memory::device_memory;
+pub use memory::{device_memory, largest_tensor};
 pub use noise::{NoiseKey, add_noise, paint_labels};
 pub use pool::max_pool2;
 pub use resize::{resize, resize_scaled};

@@ -29,7 +29,7 @@ mod transform;
 pub use align::align;
 pub use fill::Fill;
 pub use instance::{OtherScans, optimise, unmoved};
-pub use memory::network_bytes;
+pub use memory::{largest_tensor_bytes, network_bytes};
 pub use network::{NetworkFields, Predicted, predict};
 pub use prepare::{Alignment, NetworkPair, Scan, prepare};
 pub use quality::{Assessed, Assessment, Measures, Quality, assess, counted};

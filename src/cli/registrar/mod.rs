@@ -22,8 +22,8 @@ use crate::model::{Model, ModelCard, WeightsFile, builtin};
 use crate::ops;
 use crate::register::{
     Alignment, InitialField, NetworkPair, OtherScans, Predicted, RefineSettings, Refined,
-    Registration, Scan, align, back_to_scans, network_bytes, optimise, predict, prepare,
-    preprocessing, unmoved,
+    Registration, Scan, align, back_to_scans, largest_tensor_bytes, network_bytes, optimise,
+    predict, prepare, preprocessing, unmoved,
 };
 use crate::volume::intensity::Normaliser;
 use crate::volume::{Dimension, Geometry};
@@ -206,6 +206,7 @@ impl Registrar {
             AlignmentPlan::Centre => voxels[0].max(voxels[1]),
             AlignmentPlan::Header | AlignmentPlan::Linear(_) => voxels[0],
         };
+        self.check_largest_tensor(voxels)?;
         let needed = network_bytes(self.model.config(), voxels);
         let on_gpu = ops::device_memory(&self.device);
         match on_gpu.or_else(device::available_memory) {
@@ -215,6 +216,21 @@ impl Registrar {
                 needed / 1e9,
                 voxels / 1e6,
                 free as f64 / 1e9
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// A GPU takes no tensor beyond a size, whatever its memory.
+    fn check_largest_tensor(&self, voxels: f64) -> crate::error::Result<()> {
+        let needed = largest_tensor_bytes(self.model.config(), voxels);
+        match ops::largest_tensor(&self.device) {
+            Some(most) if needed > most as f64 => Err(Error::invalid(format!(
+                "the network needs a tensor of {:.2} GB for {:.1} million voxels, and this GPU takes none of more than {:.2} GB; choose \
+                 --device cpu, larger voxels by --network-spacing, or crop the images",
+                needed / 1e9,
+                voxels / 1e6,
+                most as f64 / 1e9
             ))),
             _ => Ok(()),
         }

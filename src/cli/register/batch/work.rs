@@ -71,16 +71,19 @@ impl Batch {
 
     /// Takes tasks from the queue until it is empty.
     fn work(&self, queue: &Mutex<VecDeque<usize>>, threads: usize, ended: &Sender<Finished>) {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        // Pairs run on this very thread, as one of the pool: each thread that uses a GPU takes memory of its own there.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .use_current_thread()
+            .build();
         while !self.stop.load(Ordering::SeqCst) {
             let next = queue
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop_front();
             let Some(task) = next else { return };
-            let register = || self.register(&self.tasks[task]);
             let result = match &pool {
-                Ok(pool) => pool.install(register),
+                Ok(_) => self.register(&self.tasks[task]),
                 Err(error) => Err(anyhow!("no thread could be started: {error}")),
             };
             let outcome = match result {
