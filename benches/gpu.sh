@@ -54,12 +54,13 @@ training() {
     "$hmorph" train --config data/models/default-3d.toml --device "$devices" --force -o "$out/$name" \
         --set "synth_labels.shape=[$shape]" --set train.epochs=1 --set train.steps_per_epoch="$steps" \
         --set train.validation_pairs=0 "$@" >"$out/$name.log" 2>&1 || problem="failed: $(tail -n 1 "$out/$name.log")"
-    [ -z "$watch" ] || kill "$watch"
+    # One that failed, as where a driver is missing, has ended by itself.
+    [ -z "$watch" ] || kill "$watch" 2>/dev/null || true
     echo "$name: ${problem:-$(( ($(date +%s%N) - started) / 1000000 / steps )) ms a step, start included, on $devices}"
     if [ -n "$watch" ] && [ -z "$problem" ]; then
-        # The middle of the run: kernels are compiled at its start.
-        awk -F', ' -v name="$name" '{ busy[NR] = $2 }
-            END { for (n = int(NR / 3); n < NR; n++) { sum += busy[n + 1]; count++ }
+        # The middle of the run: kernels are compiled at its start. Lines without a number are what nvidia-smi complains of.
+        awk -F', ' -v name="$name" '$2 ~ /^[0-9]+$/ { busy[++rows] = $2 }
+            END { for (n = int(rows / 3); n < rows; n++) { sum += busy[n + 1]; count++ }
                   if (count) printf "%s: busy for %.0f %% of its last two thirds\n", name, sum / count }' \
             "$out/$name.busy.csv"
     fi
@@ -70,7 +71,7 @@ training() {
     git rev-parse HEAD 2>/dev/null || true
     "$hmorph" --version
     "$hmorph" info
-    if has nvidia-smi; then nvidia-smi --query-gpu=name,driver_version --format=csv,noheader; fi
+    if has nvidia-smi; then nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || true; fi
 } | tee "$out/machine.txt"
 
 network_steps plain "$python"
@@ -79,8 +80,8 @@ network_steps mixed none --mixed
     training pairs-on-device "$device"
     training pairs-on-host "$device" --set train.synthesis=host
     training mixed "$device" --set train.mixed_precision=true
-    cards=${CARDS:-$(has nvidia-smi && nvidia-smi -L | wc -l || echo 1)}
-    if [ "$cards" -gt 1 ]; then
+    cards=${CARDS:-$(nvidia-smi -L 2>/dev/null | grep -c '^GPU ' || true)}
+    if [ "${cards:-0}" -gt 1 ]; then
         all=$(seq -s, -f "$device:%g" 0 $((cards - 1)))
         training one-card "$device:0" --set train.batch="$cards"
         training all-cards "$all" --set train.batch="$cards"

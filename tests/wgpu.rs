@@ -137,6 +137,15 @@ fn a_training_step_in_mixed_precision_agrees_with_the_cpu() {
 }
 
 #[test]
+fn a_checkpointed_training_step_agrees_with_the_cpu() {
+    let made_again = Activations {
+        made_again: true,
+        ..Activations::default()
+    };
+    compare_steps(made_again, 1e-3);
+}
+
+#[test]
 fn a_checkpointed_training_step_in_mixed_precision_agrees_with_the_cpu() {
     let both = Activations {
         half: true,

@@ -1,10 +1,10 @@
 # The Dice of each pair of a study, a row a cell and pair, a column a condition:  awk -f dice.awk study.csv > dice.csv
-BEGIN { FS = OFS = ","; print "cell,fixed_subject,pair,before,clean,contrast,inverted,noise,shift" }
-$10 == "dice" {
-    key = $1 OFS $9 OFS $8
+BEGIN { FS = OFS = ","; print "cell,fixed_subject,moving_subject,pair,before,clean,contrast,inverted,noise,shift" }
+$11 == "dice" {
+    key = $1 OFS $9 OFS $10 OFS $8
     if (!(key in before)) order[++rows] = key
-    if ($7 == "clean") before[key] = $11
-    after[key, $7] = $12
+    if ($7 == "clean") before[key] = $12
+    after[key, $7] = $13
 }
 END {
     for (row = 1; row <= rows; row++) {

@@ -196,12 +196,9 @@ impl LinearArgs {
 
 /// A start on file.
 fn matrix(path: &Path) -> Result<Matrix4<f64>> {
-    let matrix = read_affine(path)?.0;
-    let linear = matrix.fixed_view::<3, 3>(0, 0);
-    let sizes: f64 = linear.column_iter().map(|column| column.norm()).product();
-    // Relative to a map that keeps its axes perpendicular: 1e-6 is an axis pair less than 1e-4 degrees apart.
-    if linear.determinant().abs() > 1e-6 * sizes {
-        return Ok(matrix);
+    let affine = read_affine(path)?;
+    if !affine.is_singular() {
+        return Ok(affine.0);
     }
     Err(Error::file(
         path,

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::register::Fill;
 use crate::volume::resample::LabelInterpolation;
-use crate::volume::{DType, Format, Series, SeriesFile, SeriesKind, check_writable, voxel_file};
+use crate::volume::{DType, Format, Series, SeriesKind, check_writable, voxel_file};
 
 /// Whether a result may and can be written to the file `path`; call it before the work.
 ///
@@ -87,15 +87,7 @@ fn parse_dtype(text: &str) -> Result<OutputType, String> {
 }
 
 impl OutputArgs {
-    /// The type for `moved` from the file `moving` in the file `out`.
-    ///
-    /// # Errors
-    /// A moving file that cannot be read, a suffix that no image has.
-    pub fn dtype(&self, moved: &SeriesKind, moving: &Path, out: &Path) -> Result<DType> {
-        self.dtype_or_own(moved, out, || Ok(SeriesFile::read(moving)?.dtype()))
-    }
-
-    /// As [`Self::dtype`], where `own` says the type of the moving file's values.
+    /// The type for `moved` in the file `out`, where `own` says that of the moving file's values.
     ///
     /// # Errors
     /// Those of `own`, a suffix that no image has.
@@ -113,7 +105,7 @@ impl OutputArgs {
         }
     }
 
-    /// Whether a picture or colours of the file `moving` can have the type asked for; call it before the work.
+    /// Whether a picture or colours in a file of the format of `moving` can have the type asked for; call it before the work.
     ///
     /// # Errors
     /// A type that they cannot have, a suffix that no image has.

@@ -99,7 +99,7 @@ fn plan(args: &SynthArgs, common: &Common) -> anyhow::Result<Synthesis> {
         Some(data) if of_data => Some(Dataset::load(data, 1)?),
         _ => None,
     };
-    let synthesis = Synthesis::plan(&settings, dataset.as_ref(), 1)?;
+    let synthesis = Synthesis::plan(&settings, dataset.as_ref(), 1, settings.seed)?;
     synthesis.with_context(|| {
         format!(
             "{}: no [synth] section, so there is nothing to make pairs by; take a preset such as quickstart, or add \

@@ -11,7 +11,7 @@ use super::spacing::{PixelSpacing, grid_of};
 use super::transforms::{TRANSFORMS_HELP, Transforms, recorded_spacing};
 use crate::metric::folding;
 use crate::metric::jacobian;
-use crate::register::{Transform, compose, matrix_of};
+use crate::register::{Transform, check_inverses, compose, matrix_of};
 use crate::volume::{
     Affine, DType, Dimension, DisplacementField, Geometry, Image, Step, WorldAffine, folder_of,
     write_affine, write_composite, write_field, write_image, write_voxel_field,
@@ -106,6 +106,9 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
         moving,
     };
     let field = job.field(out.as_ref())?;
+    if let (Some(_), Some(residual)) = (&field, check_inverses(&job.chain)?) {
+        common.say(format!("inverse  {residual}"));
+    }
     if let Some(out) = &out {
         job.write(out, field.as_ref())?;
         common.say(format!("written  {}", out.path.display()));

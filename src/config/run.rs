@@ -97,7 +97,8 @@ impl RunConfig {
 
     /// Refuses what the kinds of pairs that the run makes leave idle or without a comparison.
     fn check_kinds(&self) -> Result<()> {
-        let (low, high) = self.mixture.alpha.range_over(self.train.steps());
+        let (alpha, steps) = (&self.mixture.alpha, self.train.steps());
+        let (low, high) = alpha.range_over(steps);
         let (real, synthetic) = (high > 0.0, low < 1.0);
         let problem = if self.loss.needs_field() && !synthetic {
             "[loss.field_mse] needs the true fields of synthetic pairs, but mixture.alpha is 1: lower it, or leave the term out"
@@ -110,7 +111,11 @@ impl RunConfig {
         } else {
             return Ok(());
         };
-        Err(Error::invalid(problem))
+        // What is written after the last step does not count, which the file alone does not show.
+        Err(Error::invalid(match alpha.unreached(steps) {
+            Some(unreached) => format!("{problem} ({unreached})"),
+            None => problem.into(),
+        }))
     }
 
     /// Leaves out the terms of the loss that need labels or true fields of pairs that the run makes none of. For settings that

@@ -63,15 +63,9 @@ impl Listing {
         if !entries.is_empty() {
             verify::groups(&groups, &pairing, problems);
         }
-        let reference = match pairing {
-            Pairing::Atlas(atlas) => atlas,
-            // The same however many subjects train, so that runs that differ in that see held-out images alike.
-            _ => {
-                let first = split::first_to_train(all, all_splits, config);
-                let of_first = |entry: &Entry| Some(entry.subject.as_str()) == first;
-                entries.iter().position(of_first).unwrap_or(0)
-            }
-        };
+        // The same however many subjects train, so that runs that differ in that see held-out images alike.
+        let first = split::first_to_train(all, all_splits, config);
+        let reference = reference(&pairing, &entries, first);
         Self {
             entries,
             splits,
@@ -102,6 +96,15 @@ impl Listing {
                 loaded
             })
             .collect()
+    }
+}
+
+/// The atlas, or else an image of the subject `first`.
+fn reference(pairing: &Pairing, entries: &[Entry], first: Option<&str>) -> usize {
+    let of_first = |entry: &Entry| Some(entry.subject.as_str()) == first;
+    match pairing {
+        Pairing::Atlas(atlas) => *atlas,
+        _ => entries.iter().position(of_first).unwrap_or(0),
     }
 }
 

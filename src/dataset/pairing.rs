@@ -82,7 +82,7 @@ impl Group {
                 pairs.any(|&(fixed, moving)| have(fixed) && have(moving))
             }
             Pairing::Atlas(atlas) => have(*atlas) && having.next().is_some(),
-            // An image may meet itself.
+            // In training an image may meet itself; what is measured see in [`Self::all`].
             Pairing::Any => having.next().is_some(),
             Pairing::BetweenSubjects => {
                 let first = having.next();

@@ -146,11 +146,17 @@ impl Dataset {
         &self.notes
     }
 
-    /// Whether both images of some pair of a split have labels.
-    pub fn has_labelled_pair(&self, split: Split) -> bool {
+    /// Whether both images of some pair that training may draw have labels.
+    pub fn trains_on_labels(&self) -> bool {
         let labelled = |n: usize| self.items[n].labels.is_some();
-        let group = self.group(split);
-        group.is_some_and(|group| group.any_pair(&self.pairing, labelled))
+        self.groups[0].any_pair(&self.pairing, labelled)
+    }
+
+    /// Whether both images of a pair have labels.
+    pub fn labelled(&self, fixed: usize, moving: usize) -> bool {
+        [fixed, moving]
+            .iter()
+            .all(|&n| self.items[n].labels.is_some())
     }
 
     /// The label maps of a split, each with the id of its image, for synthesis from real anatomy.

@@ -14,8 +14,11 @@ use crate::error::{Error, Result};
 const DRIVERS: [&str; 5] = ["cubecl", "wgpu", "cudarc", "burn-cubecl", "burn-fusion"];
 /// How the panic of a tensor begins whose values cannot be read, since work on it failed earlier.
 const UNREADABLE: &str = "Error while reading data";
-/// How CubeCL says that no device memory, however large, would do.
+/// How CubeCL says that a tensor is larger than the device allocates at once.
 const TOO_BIG: &str = "can't allocate buffer of size";
+/// What takes less memory.
+const REMEDIES: &str = "fewer pairs a step (train.batch), train.mixed_precision or train.gradient_checkpointing = true, \
+     larger voxels (data.spacing in training, --network-spacing in registration), or --device cpu";
 /// Of a driver's message, characters that are shown at most.
 const SHOWN: usize = 240;
 
@@ -127,17 +130,14 @@ fn describe(device: &str, failures: &[String]) -> String {
     let lines = || failures.iter().flat_map(|text| text.lines());
     if let Some(line) = lines().find(|line| line.contains(TOO_BIG)) {
         return format!(
-            "--device {device}: a tensor is larger than this device takes, whatever its memory ({}); try fewer pairs a step (train.batch), \
-             train.gradient_checkpointing = true, larger voxels, or --device cpu",
+            "--device {device}: a tensor is larger than this device allocates at once ({}); try {REMEDIES}",
             shortened(line)
         );
     }
     let mut lines = lines();
     if let Some(line) = lines.find(|line| is_about_memory(line)) {
         return format!(
-            "--device {device}: out of memory ({}); try fewer pairs a step (train.batch), train.mixed_precision or \
-             train.gradient_checkpointing = true, larger voxels (data.spacing in training, --network-spacing in \
-             registration), or --device cpu",
+            "--device {device}: out of memory ({}); try {REMEDIES}",
             shortened(line)
         );
     }
@@ -191,12 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_that_no_memory_would_hold_is_told_from_too_little_memory() {
+    fn a_tensor_too_large_at_once_is_told_from_too_little_memory() {
         let said = ["can't allocate buffer of size: 2147483648\n  0: a frame".to_string()];
         let problem = describe("wgpu:0", &said);
-        let expected = "--device wgpu:0: a tensor is larger than this device takes, whatever its memory (can't allocate \
-                        buffer of size: 2147483648); try fewer pairs";
+        let expected = "--device wgpu:0: a tensor is larger than this device allocates at once (can't allocate buffer of \
+                        size: 2147483648); try fewer pairs";
         assert!(problem.starts_with(expected), "{problem}");
+        assert!(problem.contains("--network-spacing"), "{problem}");
     }
 
     #[test]

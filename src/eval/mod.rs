@@ -21,6 +21,6 @@ pub use population::Populations;
 pub use protocol::Protocol;
 pub use result::PairResult;
 pub use statistics::{Statistics, quantile};
-pub use summary::{SummaryRow, per_pair, summarise};
+pub use summary::{SummaryRow, per_pair, structure_names, summarise};
 pub use table::{summary_markdown, write_pairs, write_summary};
 pub use warp::{moved_image, moved_labels};

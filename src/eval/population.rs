@@ -82,7 +82,6 @@ impl Populations {
                     metric: Metric::IntensityVariance,
                     before: Some(before),
                     after: Some(after),
-                    missing: 0,
                 }
             })
             .collect()

@@ -17,8 +17,6 @@ pub struct PairResult {
     /// that is undefined.
     pub before: Option<f64>,
     pub after: Option<f64>,
-    /// Of a mean over a pair: structures that it leaves out. Tables do without it.
-    pub missing: usize,
 }
 
 impl PairResult {
@@ -37,7 +35,6 @@ impl PairResult {
             metric,
             before,
             after,
-            missing: 0,
         }
     }
 }

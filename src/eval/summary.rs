@@ -21,9 +21,8 @@ pub struct SummaryRow {
 /// structure that is lost has no distance); under those of the challenges over the numbers, except that one lost landmark
 /// makes the mean `NaN`.
 ///
-/// Structures are left out pair by pair, each method's own. One that loses the small and difficult ones is measured by the others
-/// alone, and its mean distance looks better for it. `missing` says how many a mean leaves out: distances of methods compare
-/// where none does, or beside the overlap, which counts what is lost as 0.
+/// Structures are left out pair by pair, each method's own: one that loses the small and difficult ones is judged by the others
+/// alone, and its mean distance looks better for it. Its overlap does not, which counts what is lost as 0.
 pub fn per_pair(rows: &[PairResult], protocol: Protocol) -> Vec<PairResult> {
     let mut groups: Vec<Vec<&PairResult>> = Vec::new();
     let mut places = HashMap::new();
@@ -44,7 +43,11 @@ pub fn per_pair(rows: &[PairResult], protocol: Protocol) -> Vec<PairResult> {
 /// The mean over the structures of one pair.
 fn mean_of(group: &[&PairResult], protocol: Protocol) -> PairResult {
     let metric = group[0].metric;
-    let counts = |row: &&&PairResult| protocol != Protocol::Hmorph || !left_out(row, protocol);
+    let finite = |row: &PairResult| {
+        let mut sides = [row.before, row.after].into_iter().flatten();
+        sides.all(f64::is_finite)
+    };
+    let counts = |row: &&&PairResult| protocol != Protocol::Hmorph || finite(row);
     let counted: Vec<&&PairResult> = group.iter().filter(counts).collect();
     let over = |side: fn(&PairResult) -> Option<f64>| {
         let any = group.iter().any(|row| side(row).is_some());
@@ -56,18 +59,7 @@ fn mean_of(group: &[&PairResult], protocol: Protocol) -> PairResult {
         structure: String::new(),
         before: over(|row| row.before),
         after: over(|row| row.after),
-        missing: group.iter().filter(|row| left_out(row, protocol)).count(),
         ..group[0].clone()
-    }
-}
-
-/// Whether a mean over a pair does without this structure, before, after or both.
-fn left_out(row: &PairResult, protocol: Protocol) -> bool {
-    let mut sides = [row.before, row.after].into_iter().flatten();
-    match (protocol, row.metric) {
-        (Protocol::Hmorph, _) => !sides.all(f64::is_finite),
-        (_, Metric::Tre | Metric::TreVoxels) => false,
-        _ => sides.any(f64::is_nan),
     }
 }
 
@@ -92,7 +84,7 @@ pub fn summarise(rows: &[PairResult], protocol: Protocol) -> Vec<SummaryRow> {
             continue;
         }
         summary.push(summary_row(metric, "", &of_metric, protocol));
-        for structure in structures(rows, metric) {
+        for structure in structure_names(rows, metric) {
             let group: Vec<&PairResult> = rows
                 .iter()
                 .filter(|row| row.metric == metric && row.structure == structure)
@@ -103,8 +95,8 @@ pub fn summarise(rows: &[PairResult], protocol: Protocol) -> Vec<SummaryRow> {
     summary
 }
 
-/// Names of the structures of a measure in the order of their first appearance, if more than one.
-fn structures(rows: &[PairResult], metric: Metric) -> Vec<&str> {
+/// Names of the structures of a measure that pairs share, in the order of their first appearance, if more than one.
+pub fn structure_names(rows: &[PairResult], metric: Metric) -> Vec<&str> {
     let landmarks = matches!(metric, Metric::Tre | Metric::TreVoxels);
     let comparable = |name: &&str| !name.is_empty() && !(landmarks && is_numbered(name));
     let of_metric = rows.iter().filter(|row| row.metric == metric);
@@ -152,12 +144,11 @@ mod tests {
             metric,
             before: Some(sides[0]),
             after: Some(sides[1]),
-            missing: 0,
         }
     }
 
     #[test]
-    fn means_of_pairs_say_what_they_leave_out() {
+    fn means_of_pairs_leave_out_what_is_lost() {
         let lost = f64::INFINITY;
         let rows = [
             row("all", "1", Metric::Hd95, [4.0, 1.0]),
@@ -167,14 +158,15 @@ mod tests {
             row("less", "3", Metric::Hd95, [f64::NAN, lost]),
         ];
         let means = per_pair(&rows, Protocol::Hmorph);
-        let found: Vec<_> = means.iter().map(|row| (row.after, row.missing)).collect();
-        assert_eq!(found, [(Some(2.0), 0), (Some(1.0), 2)]);
+        let found: Vec<_> = means.iter().map(|row| row.after).collect();
+        assert_eq!(found, [Some(2.0), Some(1.0)]);
         assert_eq!(means[1].before, Some(4.0));
-        // The challenges leave out what is no number, and nothing of landmarks.
+        // The challenges leave out what is no number before or after, each by itself, and nothing of landmarks.
         let means = per_pair(&rows, Protocol::Learn2reg);
-        assert_eq!((means[1].after, means[1].missing), (Some(lost), 1));
+        assert_eq!((means[1].before, means[1].after), (Some(6.0), Some(lost)));
         let landmarks = [row("p", "ac", Metric::Tre, [1.0, f64::NAN])];
-        assert_eq!(per_pair(&landmarks, Protocol::Learn2reg)[0].missing, 0);
+        let mean = per_pair(&landmarks, Protocol::Learn2reg)[0].after;
+        assert!(mean.is_some_and(f64::is_nan));
     }
 
     #[test]

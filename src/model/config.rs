@@ -152,7 +152,7 @@ impl ModelConfig {
         self.out_downsize.trailing_zeros() as usize
     }
 
-    pub(super) fn unet(&self) -> UNetConfig {
+    pub(crate) fn unet(&self) -> UNetConfig {
         UNetConfig {
             dimension: self.dimension,
             encoder: self.encoder,

@@ -64,6 +64,18 @@ impl UNetConfig {
         }
     }
 
+    /// Most channels of a tensor that is stored at full resolution. What an upsampling joins to a skip connection is not
+    /// (`ops::joined_conv`).
+    pub fn full_resolution_channels(&self) -> usize {
+        let decoder = self.decoder_features.iter().skip(self.decoder_depth());
+        let encoder = match self.encoder {
+            Encoder::MaxPool => self.encoder_features.first(),
+            Encoder::Strided => None,
+        };
+        let all = decoder.chain(encoder).copied();
+        all.fold(self.in_channels, usize::max)
+    }
+
     /// Channels that leave the network.
     pub fn out_channels(&self) -> usize {
         let levels = self.encoder_features.len();

@@ -3,33 +3,33 @@
 use burn::tensor::Device;
 
 /// Bytes of memory of a GPU, which is started for that, where its driver tells; `None` for the CPU.
-#[cfg(feature = "gpu")]
 pub fn device_memory(device: &Device) -> Option<u64> {
-    use burn::backend::DispatchDevice;
-    match device.as_dispatch() {
-        DispatchDevice::Cube(device) => device.client().properties().memory.max_memory(),
-        _ => None,
-    }
+    let [memory, _] = limits(device);
+    memory
 }
 
-/// Bytes of the largest tensor that a GPU takes, whatever its memory; `None` for the CPU.
-#[cfg(feature = "gpu")]
+/// Bytes of the largest tensor that a GPU allocates at once; `None` for the CPU.
 pub fn largest_tensor(device: &Device) -> Option<u64> {
+    let [_, tensor] = limits(device);
+    tensor
+}
+
+/// Bytes of all memory and of the largest tensor.
+#[cfg(feature = "gpu")]
+fn limits(device: &Device) -> [Option<u64>; 2] {
     use burn::backend::DispatchDevice;
     match device.as_dispatch() {
-        DispatchDevice::Cube(device) => Some(device.client().properties().memory.max_page_size),
-        _ => None,
+        DispatchDevice::Cube(device) => {
+            let client = device.client();
+            let memory = &client.properties().memory;
+            [memory.max_memory(), Some(memory.max_page_size)]
+        }
+        _ => [None; 2],
     }
 }
 
-/// Bytes of the largest tensor of a GPU: none, since the program was built without.
+/// A program that was built without GPUs knows of none.
 #[cfg(not(feature = "gpu"))]
-pub fn largest_tensor(_: &Device) -> Option<u64> {
-    None
-}
-
-/// Bytes of memory of a GPU: none, since the program was built without.
-#[cfg(not(feature = "gpu"))]
-pub fn device_memory(_: &Device) -> Option<u64> {
-    None
+fn limits(_: &Device) -> [Option<u64>; 2] {
+    [None; 2]
 }

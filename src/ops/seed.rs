@@ -1,12 +1,12 @@
 //! The start of a backward pass from a gradient that is known.
 
 use burn::tensor::Tensor;
-#[cfg(feature = "gpu")]
-use burn_cubecl::ops::numeric::zeros_client;
 
 use super::bridge::{self, Operation, Saved, View};
 #[cfg(feature = "gpu")]
 use super::bridge::{Buffer, SavedBuffers};
+#[cfg(feature = "gpu")]
+use super::gpu;
 
 /// A scalar whose gradient with respect to `x` is `upstream`, a constant of the same shape and type. To be differentiated
 /// as it is, or in a sum with others; its value means nothing.
@@ -49,9 +49,7 @@ impl Operation<2> for Seed {
 
     #[cfg(feature = "gpu")]
     fn forward_gpu(&self, [x, _]: [Buffer; 2]) -> Buffer {
-        // A row, which burn makes without gaps on every device.
-        let row = zeros_client(x.client.clone(), x.device.clone(), [1].into(), x.dtype);
-        Buffer::new_contiguous(x.client, x.device, [1; 5].into(), row.handle, x.dtype)
+        gpu::zeros(&x, [1; 5])
     }
 
     #[cfg(feature = "gpu")]

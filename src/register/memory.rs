@@ -2,13 +2,9 @@
 
 use crate::model::ModelConfig;
 
-/// Bytes of the largest tensor that the network stores on a grid of this many voxels: features at full resolution. What an
-/// upsampling joins to a skip connection is not stored (`ops::joined_conv`).
+/// Bytes of the largest tensor that the network stores on a grid of this many voxels: features at full resolution.
 pub fn largest_tensor_bytes(config: &ModelConfig, voxels: f64) -> f64 {
-    let full = config.decoder_features.iter();
-    let full = full.skip(config.encoder_features.len());
-    let channels = full.chain([&config.encoder_features[0]]).max();
-    voxels * (channels.map_or(0, |&n| n) * size_of::<f32>()) as f64
+    voxels * (config.unet().full_resolution_channels() * size_of::<f32>()) as f64
 }
 
 /// Bytes that the network needs at the same time on a grid of this many voxels: the tensors at full resolution around
@@ -28,6 +24,7 @@ pub fn network_bytes(config: &ModelConfig, voxels: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Encoder;
 
     #[test]
     fn features_at_full_resolution_are_the_largest_tensor() {
@@ -36,5 +33,14 @@ mod tests {
         let bytes = largest_tensor_bytes(&config, 256_f64.powi(3));
         assert_eq!(bytes, 2_f64.powi(31));
         assert!(bytes < network_bytes(&config, 256_f64.powi(3)));
+        // With a strided encoder the first of the last three layers is still at half resolution.
+        let strided = ModelConfig {
+            encoder: Encoder::Strided,
+            ..config
+        };
+        assert_eq!(
+            largest_tensor_bytes(&strided, 256_f64.powi(3)),
+            2_f64.powi(30)
+        );
     }
 }

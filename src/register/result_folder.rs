@@ -13,6 +13,8 @@ use crate::volume::{TEMPORARY, folder_of, temporary};
 const MODE: u32 = 0o777;
 /// The file that marks a folder as a result that `--force` may replace.
 pub const RECORD: &str = "run.json";
+/// Behind [`TEMPORARY`], how the folders go on that hold results which new ones are replacing.
+const ASIDE: &str = "before-";
 
 /// Results in a temporary folder, until [`ResultFolder::finish`] brings them to their place.
 ///
@@ -54,6 +56,13 @@ impl ResultFolder {
             target: target.to_path_buf(),
             inside,
         })
+    }
+
+    /// What is removed from `target` when new results take its place.
+    pub fn replaced(target: &Path) -> Vec<String> {
+        let left = interrupted(target);
+        let folders = std::iter::once(target).chain(left.iter().map(PathBuf::as_path));
+        folders.flat_map(results).collect()
     }
 
     /// Where to write the file `name`.
@@ -98,10 +107,14 @@ impl ResultFolder {
 /// Puts what lies in `new` in the place of the results in `target`.
 fn replace(new: &Path, target: &Path) -> Result<()> {
     let at = |e| Error::io(target, e);
+    // `new` has a record, too, whose names say nothing of what is there.
+    let mut left = interrupted(target);
+    left.retain(|folder| folder.file_name() != new.file_name());
     let mut names = entries(new).map_err(at)?;
     let mut old = entries(target).map_err(at)?;
     let taken = |name: &OsString| target.join(name).symlink_metadata().is_ok();
-    let results = results(target);
+    let folders = std::iter::once(target).chain(left.iter().map(PathBuf::as_path));
+    let results: Vec<String> = folders.flat_map(results).collect();
     old.retain(|name| results.iter().any(|result| name == result.as_str()));
     if let Some(own) = names.iter().find(|name| taken(name) && !old.contains(name)) {
         let problem = "is a file of your own where a new result would be, and stays";
@@ -110,13 +123,44 @@ fn replace(new: &Path, target: &Path) -> Result<()> {
     // Where a record stands, its results stand too: the old one goes first, the new one comes last.
     old.sort_by_key(|name| name != RECORD);
     names.sort_by_key(|name| name == RECORD);
-    swap(&old, target, &names, new)
+    swap(&old, target, &names, new)?;
+    // Results of before, like those that were still in their place.
+    for folder in left.iter().filter(|folder| begins(folder, &aside())) {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    Ok(())
+}
+
+/// The folders with a record that a run left in `target` when it was killed while it replaced results: those of before, and
+/// what was not in its place yet. None where `target` has a record, for then all its results stand.
+fn interrupted(target: &Path) -> Vec<PathBuf> {
+    if target.join(RECORD).is_file() {
+        return Vec::new();
+    }
+    let all = entries(target).unwrap_or_default().into_iter();
+    let recorded = |folder: &PathBuf| begins(folder, TEMPORARY) && folder.join(RECORD).is_file();
+    let found: Vec<PathBuf> = all.map(|name| target.join(name)).filter(recorded).collect();
+    match found.iter().any(|folder| begins(folder, &aside())) {
+        true => found,
+        false => Vec::new(),
+    }
+}
+
+fn aside() -> String {
+    format!("{TEMPORARY}{ASIDE}")
+}
+
+fn begins(path: &Path, start: &str) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with(start)
 }
 
 /// Removes `old` from `target` and moves `names` there from the folder `new`; after an error all is as it was before.
 fn swap(old: &[OsString], target: &Path, names: &[OsString], new: &Path) -> Result<()> {
     let at = |e| Error::io(target, e);
-    let aside = temporary(MODE).tempdir_in(target).map_err(at)?;
+    let prefix = aside();
+    let aside = temporary(MODE).prefix(&prefix).tempdir_in(target);
+    let aside = aside.map_err(at)?;
     let swapped = move_all(old, target, aside.path()).and_then(|()| {
         let moved = move_all(names, new, target);
         moved.inspect_err(|_| move_back(old, target, aside.path()))
@@ -171,7 +215,7 @@ fn check_free(target: &Path, force: bool) -> Result<()> {
     }
     let problem = if !target.is_dir() {
         "is a file; name a folder for the results"
-    } else if is_empty(target) || (force && target.join(RECORD).is_file()) {
+    } else if may_be_filled(target, force) {
         return Ok(());
     } else if force {
         "holds something else than results of hmorph (no run.json), which --force does not replace; choose another \
@@ -180,6 +224,14 @@ fn check_free(target: &Path, force: bool) -> Result<()> {
         "exists; choose another folder with -o, or replace the results with --force"
     };
     Err(Error::file(target, problem))
+}
+
+/// Whether results, be they set aside, are to be replaced, or nothing is in a folder.
+fn may_be_filled(target: &Path, force: bool) -> bool {
+    match target.join(RECORD).is_file() || !interrupted(target).is_empty() {
+        true => force,
+        false => is_empty(target),
+    }
 }
 
 /// The folder that takes the temporary one, and whether that is `target` itself.
@@ -330,6 +382,33 @@ mod tests {
         assert!(swap(&old, &target, &names, &new).is_err());
         assert_eq!(files(&target), ["old.txt", RECORD]);
         assert_eq!(files(&new), ["new.txt"]);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_at_the_exchange_does_not_keep_others_from_it() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("out");
+        replaceable(&target);
+        let [before, rest] = [aside(), TEMPORARY.into()].map(|begin| {
+            let folder = target.join(begin + "1");
+            std::fs::create_dir(&folder).unwrap();
+            folder
+        });
+        // The record and one file of before are set aside, one new file is in its place.
+        std::fs::rename(target.join(RECORD), before.join(RECORD)).unwrap();
+        std::fs::write(rest.join(RECORD), r#"{"files": ["new.txt"]}"#).unwrap();
+        for name in ["new.txt", "thesis.txt"] {
+            std::fs::write(target.join(name), "").unwrap();
+        }
+        assert!(ResultFolder::check(&target, false).is_err());
+        let folder = ResultFolder::new(&target, true).unwrap();
+        std::fs::write(folder.path("newer.txt"), "").unwrap();
+        std::fs::write(folder.path(RECORD), r#"{"files": ["newer.txt"]}"#).unwrap();
+        folder.finish().unwrap();
+        let left = files(&target).into_iter();
+        let left: Vec<String> = left.filter(|name| !name.starts_with(TEMPORARY)).collect();
+        assert_eq!(left, ["newer.txt", RECORD, "thesis.txt"]);
+        assert!(!before.exists());
     }
 
     #[test]

@@ -59,11 +59,11 @@ fn by_subjects(means: &[&MeanRow]) -> Vec<Series> {
         let name = row.arm().label();
         let n = row.n.unwrap_or_default() as f64;
         let at = |x: f64| (x, row.mean);
-        let bar = |x: f64| (x, row.low, row.high);
+        let bar = |x: f64| Some((x, row.low?, row.high?));
         match series.iter_mut().find(|one| one.name == name) {
             Some(one) => {
                 one.points.push(at(n));
-                one.bars.push(bar(n));
+                one.bars.extend(bar(n));
             }
             None if level(row) && ends[0] < ends[1] => series.push(Series {
                 name,
@@ -74,7 +74,7 @@ fn by_subjects(means: &[&MeanRow]) -> Vec<Series> {
             None => series.push(Series {
                 name,
                 points: vec![at(n)],
-                bars: vec![bar(n)],
+                bars: Vec::from_iter(bar(n)),
             }),
         }
     }
@@ -112,7 +112,7 @@ fn by_alpha(means: &[&MeanRow]) -> Vec<Series> {
             points: rows.iter().map(|row| (row.alpha, row.mean)).collect(),
             bars: rows
                 .iter()
-                .map(|row| (row.alpha, row.low, row.high))
+                .filter_map(|row| Some((row.alpha, row.low?, row.high?)))
                 .collect(),
         }
     };

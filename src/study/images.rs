@@ -1,11 +1,11 @@
 //! The images of a study, read once for all of its cells.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::StudyConfig;
-use super::folds::{has_folds, write_folds};
+use super::folds::{fold_file, has_folds, write_folds};
 use crate::dataset::{Align, DataConfig, Dataset};
 use crate::error::{Error, Result};
 use crate::volume::write_text;
@@ -54,6 +54,19 @@ pub fn read_images(study: &StudyConfig, folder: &Path, kept: bool) -> Result<Vec
     };
     grid.write(folder)?;
     Ok(grid.shape)
+}
+
+impl StudyConfig {
+    /// What [`read_images`] writes to the folder of a study.
+    pub fn image_files(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut files = vec![folder.join(GRID)];
+        if self.folds > 1 {
+            files.extend((0..self.folds).map(|fold| fold_file(folder, fold)));
+            // The table of all images, from which the folds are made.
+            files.push(fold_file(folder, 0).with_file_name("subjects.csv"));
+        }
+        files
+    }
 }
 
 /// Every image that some cell may read.

@@ -3,7 +3,6 @@
 //! [`StudyConfig`] spans the grid, [`plan`] makes [`Job`]s of it, whose results come together in a tidy table, and
 //! [`summary`] and [`figures`] say what they mean. Training and measuring is the caller's.
 
-mod bootstrap;
 mod checks;
 mod condition;
 mod config;
@@ -14,6 +13,7 @@ mod job;
 pub mod report;
 mod row;
 pub mod summary;
+mod uncertainty;
 
 pub use checks::check_images;
 pub use condition::{Condition, shifted};

@@ -131,12 +131,7 @@ fn line(
     for metric in shown {
         let found = means.iter().find(|row| row.metric == *metric);
         line.push(found.map_or_else(String::new, |row| {
-            format!(
-                "{} [{}, {}]",
-                short(row.mean),
-                short(row.low),
-                short(row.high)
-            )
+            with_interval(row.mean, row.low, row.high)
         }));
     }
     let same = |cell: &&CellFacts| {
@@ -162,22 +157,27 @@ fn tests_markdown(tests: &[TestRow]) -> String {
     for test in tests {
         writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} [{}, {}] | {:.2e} | {} x {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} x {} |",
             test.metric.title(),
             test.a,
             count(test.n_a),
             test.b,
             count(test.n_b),
-            short(test.difference),
-            short(test.low),
-            short(test.high),
-            test.p,
+            with_interval(test.difference, test.low, test.high),
+            test.p.map_or_else(String::new, |p| format!("{p:.2e}")),
             test.subjects,
             test.seeds
         )
         .expect("writing to a string cannot fail");
     }
     text
+}
+
+/// A mean and, where it is known, its interval.
+fn with_interval(mean: f64, low: Option<f64>, high: Option<f64>) -> String {
+    let interval = low.zip(high);
+    let interval = interval.map(|(low, high)| format!(" [{}, {}]", short(low), short(high)));
+    short(mean) + &interval.unwrap_or_default()
 }
 
 /// A number with about three digits.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::bootstrap::{Estimate, PairValues, estimate, mean_of_all};
+use super::uncertainty::{Estimate, PairValues, Spread, estimate, mean_of_all};
 use super::{Condition, Paradigm, StudyRow};
 use crate::metric::Metric;
 
@@ -74,9 +74,9 @@ pub struct MeanRow {
     /// Mean before registration, where the measure has one.
     pub before: Option<f64>,
     pub mean: f64,
-    /// Ends of the 95 % interval over subjects and seeds.
-    pub low: f64,
-    pub high: f64,
+    /// Ends of the 95 % interval over subjects and seeds, where there are enough of them.
+    pub low: Option<f64>,
+    pub high: Option<f64>,
     pub subjects: usize,
     pub seeds: usize,
 }
@@ -101,10 +101,10 @@ pub struct TestRow {
     pub n_b: Option<usize>,
     /// Mean of a minus b over pairs, and its 95 % interval over subjects and seeds.
     pub difference: f64,
-    pub low: f64,
-    pub high: f64,
-    /// Two-sided, of the same bootstrap; not corrected for the number of tests.
-    pub p: f64,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    /// Two-sided; not corrected for the number of tests.
+    pub p: Option<f64>,
     pub subjects: usize,
     pub seeds: usize,
 }
@@ -186,13 +186,13 @@ fn select<'a>(
 }
 
 /// Values of a measure by pair and seed.
-struct Table {
+struct PairTable {
     pairs: Vec<PairValues>,
     subjects: usize,
     seeds: usize,
 }
 
-impl Table {
+impl PairTable {
     fn new(values: &[(&StudyRow, f64)]) -> Self {
         let seeds: BTreeSet<u64> = values.iter().map(|(row, _)| row.seed).collect();
         let seeds: Vec<u64> = seeds.into_iter().collect();
@@ -216,6 +216,11 @@ impl Table {
     }
 }
 
+/// Ends of the interval.
+fn ends(spread: Option<Spread>) -> [Option<f64>; 2] {
+    [0, 1].map(|end| spread.map(|spread| spread.interval[end]))
+}
+
 fn finite(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite())
 }
@@ -224,10 +229,11 @@ fn mean_row(arm: &ArmKey, condition: &str, metric: Metric, rows: &[&StudyRow]) -
     let values = |side: fn(&StudyRow) -> Option<f64>| {
         let found = rows.iter().copied();
         let found = found.filter_map(|row| Some((row, finite(side(row))?)));
-        Table::new(&found.collect::<Vec<_>>())
+        PairTable::new(&found.collect::<Vec<_>>())
     };
     let after = values(|row| row.value);
-    let Estimate { mean, interval, .. } = estimate(&after.pairs)?;
+    let Estimate { mean, spread } = estimate(&after.pairs)?;
+    let [low, high] = ends(spread);
     // Over the same pairs with the same weights, so that doing nothing changes nothing.
     let before = mean_of_all(&values(|row| row.before).pairs);
     Some(MeanRow {
@@ -238,8 +244,8 @@ fn mean_row(arm: &ArmKey, condition: &str, metric: Metric, rows: &[&StudyRow]) -
         metric,
         before,
         mean,
-        low: interval[0],
-        high: interval[1],
+        low,
+        high,
         subjects: after.subjects,
         seeds: after.seeds,
     })
@@ -261,8 +267,9 @@ fn test_row(
         let other = others.get(&key(row))?;
         Some((row, finite(row.value)? - other))
     });
-    let table = Table::new(&differences.collect::<Vec<_>>());
-    let Estimate { mean, interval, p } = estimate(&table.pairs)?;
+    let table = PairTable::new(&differences.collect::<Vec<_>>());
+    let Estimate { mean, spread } = estimate(&table.pairs)?;
+    let [low, high] = ends(spread);
     Some(TestRow {
         metric,
         a: a.label(),
@@ -270,9 +277,9 @@ fn test_row(
         b: b.label(),
         n_b: b.n,
         difference: mean,
-        low: interval[0],
-        high: interval[1],
-        p,
+        low,
+        high,
+        p: spread.map(|spread| spread.p),
         subjects: table.subjects,
         seeds: table.seeds,
     })
@@ -322,7 +329,7 @@ mod unit_tests {
         assert!((found[0].mean - 0.645).abs() < 1e-12);
         assert_eq!((found[0].subjects, found[0].seeds), (8, 2));
         assert_eq!(found[0].before, Some(0.5));
-        assert!(found[0].low < 0.645 && found[0].high > 0.645);
+        assert!(found[0].low < Some(0.645) && found[0].high > Some(0.645));
     }
 
     #[test]
@@ -333,8 +340,9 @@ mod unit_tests {
             (test.a.as_str(), test.b.as_str()),
             ("weighted 0.9", "few-shot")
         );
-        assert!((test.difference - 0.1).abs() < 1e-12 && (test.high - test.low) < 1e-9);
-        assert!(test.p < 1e-3);
+        assert!((test.difference - 0.1).abs() < 1e-12);
+        let (low, high) = (test.low.unwrap(), test.high.unwrap());
+        assert!(high - low < 1e-9 && test.p.unwrap() < 1e-3);
         assert_eq!((test.subjects, test.seeds), (8, 2));
     }
 }

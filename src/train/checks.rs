@@ -12,7 +12,7 @@ use crate::loss::{Items, LossConfig};
 /// Refuses an overlap of labels that no training pair would have. Synthetic pairs always have labels.
 pub(super) fn labels(config: &RunConfig, dataset: Option<&Dataset>) -> Result<()> {
     let (low, high) = config.mixture.alpha.range_over(config.train.steps());
-    let real = high > 0.0 && dataset.is_some_and(|dataset| dataset.has_labelled_pair(Split::Train));
+    let real = high > 0.0 && dataset.is_some_and(Dataset::trains_on_labels);
     let has_labels =
         |on: Items| low < 1.0 && on.include(Items::Synthetic) || real && on.include(Items::Real);
     let mut terms = config.loss.terms().into_iter();
@@ -38,9 +38,9 @@ pub(super) fn precision(config: &TrainConfig, device: &Device) -> Result<()> {
 }
 
 /// Refuses real images that nothing compares: their smoothness alone would be learnt, or choose the best weights. Labels
-/// choose by themselves; to be learnt from, they need a term.
-pub(super) fn comparable(loss: &LossConfig, dataset: &Dataset, split: Split) -> Result<()> {
-    let labelled = dataset.has_labelled_pair(split);
+/// choose by themselves; to be learnt from, they need a term. `labelled` says whether some pair that is taken from `split`
+/// has them.
+pub(super) fn comparable(loss: &LossConfig, labelled: bool, split: Split) -> Result<()> {
     let measured = labelled && split == Split::Validation;
     if measured || loss.compares(Items::Real, labelled) {
         return Ok(());
@@ -51,7 +51,7 @@ pub(super) fn comparable(loss: &LossConfig, dataset: &Dataset, split: Split) -> 
     };
     // That labelled images have a term is a matter of the settings alone, which have been checked.
     Err(Error::invalid(format!(
-        "the pairs of the {split} split have no labels, and no term of [loss] compares real images without them: give them labels \
+        "the pairs taken from the {split} split have no labels, and no term of [loss] compares real images without them: give them labels \
          (an atlas by data.atlas_labels), or add a term such as mse or ncc{remedy}"
     )))
 }

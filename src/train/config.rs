@@ -133,6 +133,11 @@ impl TrainConfig {
                 "[train] epochs x steps_per_epoch x batch is beyond any run; expected less than 2^48 pairs",
             ));
         }
+        self.check_rates()
+    }
+
+    /// The part of [`Self::validate`] that is about the learning rate and other real numbers.
+    fn check_rates(&self) -> Result<()> {
         let rates = [
             ("lr_end", self.lr_end),
             ("weight_decay", self.weight_decay),

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use toml::{Table, Value};
 
@@ -18,6 +20,8 @@ const CONFIG: &str = "config.toml";
 /// Name of the table of a run that says which image trains, validates and tests: a manifest.
 pub const SPLIT: &str = "split.csv";
 const LOCK: &str = ".lock";
+/// Many times as long as [`RunFolder::check_idle`] holds the lock.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Everything that a run writes, which `--force` removes.
 const RESULTS: [&str; 9] = [
@@ -94,7 +98,7 @@ impl RunFolder {
         let Ok(file) = File::open(path.join(LOCK)) else {
             return Ok(());
         };
-        // Shared, so that of several that look none is taken for a run.
+        // Shared, so that of several that look none is taken for a run; by one that comes to train neither (see `lock`).
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Err(Error::Busy {
                 path: path.to_path_buf(),
@@ -172,13 +176,24 @@ fn is_free(path: &Path) -> Result<bool> {
 fn lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
     let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
-    match file.try_lock() {
+    match try_twice(&file, || thread::sleep(LOOK)) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(Error::Busy {
             path: folder.to_path_buf(),
         }),
         // Some network file systems have no locks.
         Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Locks again after `wait` what another process holds: it may only be looking, which is over at once.
+fn try_twice(file: &File, wait: impl FnOnce()) -> std::result::Result<(), TryLockError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            wait();
+            file.try_lock()
+        }
+        tried => tried,
     }
 }
 
@@ -352,5 +367,18 @@ mod tests {
         idle().unwrap();
         assert!(lock(folder.path()).unwrap().is_some());
         assert!(is_free(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_from_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOCK);
+        let ours = File::create(&path).unwrap();
+        let looks = File::open(&path).unwrap();
+        looks.try_lock_shared().unwrap();
+        try_twice(&ours, || drop(looks)).unwrap();
+        let other = File::open(&path).unwrap();
+        let tried = try_twice(&other, || ());
+        assert!(matches!(tried, Err(TryLockError::WouldBlock)));
     }
 }

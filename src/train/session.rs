@@ -30,6 +30,8 @@ pub struct Session {
     pub start: Option<WeightsFile>,
     /// Training grid, `(i, j, k)`.
     pub shape: [usize; 3],
+    /// Seed of the synthetic pairs.
+    pairs_seed: u64,
     held_out: HeldOut,
 }
 
@@ -59,35 +61,24 @@ impl Session {
     pub fn prepare(config: RunConfig, start: Option<WeightsFile>, device: Device) -> Result<Self> {
         config.validate()?;
         checks::precision(&config.train, &device)?;
-        let dimension = config.model.dimension;
         let factor = config.model.size_factor()[1];
-        let dataset = match &config.data {
-            Some(data) => Some(Arc::new(Dataset::load(data, factor)?)),
-            None => None,
-        };
+        let data = config.data.as_ref();
+        let dataset = data.map(|data| Dataset::load(data, factor)).transpose()?;
+        let dataset = dataset.map(Arc::new);
         let shape = grid(&config, dataset.as_deref(), factor)?;
         if let Some(dataset) = dataset.as_deref().filter(|_| uses_real(&config)) {
-            checks::comparable(&config.loss, dataset, Split::Train)?;
+            checks::comparable(&config.loss, dataset.trains_on_labels(), Split::Train)?;
         }
         checks::labels(&config, dataset.as_deref())?;
-        let seed = pairs_seed(config.seed, start.as_ref());
-        let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor)?
-            .map(|synthesis| Arc::new(Synthesis { seed, ..synthesis }));
+        let pairs_seed = pairs_seed(config.seed, start.as_ref());
+        let synthesis = Synthesis::plan(&config, dataset.as_deref(), factor, pairs_seed)?;
+        let synthesis = synthesis.map(Arc::new);
         let held_out = HeldOut::choose(&config, dataset.as_deref(), synthesis.clone())?;
         checks::patience(&config.train, held_out.exists())?;
         let on_device = synthesis
             .clone()
             .filter(|_| on_device(config.train.synthesis, &device));
-        let make =
-            synthesis.map(|s| -> Box<MakeSynthetic> { Box::new(move |index| s.sample(index)) });
-        let sampler = Sampler::new(
-            config.mixture.clone(),
-            config.train.batch,
-            config.seed,
-            dimension,
-            dataset.clone(),
-            make,
-        )?;
+        let sampler = sampler(&config, dataset.clone(), synthesis)?;
         let sampler = match &on_device {
             Some(_) => sampler.leaving_synthetic(shape),
             None => sampler,
@@ -101,6 +92,7 @@ impl Session {
             on_device,
             start,
             shape,
+            pairs_seed,
             held_out,
         };
         // Weights that do not fit and patterns that freeze nothing are found before anything is written.
@@ -132,8 +124,7 @@ impl Session {
 
     /// Seed of the synthetic pairs, if there are settings for some; that of the run, unless it starts from weights.
     pub fn synthesis_seed(&self) -> Option<u64> {
-        let synth = self.config.synth.as_ref();
-        synth.map(|_| pairs_seed(self.config.seed, self.start.as_ref()))
+        self.config.synth.as_ref().map(|_| self.pairs_seed)
     }
 
     /// Whether the device makes the synthetic pairs of batches.
@@ -205,13 +196,31 @@ impl HeldOut {
                 if pairs.is_empty() {
                     return Ok(Self::None);
                 }
-                checks::comparable(&config.loss, dataset, Split::Validation)?;
+                let labelled = pairs.iter().any(|&(f, m)| dataset.labelled(f, m));
+                checks::comparable(&config.loss, labelled, Split::Validation)?;
                 Ok(Self::Real(pairs))
             }
             (None, Some(synthesis)) if count > 0 => Ok(Self::Synthetic(synthesis)),
             _ => Ok(Self::None),
         }
     }
+}
+
+/// The batches of a run, whose synthetic pairs `synthesis` makes.
+fn sampler(
+    config: &RunConfig,
+    dataset: Option<Arc<Dataset>>,
+    synthesis: Option<Arc<Synthesis>>,
+) -> Result<Sampler> {
+    let make = synthesis.map(|s| -> Box<MakeSynthetic> { Box::new(move |index| s.sample(index)) });
+    Sampler::new(
+        config.mixture.clone(),
+        config.train.batch,
+        config.seed,
+        config.model.dimension,
+        dataset,
+        make,
+    )
 }
 
 /// Whether some step of the run trains on real pairs.

@@ -17,7 +17,7 @@ pub struct Synthesis {
 }
 
 impl Synthesis {
-    /// What the `[synth]` and `[synth_labels]` sections ask for; `None` without `[synth]`.
+    /// What the `[synth]` and `[synth_labels]` sections ask for, with pairs of `seed`; `None` without `[synth]`.
     ///
     /// The grid is that of `dataset` if there is one, else `synth_labels.shape`, in multiples of `factor` voxels.
     ///
@@ -27,6 +27,7 @@ impl Synthesis {
         config: &RunConfig,
         dataset: Option<&Dataset>,
         factor: usize,
+        seed: u64,
     ) -> Result<Option<Self>> {
         let Some(synth) = &config.synth else {
             return Ok(None);
@@ -42,7 +43,7 @@ impl Synthesis {
             config: synth.clone(),
             source,
             geometry,
-            seed: config.seed,
+            seed,
         }))
     }
 

@@ -297,7 +297,8 @@ fn a_transform_is_not_replaced_by_what_it_moves() {
     itk_case(&bench);
     // A result folder with a file of each kind that is read from it.
     std::fs::create_dir(bench.path("run")).unwrap();
-    std::fs::write(bench.path("run/run.json"), "{\"files\": []}").unwrap();
+    let record = r#"{"files": ["forward.nii.gz", "inverse.nii.gz"]}"#;
+    std::fs::write(bench.path("run/run.json"), record).unwrap();
     for name in ["forward.nii.gz", "inverse.nii.gz"] {
         std::fs::copy(bench.path("field.nii.gz"), bench.path("run").join(name)).unwrap();
     }
@@ -328,6 +329,18 @@ fn a_transform_is_not_replaced_by_what_it_moves() {
         &bench,
         "-t run -i moving.nii.gz -r reference.nii.gz -o run/moved.nii.gz",
     );
+    // Of a folder only results go: what its record names.
+    std::fs::copy(
+        bench.path("reference.nii.gz"),
+        bench.path("run/grid.nii.gz"),
+    )
+    .unwrap();
+    apply(
+        &bench,
+        "-t field.nii.gz -i moving.nii.gz -r run/grid.nii.gz --force -o run",
+    );
+    assert!(bench.path("run/grid.nii.gz").is_file());
+    assert!(!bench.path("run/forward.nii.gz").exists());
 }
 
 #[test]

@@ -171,6 +171,8 @@ fn landmarks_keep_their_names_where_others_are_left_out() {
     let text = eval(&bench, "--pairs pairs.csv --model m.safetensors -o out");
     let note = "note: landmarks that both files name: 1; left out: 1 of f.csv, 2 of fewer.csv";
     assert!(text.contains(note), "{text}");
+    let record = std::fs::read_to_string(bench.path("out/run.json")).unwrap();
+    assert!(record.contains(note), "{record}");
     check(&bench, "out");
     let found = results(&bench.path("out/results.csv"));
     let mut names: Vec<&str> = found

@@ -307,6 +307,39 @@ fn images_that_some_cell_cannot_use_are_refused_before_any_trains() {
 }
 
 #[test]
+fn settings_that_fail_take_nothing_away() {
+    let bench = bench();
+    let out = bench.path("out");
+    // A folder of the user's own that is called as ours.
+    fs::create_dir_all(out.join("folds")).unwrap();
+    fs::write(out.join("folds/mine.txt"), "mine").unwrap();
+    failure(&mut study(&bench, &["--set", "n=[1]"]), 1);
+    assert_eq!(names(&out.join("folds")), ["mine.txt"]);
+
+    study(&bench, &["--cell", "2"]).assert().success();
+    let state = || {
+        let text = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+        let texts = ["study.toml", "grid.toml", "folds/0.csv"].map(text);
+        (names(&out.join("results")), texts)
+    };
+    let before = state();
+    assert!(!before.0.is_empty());
+    let other = ["--force", "--set", "validation_subjects=3"];
+    let mut command = study(&bench, &other);
+    let text = failure(command.args(["--set", "n=[1]"]), 1);
+    assert!(text.contains("the train split has one subject"), "{text}");
+    assert_eq!(state(), before);
+
+    // A study that is run anew looks at its images again.
+    add_subject(&bench, 9, [40, 32, 1]);
+    let small = ["--set", "paradigms=['synthetic']", "--set", "seeds=[3]"];
+    study(&bench, &["--force"]).args(small).assert().success();
+    assert!(tested(&out).contains(&"s9".to_string()));
+    let cell = settings(&out, "synthetic_seed3_fold0");
+    assert_eq!(cell.data.unwrap().shape, Some(vec![40, 32]));
+}
+
+#[test]
 fn folds_are_dealt_whatever_split_the_manifest_gives() {
     let bench = bench();
     // One subject cannot validate pairs; but the folds deal all subjects anew.

@@ -136,6 +136,25 @@ fn transforms_that_cannot_be_written_so_are_refused() {
 }
 
 #[test]
+fn how_well_an_inverse_was_found_is_told() {
+    let bench = Bench::new();
+    let (geometry, _) = rigid_case(&bench);
+    let data = Array4::from_elem((3, 18, 14, 11), 0.5);
+    write_field(
+        bench.path("field.nii.gz"),
+        &DisplacementField { data, geometry },
+        "",
+    )
+    .unwrap();
+    let mut hmorph = hmorph();
+    hmorph.current_dir(bench.folder.path()).arg("transform");
+    let arguments = "-t inv:field.nii.gz -r fixed.nii.gz -o back.nii.gz";
+    let output = hmorph.args(arguments.split(' ')).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("inverse  found within"), "{text}");
+}
+
+#[test]
 fn fields_in_voxels_go_both_ways() {
     let bench = Bench::new();
     let (fixed, _) = rigid_case(&bench);
@@ -354,7 +373,13 @@ fn colours_are_moved_with_the_pixel_size_that_is_given() {
         &bench,
         "apply",
         "-t shift.txt -i slide.png -r slide.png --dtype float32 -o f.png",
-        "uint8",
+        "f.png: moved as a PNG, which cannot be float32",
+    );
+    refused(
+        &bench,
+        "apply",
+        "-t shift.txt -i slide.png -r slide.png --dtype float32 -o folder",
+        "slide.png: moved as a PNG, which cannot be float32",
     );
 }
 

@@ -251,13 +251,13 @@ fn a_split_that_nothing_can_judge_is_refused() {
     let validation = [&overrides[..], &["mixture.alpha=0.0"]].concat();
     let line = failure(&mut bench.train("out", &validation), 1);
     assert!(
-        line.contains("the pairs of the validation split have no labels"),
+        line.contains("the pairs taken from the validation split have no labels"),
         "{line}"
     );
     let training = [&overrides[..], &["train.validation_pairs=0"]].concat();
     let line = failure(&mut bench.train("out", &training), 1);
     assert!(
-        line.contains("the pairs of the train split have no labels"),
+        line.contains("the pairs taken from the train split have no labels"),
         "{line}"
     );
     let on_real = "loss={ dice = { on = 'real' }, diffusion = {} }";
@@ -277,6 +277,36 @@ fn a_split_that_nothing_can_judge_is_refused() {
         );
     }
     assert!(!bench.path("out").exists() && !labelled.path("out").exists());
+}
+
+/// An image meets itself in training, but not where weights are chosen.
+#[test]
+fn one_labelled_image_does_not_judge() {
+    let bench = Bench::new();
+    study(bench.folder.path(), 4, true);
+    let run = |last_label: &str| {
+        let rows = format!(
+            "image,label,subject,split\nimages/0.nii,,0,train\nimages/1.nii,,1,train\n\
+             images/2.nii,labels/2.nii,2,validation\nimages/3.nii,{last_label},3,validation\n"
+        );
+        std::fs::write(bench.path("study.csv"), rows).unwrap();
+        let overrides = [
+            "data.manifest='study.csv'",
+            "data.pairs='any'",
+            "data.normalize={ kind = 'none' }",
+            "mixture.alpha=0.0",
+            "loss={ dice = {}, diffusion = {} }",
+        ];
+        let mut run = bench.train("out", &overrides);
+        run.arg("--dry-run");
+        run
+    };
+    let line = failure(&mut run(""), 1);
+    assert!(
+        line.contains("the pairs taken from the validation split have no labels"),
+        "{line}"
+    );
+    run("labels/3.nii").assert().success();
 }
 
 #[test]

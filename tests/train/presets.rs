@@ -356,7 +356,7 @@ fn settings_that_no_run_can_follow_are_refused() {
                 "synth.shapes.labels=8",
                 "loss.field_mse.weight=1.0",
             ],
-            "mixture.alpha is 1",
+            "leave the term out (mixture.alpha = 0.5 at step 100000 is never reached",
         ),
         (vec!["seed=-1"], "--set seed=-1: invalid value"),
         (vec!["train.batch=0"], "[train] batch is 0"),

@@ -3,6 +3,7 @@
 mod names;
 mod plan;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
@@ -108,8 +109,9 @@ impl From<Between> for Interpolation {
     }
 }
 
-/// Refuses to replace a file that is read, or the folder that holds it, which would be gone then.
-fn keep_inputs(args: &ApplyArgs) -> anyhow::Result<()> {
+/// Refuses to replace a file that is read: the one of the result's name, in a folder what its record names and what new
+/// results of these `names` would be.
+fn keep_inputs(args: &ApplyArgs, names: &[String]) -> anyhow::Result<()> {
     let Ok(out) = args.out.canonicalize() else {
         return Ok(());
     };
@@ -117,8 +119,22 @@ fn keep_inputs(args: &ApplyArgs) -> anyhow::Result<()> {
     let moved = moved.into_iter().flatten().cloned();
     let transforms = args.transforms.iter().flat_map(|name| files_of(name));
     let mut inputs = moved.chain(transforms).chain(args.reference.clone());
-    // A file starts with itself alone, a folder also with what it is in.
-    let lost = |file: &PathBuf| file.canonicalize().is_ok_and(|file| file.starts_with(&out));
+    let replaced = match out.is_dir() {
+        true => ResultFolder::replaced(&out),
+        false => Vec::new(),
+    };
+    let goes = |part: &OsStr| {
+        replaced
+            .iter()
+            .chain(names)
+            .any(|name| part == name.as_str())
+    };
+    let lost = |file: &PathBuf| {
+        let file = file.canonicalize().unwrap_or_default();
+        // Nothing is left of the result itself: a file, or the folder of a registration, which would be none any more.
+        let within = file.strip_prefix(&out).ok();
+        within.is_some_and(|path| path.iter().next().is_none_or(goes))
+    };
     match inputs.find(lost) {
         None => Ok(()),
         Some(file) => bail!(
@@ -149,7 +165,7 @@ pub fn run(args: &ApplyArgs, common: &Common) -> anyhow::Result<()> {
     } else {
         ResultFolder::check(&args.out, common.force)?;
     }
-    keep_inputs(args)?;
+    keep_inputs(args, &files)?;
     let plan = Plan::new(args)?;
     plan.check_inputs()?;
     if single {

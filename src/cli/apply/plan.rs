@@ -15,8 +15,8 @@ use crate::register::{
     Residual, Transform, check_inverses, map_point, matrix_of, pull_labels, pull_series,
 };
 use crate::volume::{
-    Geometry, LabelMap, WorldAffine, WorldPoint, move_header, read_image_frame, read_labels,
-    read_series, write_labels, write_series,
+    Geometry, LabelMap, SeriesFile, WorldAffine, WorldPoint, move_header, read_image_frame,
+    read_labels, write_labels, write_series,
 };
 
 const NOTE: &str = "hmorph apply";
@@ -117,17 +117,8 @@ impl<'a> Plan<'a> {
             common.say(format!("points   {}", path.display()));
         }
         let residuals = [check_inverses(&self.pull)?, check_inverses(&self.carry)?];
-        if let Some(Residual { voxels, missed }) =
-            residuals.into_iter().flatten().reduce(Residual::worse)
-        {
-            let folds = match missed {
-                0.0 => String::new(),
-                missed => format!(
-                    "; missed at {:.2} % of the places, where the field folds between voxels",
-                    100.0 * missed
-                ),
-            };
-            common.say(format!("inverse  found within {voxels:.1e} voxels{folds}"));
+        if let Some(residual) = residuals.into_iter().flatten().reduce(Residual::worse) {
+            common.say(format!("inverse  {residual}"));
         }
         Ok(())
     }
@@ -137,15 +128,21 @@ impl<'a> Plan<'a> {
         if args.header_only {
             return Ok(move_header(path, out, &self.affine()?)?);
         }
+        let file = SeriesFile::read(path)?;
         let series = match args.frame {
-            None => read_series(path)?,
-            frame => read_image_frame(path, frame)?.into(),
+            None => file.all()?,
+            frame => file.image(frame)?.into(),
         };
         let mut series = as_held(series, path, out)?;
+        // A result in a folder has no lasting name yet, but its input's suffix.
+        let named = if out == args.out { out } else { path };
+        args.output.check_dtype(named, &series.kind)?;
         for volume in &mut series.volumes {
             volume.geometry = placed(self.spacing, path, volume.geometry.clone())?;
         }
-        let dtype = args.output.dtype(&series.kind, path, out)?;
+        let dtype = args
+            .output
+            .dtype_or_own(&series.kind, out, || Ok(file.dtype()))?;
         let between = args.interpolation.into();
         let moved = pull_series(series, self.grid()?, &self.pull, between, args.output.fill)
             .with_context(|| path.display().to_string())?;

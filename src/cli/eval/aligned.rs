@@ -5,7 +5,6 @@ use ndarray::Array3;
 use super::EvalArgs;
 use super::landmarks::Points;
 use super::listed::Solution;
-use crate::cli::Common;
 use crate::cli::pairs::Row;
 use crate::cli::scan::ScanFile;
 use crate::dataset::stem;
@@ -14,7 +13,7 @@ use crate::error::Result;
 use crate::eval::{Evaluation, Moved, Options, Pair, Protocol, evaluate_pair};
 use crate::register::{Transform, counted, pull_image, pull_labels};
 use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
-use crate::volume::{Affine, Image, LabelMap};
+use crate::volume::{Affine, Image, LabelMap, SeriesKind};
 
 /// Images, labels and landmarks of a pair, and the voxels that count.
 pub struct Aligned {
@@ -23,6 +22,8 @@ pub struct Aligned {
     points: Option<Points>,
     /// Before and after: what is measured before must not depend on the transform that is judged.
     masks: [Option<Array3<bool>>; 2],
+    /// What is to be said where landmarks are left out.
+    pub note: Option<String>,
     /// LUMIR's mask.
     foreground: Option<Array3<bool>>,
 }
@@ -35,7 +36,6 @@ impl Aligned {
         row: &Row,
         scans: [&ScanFile; 2],
         solution: &Solution,
-        common: &Common,
     ) -> anyhow::Result<Self> {
         let [fixed, moving] = scans;
         let labels = match &row.labels {
@@ -47,9 +47,12 @@ impl Aligned {
                 args.label_interpolation.into(),
             )?),
         };
-        let points = match &row.points {
-            None => None,
-            Some(files) => Some(Points::read(args, files, scans, solution, common)?),
+        let (points, note) = match &row.points {
+            None => (None, None),
+            Some(files) => {
+                let (points, note) = Points::read(args, files, scans, solution)?;
+                (Some(points), note)
+            }
         };
         let masks = scans.map(|scan| scan.mask.as_ref());
         let within = |transform: &Transform| {
@@ -59,6 +62,7 @@ impl Aligned {
             images: Views::images(scans, solution, args.protocol)?,
             labels,
             points,
+            note,
             masks: [
                 within(&Transform::Affine(solution.linear))?,
                 within(&solution.complete)?,
@@ -113,14 +117,23 @@ impl Aligned {
 fn foreground([fixed, moving]: [&ScanFile; 2], solution: &Solution) -> Result<Array3<bool>> {
     let start = [Transform::Affine(solution.linear)];
     let grid = fixed.geometry();
-    let (channels, _) = moving.content();
+    let (channels, kind) = moving.content();
     let mut above = Array3::from_elem(grid.shape, false);
-    for channel in channels {
+    for channel in without_alpha(channels, &kind) {
         let (how, outside) = (Interpolation::Nearest, Outside::Value(0.0));
         let there = pull_image(channel, grid, &start, how, outside)?;
         above.zip_mut_with(&there.data, |above, &value| *above |= value > 0.0);
     }
     Ok(above)
+}
+
+/// Opacity is above 0 wherever anything is, and says nothing of intensities.
+fn without_alpha<'a>(channels: &'a [Image], kind: &SeriesKind) -> &'a [Image] {
+    match (kind, channels) {
+        (SeriesKind::Colour, [grey, _]) => std::slice::from_ref(grey),
+        (SeriesKind::Colour, [colours @ .., _]) if colours.len() == 3 => colours,
+        _ => channels,
+    }
 }
 
 /// Fixed; moving after the linear part alone; moved: all on the fixed grid.
@@ -176,5 +189,22 @@ impl Views<LabelMap> {
             moved: pull(solution.complete.clone())?,
             fixed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Dimension, Geometry};
+
+    #[test]
+    fn only_colours_have_opacity() {
+        let geometry = Geometry::new([1; 3], Dimension::Two, Affine::identity());
+        let data = Array3::zeros(geometry.shape);
+        let channels = vec![Image { data, geometry }; 4];
+        let kept = |count: usize, kind| without_alpha(&channels[..count], kind).len();
+        let colours = [1, 2, 3, 4].map(|count| kept(count, &SeriesKind::Colour));
+        assert_eq!(colours, [1, 1, 3, 3]);
+        assert_eq!(kept(1, &SeriesKind::SINGLE), 1);
     }
 }

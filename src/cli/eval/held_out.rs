@@ -1,7 +1,7 @@
 //! Held-out pairs of a training configuration, on its network grid.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -10,13 +10,14 @@ use ndarray::Array3;
 use serde_json::json;
 
 use super::unused::Origin;
+use super::walk::walk;
 use super::{EvalArgs, Outcome};
 use crate::cli::Common;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::config::{self, RunConfig};
 use crate::dataset::{DataConfig, Dataset, SharedLandmarks};
 use crate::device::peak_memory_bytes;
-use crate::eval::{Evaluation, Landmarks, Options, Pair, Populations, Protocol, evaluate_pair};
+use crate::eval::{Evaluation, Landmarks, Options, Pair, Protocol, evaluate_pair};
 use crate::register::{NetworkFields, NetworkPair};
 use crate::train::SPLIT;
 use crate::volume::intensity::Normalisation;
@@ -32,10 +33,7 @@ pub fn evaluate(
 ) -> anyhow::Result<Outcome> {
     args.check_unused(Origin::HeldOut)?;
     let settings: RunConfig = config::load(name, &args.overrides)?;
-    let data = settings.data.clone();
-    let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;
-    check_foreground(name, options.protocol, &data.normalize)?;
-    let data = as_split(data, Path::new(name));
+    let data = images(name, &settings, options.protocol)?;
     let registrar = Registrar::new(
         &args.model,
         settings.model.dimension,
@@ -50,41 +48,35 @@ pub fn evaluate(
         "{name}: the split {} has no pairs",
         args.split
     );
-    let fixed_ids = || {
-        let id = |&(fixed, _): &(usize, usize)| dataset.items()[fixed].id.clone();
-        pairs.iter().map(id)
-    };
-    let mut outcome = Outcome::of_pairs(options.protocol, fixed_ids());
-    let mut found = Vec::new();
-    for (done, number) in Populations::order(fixed_ids()).enumerate() {
-        if stop.load(Ordering::Relaxed) {
-            outcome.left = pairs.len() - done;
-            break;
-        }
-        let (fixed, moving) = pairs[number];
-        let pair = HeldOut::new(&dataset, [fixed, moving])?;
+    let id = |&(fixed, _): &(usize, usize)| dataset.items()[fixed].id.clone();
+    let fixed: Vec<String> = pairs.iter().map(id).collect();
+    let mut outcome = Outcome::of_pairs(options.protocol, &fixed);
+    let walked = walk(&fixed, stop, |done, number| {
+        let pair = HeldOut::new(&dataset, pairs[number].into())?;
         let evaluation = pair.evaluate(|images| Ok(registrar.predict(images)?.fields), options)?;
-        found.push((number, evaluation.rows));
         if let Some(moved) = &evaluation.moved {
             let populations = &mut outcome.populations;
             populations.add(&pair.fixed_id, &pair.images.moving, moved)?;
         }
-        common.say(format!(
-            "{:>4} of {}  {} to {}",
-            done + 1,
-            pairs.len(),
-            pair.moving_id,
-            pair.fixed_id
-        ));
-    }
-    // In the order of the pairs again.
-    found.sort_by_key(|(number, _)| *number);
-    outcome.rows = found.into_iter().flat_map(|(_, rows)| rows).collect();
+        let (count, to) = (pairs.len(), &pair.fixed_id);
+        common.say(format!("{done:>4} of {count}  {} to {to}", pair.moving_id));
+        Ok(evaluation.rows)
+    })?;
+    outcome.left = walked.left;
+    outcome.rows = walked.found.into_iter().flatten().collect();
     outcome.facts = json!({
         "data": name, "overrides": args.overrides, "split": args.split.to_string(),
         "count": pairs.len(), "model": registrar.record(),
     });
     Ok(outcome)
+}
+
+/// The images of a configuration, and which of them are held out.
+fn images(name: &str, settings: &RunConfig, protocol: Protocol) -> anyhow::Result<DataConfig> {
+    let data = settings.data.clone();
+    let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;
+    check_foreground(name, protocol, &data.normalize)?;
+    Ok(as_split(data, Path::new(name)))
 }
 
 /// LUMIR masks by the voxels above 0 of the moving image as it is on file, which normalised intensities do not tell.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::EvalArgs;
 use super::listed::Solution;
-use crate::cli::Common;
 use crate::cli::points::correspondence;
 use crate::cli::scan::ScanFile;
 use crate::dataset::SharedLandmarks;
@@ -23,6 +22,8 @@ pub enum Points {
 }
 
 impl Points {
+    /// With what is to be said where some are left out.
+    ///
     /// # Errors
     /// Files that are neither landmark lists nor label maps of the scans, or do not correspond.
     pub fn read(
@@ -30,11 +31,10 @@ impl Points {
         files: &[PathBuf; 2],
         scans: [&ScanFile; 2],
         solution: &Solution,
-        common: &Common,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, Option<String>)> {
         match Format::of(&files[0]) {
-            Ok(_) => Self::drawn(files, scans, solution),
-            Err(_) => Self::listed(args, files, scans, solution, common),
+            Ok(_) => Ok((Self::drawn(files, scans, solution)?, None)),
+            Err(_) => Self::listed(args, files, scans, solution),
         }
     }
 
@@ -63,20 +63,17 @@ impl Points {
         [fixed_file, moving_file]: &[PathBuf; 2],
         [fixed, moving]: [&ScanFile; 2],
         solution: &Solution,
-        common: &Common,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, Option<String>)> {
         let space = args.points_space;
         let grid = fixed.geometry();
         let f = space.read(fixed_file, Some(grid))?;
         let m = space.read(moving_file, Some(moving.geometry()))?;
         let (found, note) = correspondence((&f, fixed_file), (&m, moving_file))?;
-        if let Some(note) = note {
-            common.say(note);
-        }
         // The fixed grid as the moving world sees it: its voxels are those of the fixed grid.
         let affine = Affine(solution.linear * grid.affine.0);
         let beside = Geometry::new(grid.shape, grid.dimension, affine);
-        Ok(Self::Lists(found.voxels((&f, grid), (&m, &beside))?))
+        let shared = found.voxels((&f, grid), (&m, &beside))?;
+        Ok((Self::Lists(shared), note))
     }
 
     pub fn landmarks(&self) -> Landmarks<'_> {

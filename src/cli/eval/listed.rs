@@ -1,14 +1,15 @@
 //! Pairs of a table: registered by a model, or with transforms that are given.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use nalgebra::Matrix4;
 use serde_json::json;
 
-use super::aligned::{Aligned, Views};
+use super::aligned::Aligned;
 use super::unused::Origin;
+use super::walk::walk;
 use super::{EvalArgs, FieldUnits, Outcome, given};
 use crate::cli::Common;
 use crate::cli::pairs::{self, Row};
@@ -18,7 +19,7 @@ use crate::cli::scan::ScanFile;
 use crate::eval::{Options, PairResult, Populations, Protocol};
 use crate::register::Transform;
 use crate::volume::intensity::Normaliser;
-use crate::volume::{DisplacementField, Image, SeriesFile};
+use crate::volume::{DisplacementField, SeriesFile};
 
 /// Evaluates every pair of the table.
 pub fn evaluate(
@@ -39,31 +40,31 @@ pub fn evaluate(
         Origin::Scans | Origin::HeldOut => Method::Model(None),
         Origin::Column(_) | Origin::Folder => Method::files(args, &rows)?,
     };
-    let mut outcome = Outcome::of_pairs(options.protocol, rows.iter().map(target));
-    let mut found: Vec<(usize, anyhow::Result<Vec<PairResult>>)> = Vec::new();
-    for (done, number) in Populations::order(rows.iter().map(target)).enumerate() {
-        if stop.load(Ordering::Relaxed) {
-            outcome.left = rows.len() - done;
-            break;
-        }
+    let fixed: Vec<String> = rows.iter().map(target).collect();
+    let mut outcome = Outcome::of_pairs(options.protocol, &fixed);
+    let walked = walk(&fixed, stop, |done, number| {
         let row = &rows[number];
         let populations = &mut outcome.populations;
         let measured = pair(args, row, &mut method, options, common, populations);
         let failed = if measured.is_ok() { "" } else { "  failed" };
-        let (done, count) = (done + 1, rows.len());
-        common.say(format!("{done:>4} of {count}  {}{failed}", row.id));
-        found.push((number, measured));
-    }
-    found.sort_by_key(|(number, _)| *number);
-    for (number, measured) in found {
-        match measured.with_context(|| format!("pair {}", rows[number].id)) {
-            Ok(measured) => outcome.rows.extend(measured),
+        common.say(format!("{done:>4} of {}  {}{failed}", rows.len(), row.id));
+        // One that fails does not keep the others from being measured.
+        Ok(measured.with_context(|| format!("pair {}", row.id)))
+    })?;
+    outcome.left = walked.left;
+    let mut notes = Vec::new();
+    for measured in walked.found {
+        match measured {
+            Ok((measured, note)) => {
+                outcome.rows.extend(measured);
+                notes.extend(note);
+            }
             Err(error) => outcome.failures.push(format!("{error:#}")),
         }
     }
     outcome.facts = json!({
-        "pairs": record::shown(path), "count": rows.len(), "failures": outcome.failures, "method": method.record(), "reading": args.reading,
-        "label_interpolation": args.label_interpolation,
+        "pairs": record::shown(path), "count": rows.len(), "failures": outcome.failures, "notes": notes, "method": method.record(),
+        "reading": args.reading, "label_interpolation": args.label_interpolation,
     });
     Ok(outcome)
 }
@@ -159,7 +160,7 @@ fn solve(
     }
 }
 
-/// The rows of one pair, whose images join the population of the fixed one.
+/// The rows of one pair, whose images join the population of the fixed one, and what is to be said of its landmarks.
 fn pair(
     args: &EvalArgs,
     row: &Row,
@@ -167,12 +168,13 @@ fn pair(
     options: &Options,
     common: &Common,
     populations: &mut Populations,
-) -> anyhow::Result<Vec<PairResult>> {
+) -> anyhow::Result<(Vec<PairResult>, Option<String>)> {
     let fixed = target(row);
     match measure(args, row, method, options, common) {
-        Ok((rows, images)) => {
+        Ok((rows, aligned)) => {
+            let Aligned { images, note, .. } = aligned;
             populations.add(&fixed, &images.moving, &images.moved)?;
-            Ok(rows)
+            Ok((rows, note))
         }
         Err(error) => {
             populations.expect_one_less(&fixed);
@@ -187,12 +189,15 @@ fn measure(
     method: &mut Method,
     options: &Options,
     common: &Common,
-) -> anyhow::Result<(Vec<PairResult>, Views<Image>)> {
+) -> anyhow::Result<(Vec<PairResult>, Aligned)> {
     let [fixed, moving] = scans(args, row)?;
     let solution = solve(args, row, method, [&fixed, &moving], common)?;
-    let aligned = Aligned::new(args, row, [&fixed, &moving], &solution, common)?;
+    let aligned = Aligned::new(args, row, [&fixed, &moving], &solution)?;
+    if let Some(note) = &aligned.note {
+        common.say(note);
+    }
     let evaluation = aligned.evaluate(row, &solution, options)?;
-    Ok((evaluation.rows, aligned.images))
+    Ok((evaluation.rows, aligned))
 }
 
 /// Both scans, with the intensities of the file where the protocol asks for them.

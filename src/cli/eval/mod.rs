@@ -8,6 +8,7 @@ mod landmarks;
 mod listed;
 mod report;
 mod unused;
+mod walk;
 
 use std::path::PathBuf;
 
@@ -96,7 +97,7 @@ pub struct EvalArgs {
     /// What the vectors of given transforms are [default: lps, with the protocol of a challenge voxel]
     #[arg(long, value_enum, value_name = "UNITS")]
     pub field_units: Option<FieldUnits>,
-    /// Rules: hmorph (every measure, mm), learn2reg, lumir (not with --data, whose intensities are normalised)
+    /// Rules: hmorph (every measure, mm), learn2reg, lumir (with --data where data.normalize is none)
     #[arg(long, value_parser = protocol, default_value = "hmorph", value_name = "RULES")]
     pub protocol: Protocol,
     /// Labels to measure [default: those of each fixed image but 0]
@@ -135,10 +136,10 @@ struct Outcome {
 
 impl Outcome {
     /// Nothing yet, of pairs with these fixed images.
-    fn of_pairs(protocol: Protocol, fixed: impl Iterator<Item = String>) -> Self {
+    fn of_pairs(protocol: Protocol, fixed: &[String]) -> Self {
         Self {
             populations: match protocol {
-                Protocol::Hmorph => Populations::expecting(fixed),
+                Protocol::Hmorph => Populations::expecting(fixed.iter().cloned()),
                 Protocol::Learn2reg | Protocol::Lumir => Populations::default(),
             },
             ..Self::default()

@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::eval::{
-    PairResult, Protocol, per_pair, summarise, summary_markdown, write_pairs, write_summary,
+    PairResult, Protocol, per_pair, structure_names, summarise, summary_markdown, write_pairs,
+    write_summary,
 };
 use crate::metric::Metric;
 use crate::plot::{BoxGroup, box_plot};
@@ -78,14 +79,8 @@ fn groups(rows: &[PairResult], metric: Metric, protocol: Protocol) -> Vec<BoxGro
     };
     let mut groups = vec![group("all pairs", &pairs.iter().collect::<Vec<_>>())];
     let rows = of_metric(rows);
-    let mut names: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(|row| !row.structure.is_empty()) {
-        if !names.contains(&row.structure.as_str()) {
-            names.push(&row.structure);
-        }
-    }
-    let landmarks = matches!(metric, Metric::Tre | Metric::TreVoxels);
-    if !landmarks && names.len() > 1 && names.len() <= STRUCTURES {
+    let names = structure_names(&rows, metric);
+    if names.len() <= STRUCTURES {
         for name in names {
             let of_name: Vec<&PairResult> =
                 rows.iter().filter(|row| row.structure == name).collect();
@@ -93,4 +88,32 @@ fn groups(rows: &[PairResult], metric: Metric, protocol: Protocol) -> Vec<BoxGro
         }
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn structures_have_boxes_and_landmarks_those_with_names() {
+        let row = |pair: &str, structure: &str, metric| PairResult {
+            pair: pair.into(),
+            fixed: "f".into(),
+            moving: "m".into(),
+            structure: structure.into(),
+            metric,
+            before: Some(2.0),
+            after: Some(1.0),
+        };
+        let labels = |names: [&str; 2], metric| -> Vec<String> {
+            let rows = ["one", "two"].map(|pair| names.map(|name| row(pair, name, metric)));
+            let groups = groups(&rows.concat(), metric, Protocol::Hmorph);
+            groups.into_iter().map(|group| group.label).collect()
+        };
+        let named = ["all pairs", "ac", "pc"];
+        assert_eq!(labels(["ac", "pc"], Metric::Dice), named);
+        assert_eq!(labels(["ac", "pc"], Metric::Tre), named);
+        let numbered = ["landmark 1", "landmark 2"];
+        assert_eq!(labels(numbered, Metric::Tre), ["all pairs"]);
+    }
 }

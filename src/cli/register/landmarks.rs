@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::points::{PointSpace, correspondence};
-use crate::dataset::Landmark;
+use crate::dataset::{Correspondence, Landmark};
 use crate::error::Result;
 use crate::eval::quantile;
 use crate::metric::LandmarkWorld;
@@ -14,7 +14,7 @@ use crate::register::{Registration, Transform, map_point};
 use crate::volume::{Geometry, WorldPoint};
 
 /// What the errors of landmarks are, for `run.json` and whoever reads it.
-pub const DIRECTION: &str = "landmarks of the fixed scan are carried forward to the moving scan; the error is their \
+const DIRECTION: &str = "landmarks of the fixed scan are carried forward to the moving scan; the error is their \
      distance to its landmarks there, in mm of the moving world";
 
 /// Landmarks of the moving scan and, where they are known, the counterparts of some or all.
@@ -88,7 +88,10 @@ impl Landmarks {
             pairs.iter().map(error).collect()
         };
         Ok(Some(LandmarkErrors {
-            names: pairs.iter().map(|(_, to)| to.name.clone()).collect(),
+            names: pairs
+                .iter()
+                .map(|(from, to)| Correspondence::name(from, to).into())
+                .collect(),
             before: distances(&registration.initial_transform()),
             after: distances(&registration.transform()?),
             note: fixed.note.clone(),
@@ -160,6 +163,14 @@ impl LandmarkErrors {
     /// Before and after.
     pub fn spreads(&self) -> [Spread; 2] {
         [&self.before, &self.after].map(|errors| Spread::of(errors))
+    }
+
+    /// What the errors are, and what is left out of them.
+    pub fn explanation(&self) -> String {
+        match &self.note {
+            None => DIRECTION.into(),
+            Some(note) => format!("{DIRECTION}; {note}"),
+        }
     }
 
     pub fn count(&self) -> usize {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::inputs::Inputs;
-use super::landmarks;
+use super::landmarks::LandmarkErrors;
 use super::pair::{Method, Registered};
 use crate::cli::{record, shell};
 use crate::dataset::stem;
@@ -28,7 +28,10 @@ pub fn text(pair: &Registered, method: &Method) -> Result<ReportText> {
         measures: measures(pair),
         structures: structures(pair, method)?,
         landmarks: landmarks(pair),
-        landmarks_note: landmarks::DIRECTION.into(),
+        landmarks_note: pair
+            .errors
+            .as_ref()
+            .map_or_else(String::new, LandmarkErrors::explanation),
         sections: vec![
             section("Inputs", &inputs(&pair.inputs)),
             section("Settings", &request["settings"]),

@@ -221,13 +221,13 @@ impl Registrar {
         }
     }
 
-    /// A GPU takes no tensor beyond a size, whatever its memory.
+    /// A GPU allocates no more at once than a part of its memory, some by a fixed limit.
     fn check_largest_tensor(&self, voxels: f64) -> crate::error::Result<()> {
         let needed = largest_tensor_bytes(self.model.config(), voxels);
         match ops::largest_tensor(&self.device) {
             Some(most) if needed > most as f64 => Err(Error::invalid(format!(
-                "the network needs a tensor of {:.2} GB for {:.1} million voxels, and this GPU takes none of more than {:.2} GB; choose \
-                 --device cpu, larger voxels by --network-spacing, or crop the images",
+                "the network needs a tensor of {:.2} GB for {:.1} million voxels, and this GPU allocates at most {:.2} GB at once; choose \
+                 larger voxels by --network-spacing, or --device cpu, or crop the images",
                 needed / 1e9,
                 voxels / 1e6,
                 most as f64 / 1e9

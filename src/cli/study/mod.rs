@@ -39,7 +39,7 @@ Results in DIR:
   results/NAME.csv      measures of each cell; NAME.cost.csv what it cost
   study.csv             all of them: a row per cell, condition, held-out pair and measure
   cells.csv             steps, parameters and operations of each cell
-  summary.csv .md .tex  means with 95 % intervals (bootstrap over subjects and seeds); tests.csv paired tests
+  summary.csv .md .tex  means with 95 % intervals over subjects and seeds; tests.csv differences
   plots/                measures over the number of subjects, and over alpha")]
 pub struct StudyArgs {
     /// Preset name (see `hmorph config`) or TOML file of the study

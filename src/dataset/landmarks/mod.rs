@@ -115,6 +115,14 @@ fn check_unique(list: &[Landmark]) -> Result<()> {
 }
 
 impl Correspondence {
+    /// What a pair is called: as its fixed landmark, else as its moving one; empty where neither has a name.
+    pub fn name<'a>(fixed: &'a Landmark, moving: &'a Landmark) -> &'a str {
+        match fixed.name.as_str() {
+            "" => &moving.name,
+            name => name,
+        }
+    }
+
     /// The pairs of these two lists, as voxels of the grid beside each.
     ///
     /// # Errors
@@ -131,9 +139,7 @@ impl Correspondence {
         let mut shared = SharedLandmarks::default();
         for &(f, m) in &self.pairs {
             let (f, m) = (&fixed[f], &moving[m]);
-            let names = [&f.name, &m.name];
-            let name = names.into_iter().find(|name| !name.is_empty());
-            shared.names.push(name.cloned().unwrap_or_default());
+            shared.names.push(Self::name(f, m).into());
             shared.fixed.push(voxel(&to_fixed, f));
             shared.moving.push(voxel(&to_moving, m));
         }
@@ -212,6 +218,7 @@ mod tests {
         let grid = Geometry::new([9, 9, 9], Dimension::Three, Affine::identity());
         let shared = found.voxels((&fixed, &grid), (&moving, &grid)).unwrap();
         assert_eq!(shared.names, ["a", ""]);
+        assert_eq!(Correspondence::name(&moving[0], &fixed[0]), "a");
         let error = corresponding(&fixed, &moving[..1]).unwrap_err();
         assert!(error.to_string().contains("1 in the moving one"), "{error}");
     }

@@ -92,7 +92,7 @@ fn unwritten<const D: usize>(other: &Buffer, shape: [usize; D], dtype: DType) ->
 }
 
 /// Zeros beside `other`, of floats as it holds.
-fn zeros<const D: usize>(other: &Buffer, shape: [usize; D]) -> Buffer {
+pub(super) fn zeros<const D: usize>(other: &Buffer, shape: [usize; D]) -> Buffer {
     let (client, device) = (other.client.clone(), other.device.clone());
     // As a single row: on CUDA and HIP burn leaves gaps between the rows of its own zeros, on other devices it does not.
     let row = [shape.iter().product::<usize>()];

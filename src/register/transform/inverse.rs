@@ -1,5 +1,6 @@
 //! Displacement fields backwards.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -154,6 +155,20 @@ impl Residual {
     }
 }
 
+impl fmt::Display for Residual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "found within {:.1e} voxels", self.voxels)?;
+        match self.missed {
+            0.0 => Ok(()),
+            missed => write!(
+                f,
+                "; missed at {:.2} % of the places, where the field folds between voxels",
+                100.0 * missed
+            ),
+        }
+    }
+}
+
 /// Whether the inverses among the transforms were found, but for few places, and how well; `None` where there are none.
 ///
 /// # Errors
@@ -249,6 +264,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn places_without_a_solution_are_told() {
+        let residual = |missed| Residual {
+            voxels: 0.25,
+            missed,
+        };
+        let found = residual(0.0).to_string();
+        assert_eq!(found, "found within 2.5e-1 voxels");
+        let told = residual(0.001).to_string();
+        assert!(told.contains("; missed at 0.10 % of the places"), "{told}");
     }
 
     #[test]
