@@ -46,9 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "study",
-        &[
-            "config", "dataset", "error", "eval", "metric", "plot", "volume",
-        ],
+        &["config", "dataset", "error", "metric", "plot", "volume"],
     ),
     (
         "cli",

@@ -310,3 +310,24 @@ impl UNet {
         (x, skips)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layers_after_the_last_upsampling_are_at_full_resolution() {
+        let unet = |encoder| UNetConfig {
+            dimension: Dimension::Three,
+            encoder,
+            in_channels: 2,
+            encoder_features: vec![16, 32, 32, 32],
+            decoder_features: vec![32, 32, 32, 32, 32, 16, 16],
+            skipped: 0,
+            slope: 0.2,
+        };
+        assert_eq!(unet(Encoder::MaxPool).full_resolution_channels(), 32);
+        // One layer more is needed to come from half the resolution.
+        assert_eq!(unet(Encoder::Strided).full_resolution_channels(), 16);
+    }
+}

@@ -24,7 +24,6 @@ pub fn network_bytes(config: &ModelConfig, voxels: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Encoder;
 
     #[test]
     fn features_at_full_resolution_are_the_largest_tensor() {
@@ -33,14 +32,5 @@ mod tests {
         let bytes = largest_tensor_bytes(&config, 256_f64.powi(3));
         assert_eq!(bytes, 2_f64.powi(31));
         assert!(bytes < network_bytes(&config, 256_f64.powi(3)));
-        // With a strided encoder the first of the last three layers is still at half resolution.
-        let strided = ModelConfig {
-            encoder: Encoder::Strided,
-            ..config
-        };
-        assert_eq!(
-            largest_tensor_bytes(&strided, 256_f64.powi(3)),
-            2_f64.powi(30)
-        );
     }
 }

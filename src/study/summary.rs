@@ -30,9 +30,13 @@ impl ArmKey {
     fn of(row: &StudyRow) -> Self {
         Self {
             paradigm: row.paradigm.clone(),
-            n: (row.paradigm != Paradigm::Real.name()).then_some(row.n),
+            n: counted(row),
             alpha: row.alpha,
         }
+    }
+
+    fn is_of(&self, row: &StudyRow) -> bool {
+        self.paradigm == row.paradigm && self.n == counted(row) && self.alpha == row.alpha
     }
 
     /// In the order of tables: by paradigm, then subjects, then alpha.
@@ -60,6 +64,10 @@ impl ArmKey {
             other => other.into(),
         }
     }
+}
+
+fn counted(row: &StudyRow) -> Option<usize> {
+    (row.paradigm != Paradigm::Real.name()).then_some(row.n)
 }
 
 /// Mean of a measure in one arm.
@@ -113,9 +121,8 @@ pub struct TestRow {
 pub fn arms(rows: &[StudyRow]) -> Vec<ArmKey> {
     let mut arms: Vec<ArmKey> = Vec::new();
     for row in rows {
-        let arm = ArmKey::of(row);
-        if !arms.contains(&arm) {
-            arms.push(arm);
+        if !arms.iter().any(|arm| arm.is_of(row)) {
+            arms.push(ArmKey::of(row));
         }
     }
     arms.sort_by(|a, b| {
@@ -179,9 +186,8 @@ fn select<'a>(
     condition: &str,
     metric: Metric,
 ) -> Vec<&'a StudyRow> {
-    let wanted = |row: &&StudyRow| {
-        row.metric == metric && row.condition == condition && ArmKey::of(row) == *arm
-    };
+    let wanted =
+        |row: &&StudyRow| row.metric == metric && row.condition == condition && arm.is_of(row);
     rows.iter().filter(wanted).collect()
 }
 
