@@ -107,8 +107,8 @@ impl Study<'_> {
             false => self.settings.image_files(out),
         };
         let old = settings.image_files(out);
-        let gone = old.into_iter().filter(|file| !replaced.contains(file));
-        gone.map(|file| remove(&file)).collect::<Result<(), _>>()?;
+        let mut gone = old.into_iter().filter(|file| !replaced.contains(file));
+        gone.try_for_each(|file| remove(&file))?;
         remove_if_empty(&folds(out));
         Ok(())
     }
