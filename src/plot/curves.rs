@@ -135,7 +135,12 @@ impl Axes {
             )));
         }
         let room = |(low, high): (f64, f64), share: f64| {
-            let margin = (share * (high - low)).max(1e-6 * high.abs().max(1e-3));
+            let margin = match high > low {
+                true => (share * (high - low)).max(1e-6 * high.abs().max(1e-3)),
+                // A single value: an axis with short numbers around it.
+                false if high == 0.0 => 1.0,
+                false => 0.1 * high.abs(),
+            };
             (low - margin, high + margin)
         };
         let barred = series.iter().any(|one| !one.bars.is_empty());
