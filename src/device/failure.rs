@@ -134,8 +134,7 @@ fn describe(device: &str, failures: &[String]) -> String {
             shortened(line)
         );
     }
-    let mut lines = lines();
-    if let Some(line) = lines.find(|line| is_about_memory(line)) {
+    if let Some(line) = lines().find(|line| is_about_memory(line)) {
         return format!(
             "--device {device}: out of memory ({}); try {REMEDIES}",
             shortened(line)

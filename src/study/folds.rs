@@ -20,7 +20,12 @@ pub(super) fn fold_file(folder: &Path, fold: usize) -> PathBuf {
     folder.join("folds").join(format!("{fold}.csv"))
 }
 
-fn fold_files(study: &StudyConfig, folder: &Path) -> Vec<PathBuf> {
+/// The table of all images, from which the folds are made.
+pub(super) fn subjects_file(folder: &Path) -> PathBuf {
+    folder.join("folds").join("subjects.csv")
+}
+
+pub(super) fn fold_files(study: &StudyConfig, folder: &Path) -> Vec<PathBuf> {
     let folds = 0..study.folds;
     folds.map(|fold| fold_file(folder, fold)).collect()
 }
@@ -43,7 +48,7 @@ pub(super) fn write_folds(
 ) -> Result<()> {
     let parent = folder.join("folds");
     std::fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, e))?;
-    let table = parent.join("subjects.csv");
+    let table = subjects_file(folder);
     all.write_split(&table)?;
     let rows: Vec<ManifestRow> = read(&table)?;
     let splits = assign(&rows, study, seed)?;

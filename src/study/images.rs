@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StudyConfig;
-use super::folds::{fold_file, has_folds, write_folds};
+use super::folds::{fold_files, has_folds, subjects_file, write_folds};
 use crate::dataset::{Align, DataConfig, Dataset};
 use crate::error::{Error, Result};
 use crate::volume::write_text;
@@ -61,9 +61,8 @@ impl StudyConfig {
     pub fn image_files(&self, folder: &Path) -> Vec<PathBuf> {
         let mut files = vec![folder.join(GRID)];
         if self.folds > 1 {
-            files.extend((0..self.folds).map(|fold| fold_file(folder, fold)));
-            // The table of all images, from which the folds are made.
-            files.push(fold_file(folder, 0).with_file_name("subjects.csv"));
+            files.extend(fold_files(self, folder));
+            files.push(subjects_file(folder));
         }
         files
     }
