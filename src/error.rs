@@ -37,9 +37,13 @@ impl Error {
 
     /// An operating-system error on the file at `path`.
     pub fn io(path: impl AsRef<Path>, cause: std::io::Error) -> Self {
-        Self::Io {
-            path: path.as_ref().to_path_buf(),
-            cause,
+        let path = path.as_ref();
+        match cause.kind() {
+            std::io::ErrorKind::IsADirectory => Self::file(path, is_folder(path)),
+            _ => Self::Io {
+                path: path.to_path_buf(),
+                cause,
+            },
         }
     }
 
@@ -55,5 +59,47 @@ impl Error {
     /// Inputs or settings that do not fit together.
     pub fn invalid(problem: impl Into<String>) -> Self {
         Self::Invalid(problem.into())
+    }
+}
+
+/// Of a folder in the place of a file: it may be that of a run, whose files are meant.
+fn is_folder(path: &Path) -> String {
+    let meant = ["best.safetensors", "last.safetensors", "config.toml"].map(|name| path.join(name));
+    let there = meant.iter().filter(|file| file.is_file());
+    let there: Vec<String> = there.map(|file| file.display().to_string()).collect();
+    match there.is_empty() {
+        true => "is a folder; expected a file".into(),
+        false => format!(
+            "is a folder; name a file in it, such as {}",
+            there.join(" or ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_run_folder_in_the_place_of_a_file_names_those_that_may_be_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = || {
+            let read = std::fs::read(folder.path()).unwrap_err();
+            Error::io(folder.path(), read).to_string()
+        };
+        assert!(
+            refused().ends_with(": is a folder; expected a file"),
+            "{}",
+            refused()
+        );
+        for name in ["best.safetensors", "config.toml", "metrics.csv"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let place = folder.path().display();
+        let expected = format!(
+            "{place}: is a folder; name a file in it, such as {place}/best.safetensors or {place}/config.toml"
+        );
+        assert_eq!(refused(), expected);
     }
 }

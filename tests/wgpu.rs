@@ -25,7 +25,7 @@ use hmorph::ops::exchange_sums;
 use hmorph::synth::{LabelSource, Sharing, SynthConfig, make_pair};
 use hmorph::train::{Activations, Adam, BatchTensors, ItemWeights, gradients, objective};
 use hmorph::volume::Dimension;
-use operations::{Case, cases, scattered};
+use operations::{Case, assert_nan_won, cases, pool_of_nan, scattered};
 use pairs::{Pair, assert_same_pair, everything, recipe, steps, without_noise};
 
 /// Relative to the largest value: other orders of float32 sums, and a GPU's fused multiplications.
@@ -87,6 +87,14 @@ fn operations_in_half_precision_agree_with_the_cpu() {
             assert_close(&what, gradient, &expected.gradients[n], HALF);
         }
     }
+}
+
+#[test]
+fn nan_wins_in_a_max_pool() {
+    let Some(gpu) = adapter() else { return };
+    let case = pool_of_nan();
+    assert_nan_won(&case.run(&case.public, &gpu));
+    assert_nan_won(&case.run_in_half(&gpu));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::ensure;
 use burn::tensor::Device;
 
+use super::options::GENERAL;
 use super::shell;
 use crate::config::{self, RunConfig};
 use crate::device::{self, Choice};
@@ -16,6 +17,7 @@ const AUTO: &str = "auto";
 
 /// Options that may stand before or after the subcommand.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = GENERAL)]
 pub struct Common {
     /// CPU threads; default: all that the process may use (cgroups and SLURM are obeyed)
     #[arg(long, global = true, value_name = "N")]

@@ -14,17 +14,18 @@ use crate::model::{ModelConfig, TransformKind};
 #[command(after_help = format!("\
 Examples:
   hmorph import vxm_dense_brain_T1_3D_mse.h5 -o brain.safetensors
-  hmorph import 0200.pt -o mine.safetensors --int-steps 7 --int-downsize 2
+  hmorph import state_dict.pt -o mine.safetensors --int-steps 7 --int-downsize 2
   hmorph register a.nii.gz b.nii.gz --model 0200.pt        the same without a file between
   hmorph import runs/mine/best.safetensors -o small.safetensors --half
 
 Networks that are read:
 {SUPPORTED}
 
-The architecture comes from the shapes of the layers; integration from the names of layers (.h5) and the stored
-configuration, where there is one. Intensities are scaled to [0, 1] (min-max), as VoxelMorph expects them; register with
---normalize none --init none --refine 0 runs the bare network. Weights of Keras take the nearest voxel outside an image,
-those of PyTorch zeros, as these programs do."))]
+The architecture comes from the shapes of the layers; integration from the names of layers (.h5) and
+the stored configuration, where there is one. Intensities are scaled to [0, 1] (min-max), as
+VoxelMorph expects them; register with --normalize none --init none --refine 0 runs the bare
+network. Weights of Keras take the nearest voxel outside an image, those of PyTorch zeros, as these
+programs do."))]
 pub struct ImportArgs {
     /// Weights: .h5 of Keras, .pt of PyTorch, .safetensors of hmorph
     #[arg(value_name = "FILE")]
@@ -32,10 +33,10 @@ pub struct ImportArgs {
     /// Weights file to write
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Squarings of the velocity, where the file does not say; 0: the network predicts the displacement
+    /// Squarings of the velocity, where the file does not say it; 0: the network predicts the displacement
     #[arg(long, value_name = "N")]
     pub int_steps: Option<usize>,
-    /// How many times coarser than the image the integrated velocity is, where the file does not say
+    /// How many times coarser than the image the integrated velocity is, where the file does not say it
     #[arg(long, value_name = "N")]
     pub int_downsize: Option<usize>,
     /// Store the weights in half precision: half the size
@@ -52,8 +53,10 @@ Examples:
   hmorph export runs/brains/best.safetensors -o state.safetensors
     in Python: model.load_state_dict(safetensors.torch.load_file('state.safetensors'), strict=False)
 
-The names are those of VxmDense in voxelmorph 0.2; weights of 2-D networks have rank 4. VxmDense works on images of one
-size, which --shape gives; that of the training images is the default.")]
+The names are those of VxmDense in voxelmorph 0.2; weights of 2-D networks have rank 4. VxmDense
+works on images of one size, which --shape gives; that of the training images is the default. Each
+axis is a multiple of 2 to the number of levels: pad images to it. What hmorph does to images before
+its network is left to you, and told when the file is written.")]
 pub struct ExportArgs {
     /// Weights file of hmorph, or one that it imports
     #[arg(value_name = "MODEL")]

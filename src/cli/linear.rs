@@ -6,7 +6,7 @@ use anyhow::ensure;
 use nalgebra::Matrix4;
 use serde_json::{Value, json};
 
-use super::options::given;
+use super::options::{LINEAR, given};
 use super::registrar::Stages;
 use crate::dataset::Align;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::volume::{Dimension, read_affine};
 
 /// The linear stage.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = LINEAR)]
 pub struct LinearArgs {
     /// Linear registration before the network: none, rigid, similarity, affine [default: affine; eval: as the model was
     /// trained]

@@ -39,7 +39,7 @@ use crate::ops;
 
 /// Trains and runs learning-based registration of medical images. For research use, not for diagnosis.
 #[derive(Debug, Parser)]
-#[command(name = "hmorph", version, max_term_width = 110)]
+#[command(name = "hmorph", version, max_term_width = COLUMNS)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -63,8 +63,8 @@ enum Command {
     Config(config::ConfigArgs),
 }
 
-/// Columns of the help where no terminal says how many it has.
-const COLUMNS: usize = 120;
+/// Columns of the help at most, and where no terminal says how many it has; its texts are broken to fit.
+const COLUMNS: usize = 100;
 
 impl Cli {
     /// What the arguments of the process ask for; ends the process where they ask for help or nothing sensible.
@@ -102,6 +102,47 @@ impl Cli {
             Command::Import(args) => import::run(args, &self.common),
             Command::Export(args) => import::run_export(args, &self.common),
             Command::Config(args) => config::run(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_the_help_fit_its_columns() {
+        for command in Cli::command().get_subcommands() {
+            let text = command.get_after_help().map(ToString::to_string);
+            for line in text.unwrap_or_default().lines() {
+                let (name, columns) = (command.get_name(), line.chars().count());
+                assert!(columns <= COLUMNS, "{name}, {columns} columns: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn options_of_all_commands_stand_apart() {
+        let mut command = Cli::command();
+        command.build();
+        let register = command.find_subcommand("register").unwrap();
+        let heading = |name: &str| {
+            let mut options = register.get_arguments();
+            let found = options.find(|option| option.get_long() == Some(name));
+            found.and_then(clap::Arg::get_help_heading)
+        };
+        for (name, expected) in [
+            ("threads", options::GENERAL),
+            ("force", options::GENERAL),
+            ("out", options::OUTPUT),
+            ("dtype", options::OUTPUT),
+            ("search", options::LINEAR),
+            ("no-network", options::NETWORK),
+            ("smoothness", options::OPTIMISATION),
+            ("fixed-mask", options::INPUTS),
+            ("jobs", options::MANY_PAIRS),
+        ] {
+            assert_eq!(heading(name), Some(expected), "--{name}");
         }
     }
 }

@@ -1,14 +1,19 @@
 //! How moved images are written.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
+use super::options::OUTPUT;
 use crate::error::{Error, Result};
-use crate::register::Fill;
+use crate::register::{Fill, ResultFolder};
 use crate::volume::resample::LabelInterpolation;
-use crate::volume::{DType, Format, Series, SeriesKind, check_writable, voxel_file};
+use crate::volume::{
+    DType, Encoding, Format, Series, SeriesKind, check_writable, image_files, voxel_file,
+};
 
 /// Whether a result may and can be written to the file `path`; call it before the work.
 ///
@@ -25,8 +30,46 @@ pub fn check_file(path: &Path, force: bool) -> Result<()> {
     check_writable(path)
 }
 
+/// Refuses to replace a file that is read, or one that its header names: `out` and its voxels, or in the folder `out` what
+/// its record names and what new results of these `names` would be.
+pub fn keep_inputs(
+    out: &Path,
+    names: &[String],
+    inputs: impl Iterator<Item = PathBuf>,
+) -> anyhow::Result<()> {
+    let (outs, replaced) = match out.is_dir() {
+        true => (vec![out.to_path_buf()], ResultFolder::replaced(out)),
+        false => (with_voxels(out), Vec::new()),
+    };
+    let outs: Vec<PathBuf> = outs.iter().flat_map(|out| out.canonicalize()).collect();
+    let written = names.iter().flat_map(|name| with_voxels(Path::new(name)));
+    let replaced: Vec<PathBuf> = replaced.iter().map(PathBuf::from).chain(written).collect();
+    let goes = |part: &OsStr| replaced.iter().any(|name| part == name.as_os_str());
+    let lost = |file: &PathBuf| {
+        let file = file.canonicalize().unwrap_or_default();
+        // Nothing is left of the result itself: a file, or the folder of a registration, which would be none any more.
+        let mut within = outs.iter().flat_map(|out| file.strip_prefix(out));
+        within.any(|path| path.iter().next().is_none_or(goes))
+    };
+    match inputs.flat_map(|path| image_files(&path)).find(lost) {
+        None => Ok(()),
+        Some(file) => bail!(
+            "{}: the input {} would be lost; choose another name",
+            out.display(),
+            file.display()
+        ),
+    }
+}
+
+/// A result and the file that takes its voxels beside it, where there is one.
+fn with_voxels(path: &Path) -> Vec<PathBuf> {
+    let voxels = voxel_file(path);
+    [path.to_path_buf()].into_iter().chain(voxels).collect()
+}
+
 /// What lies beyond an image that is moved, what between its voxels, and their type.
 #[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = OUTPUT)]
 pub struct OutputArgs {
     /// Value of a moved image beyond its content: a number, min (its smallest value) or edge
     #[arg(
@@ -36,7 +79,8 @@ pub struct OutputArgs {
         allow_hyphen_values = true
     )]
     pub fill: Fill,
-    /// Voxel type of moved images: float32, uint8, int16 ...; same keeps each image's own (rounded, saturated)
+    /// Voxel type of moved images: float32, uint8, int16 ... (rounded, saturated); same keeps each image's own and, in
+    /// NIfTI, its scaling of values (other formats get scaled values as float32)
     /// [default: float32; same for PNG and for colours, which are moved channel by channel]
     #[arg(long, value_name = "TYPE", value_parser = parse_dtype)]
     pub dtype: Option<OutputType>,
@@ -87,22 +131,23 @@ fn parse_dtype(text: &str) -> Result<OutputType, String> {
 }
 
 impl OutputArgs {
-    /// The type for `moved` in the file `out`, where `own` says that of the moving file's values.
+    /// How `moved` is stored in the file `out`, where the moving file stores it as `own`.
     ///
     /// # Errors
-    /// Those of `own`, a suffix that no image has.
-    pub fn dtype_or_own(
-        &self,
-        moved: &SeriesKind,
-        out: &Path,
-        own: impl FnOnce() -> Result<DType>,
-    ) -> Result<DType> {
-        let keeps = *moved == SeriesKind::Colour || Format::of(out)? == Format::Png;
-        match (self.dtype, keeps) {
-            (Some(OutputType::Given(dtype)), _) => Ok(stored(dtype)),
-            (None, false) => Ok(DType::F32),
-            (Some(OutputType::Same), _) | (None, true) => own().map(stored),
-        }
+    /// A suffix that no image has.
+    pub fn encoding(&self, moved: &SeriesKind, out: &Path, own: Encoding) -> Result<Encoding> {
+        let format = Format::of(out)?;
+        let keeps = *moved == SeriesKind::Colour || format == Format::Png;
+        Ok(match (self.dtype, keeps) {
+            (Some(OutputType::Given(dtype)), _) => stored(dtype).into(),
+            (None, false) => DType::F32.into(),
+            // No integer holds the values that a scale makes of integers.
+            _ if own.scale.is_some() && format != Format::Nifti => DType::F32.into(),
+            (Some(OutputType::Same), _) | (None, true) => Encoding {
+                dtype: stored(own.dtype),
+                ..own
+            },
+        })
     }
 
     /// Whether a picture or colours in a file of the format of `moving` can have the type asked for; call it before the work.

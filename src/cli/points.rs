@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use crate::dataset::{Correspondence, Landmark, Markups, corresponding, read_landmarks};
+use nalgebra::Vector3;
+
+use crate::dataset::{
+    Correspondence, Landmark, Markups, PointTable, corresponding, read_landmarks,
+};
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, VoxelPoint, WorldPoint, write_atomically, write_text};
 
@@ -23,6 +27,8 @@ pub enum PointSpace {
 pub enum PointFile {
     /// CSV `x,y,z,name`.
     Table {
+        table: PointTable,
+        /// In their place in the world.
         landmarks: Vec<Landmark>,
         space: PointSpace,
     },
@@ -47,10 +53,28 @@ impl PointFile {
             landmark.at = match space {
                 PointSpace::Lps => landmark.at,
                 PointSpace::Ras => WorldPoint(numbers),
-                PointSpace::Voxel => known(grid, path)?.affine.to_world(VoxelPoint(numbers)),
+                PointSpace::Voxel => {
+                    let problem =
+                        "voxel indices need a grid: name the landmarks' image by --points-image";
+                    let grid = grid.ok_or_else(|| Error::file(path, problem))?;
+                    grid.affine.to_world(VoxelPoint(numbers))
+                }
             };
         }
-        Ok(Self::Table { landmarks, space })
+        Ok(Self::Table {
+            table: PointTable::read(path)?,
+            landmarks,
+            space,
+        })
+    }
+
+    /// Whether its numbers are voxel indices, which need a grid when they are written too.
+    pub fn has_voxels(&self) -> bool {
+        let space = match self {
+            Self::Table { space, .. } => Some(*space),
+            Self::Markups(_) => None,
+        };
+        space == Some(PointSpace::Voxel)
     }
 
     pub fn landmarks(&self) -> &[Landmark] {
@@ -60,14 +84,17 @@ impl PointFile {
         }
     }
 
-    /// Writes the landmarks at other places, in the format and space they came in, whole or not at all; `grid` is that
-    /// of voxel indices.
+    /// Writes the landmarks at other places, in the format and space they came in and with all else that came with them,
+    /// whole or not at all; `grid` is that of voxel indices.
     ///
     /// # Errors
     /// Voxel indices without a grid, refusals of the operating system.
     pub fn write(&self, path: &Path, places: &[WorldPoint], grid: Option<&Geometry>) -> Result<()> {
         match self {
-            Self::Table { landmarks, space } => space.write(path, landmarks, places, grid),
+            Self::Table { table, space, .. } => {
+                let numbers = space.numbers(path, places, grid)?;
+                write_text(path, &table.moved_to(&numbers))
+            }
             Self::Markups(markups) => write_text(path, &markups.moved_to(places)),
         }
     }
@@ -82,7 +109,7 @@ impl PointSpace {
         Ok(PointFile::read(path, self, grid)?.landmarks().to_vec())
     }
 
-    /// Writes landmarks at other places as CSV, whole or not at all; `grid` is that of voxel indices.
+    /// Writes landmarks at other places as CSV `x,y,z,name`, whole or not at all; `grid` is that of voxel indices.
     ///
     /// # Errors
     /// Voxel indices without a grid, refusals of the operating system.
@@ -93,25 +120,40 @@ impl PointSpace {
         places: &[WorldPoint],
         grid: Option<&Geometry>,
     ) -> Result<()> {
-        let to_voxel = match self {
-            Self::Voxel => Some(known(grid, path)?.to_voxel()?),
-            _ => None,
-        };
-        let numbers = |at: WorldPoint| match to_voxel {
-            Some(to_voxel) => (to_voxel * at.0.push(1.0)).xyz(),
-            None if self == Self::Lps => at.lps(),
-            None => at.0,
-        };
+        let numbers = self.numbers(path, places, grid)?;
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);
             csv.write_record(["x", "y", "z", "name"])?;
-            for (landmark, &place) in landmarks.iter().zip(places) {
-                let [x, y, z]: [f64; 3] = numbers(place).into();
-                let [x, y, z] = [x, y, z].map(|v| format!("{v:.6}"));
+            for (landmark, at) in landmarks.iter().zip(numbers) {
+                let [x, y, z] = [at.x, at.y, at.z].map(|v| format!("{v:.6}"));
                 csv.write_record([&x, &y, &z, &landmark.name])?;
             }
             csv.flush()
         })
+    }
+
+    /// Places as the file at `path` has them; `grid` is that of voxel indices.
+    fn numbers(
+        self,
+        path: &Path,
+        places: &[WorldPoint],
+        grid: Option<&Geometry>,
+    ) -> Result<Vec<Vector3<f64>>> {
+        let to_voxel = match self {
+            Self::Voxel => {
+                let problem =
+                    "voxel indices need a grid: name that of the points to write by --reference";
+                let grid = grid.ok_or_else(|| Error::file(path, problem))?;
+                Some(grid.to_voxel()?)
+            }
+            _ => None,
+        };
+        let number = |at: &WorldPoint| match to_voxel {
+            Some(to_voxel) => (to_voxel * at.0.push(1.0)).xyz(),
+            None if self == Self::Lps => at.lps(),
+            None => at.0,
+        };
+        Ok(places.iter().map(number).collect())
     }
 }
 
@@ -134,14 +176,4 @@ pub fn correspondence(
         )),
     };
     Ok((found, note))
-}
-
-fn known<'a>(grid: Option<&'a Geometry>, path: &Path) -> Result<&'a Geometry> {
-    grid.ok_or_else(|| {
-        Error::file(
-            path,
-            "voxel indices need a grid: name the landmarks' image by --points-image; for points to write, the grid by \
-             --reference",
-        )
-    })
 }

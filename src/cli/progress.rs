@@ -22,7 +22,7 @@ pub struct Progress<'a> {
     first: u64,
     started: Instant,
     last_line: Instant,
-    /// Of the first validation.
+    /// Of the validation before the first step, where this process made it.
     first_loss: Option<f64>,
 }
 
@@ -79,39 +79,79 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl Progress<'_> {
-    /// Whether held-out labels overlap less than unregistered; without labels, whether the loss is above the first one.
-    fn is_worse_than_before(&mut self, validation: &Validation) -> bool {
-        let first_loss = *self.first_loss.get_or_insert(validation.loss);
-        match (validation.dice_before, validation.dice) {
-            (Some(before), Some(after)) => after < before,
-            _ => validation.loss > first_loss,
-        }
-    }
-}
-
 impl Watch for Progress<'_> {
     fn step(&mut self, step: u64, means: &Means) {
         self.advance(step, format_args!("{means}  "));
     }
 
     fn validated(&mut self, step: u64, validation: &Validation, best: bool) {
-        let dice = match (validation.dice_before, validation.dice) {
-            (Some(before), Some(after)) => format!("  Dice {before:.4} -> {after:.4}"),
-            _ => String::new(),
-        };
-        let verdict = match (best, self.is_worse_than_before(validation)) {
-            (_, true) => "  worse than before: train.lr may be too high, or set train.clip_norm",
-            (true, _) => "  best",
-            (false, _) => "",
-        };
-        self.line(format!(
-            "step {step}  validation loss {:.5}{dice}  folded {:.3} %{verdict}",
-            validation.loss, validation.folded_percent,
-        ));
+        if step == 0 {
+            self.first_loss = Some(validation.loss);
+        }
+        let told = in_words(validation, best, self.first_loss);
+        self.line(format!("step {step}  {told}"));
     }
 
     fn warn(&mut self, problem: &Error) {
         self.line(format!("warning: {problem}"));
+    }
+}
+
+/// What is measured of held-out pairs, and what is wrong with it: overlap below that of unregistered pairs, which may be so early
+/// in a healthy run, or a loss above the first.
+fn in_words(validation: &Validation, best: bool, first_loss: Option<f64>) -> String {
+    let Validation {
+        loss,
+        folded_percent,
+        ..
+    } = *validation;
+    let dice = validation.dice_before.zip(validation.dice);
+    let overlap = dice.map_or(String::new(), |(before, after)| {
+        format!("  Dice {before:.4} -> {after:.4}")
+    });
+    let below = dice.filter(|(before, after)| after < before);
+    let below = below.map(|(before, _)| format!("  Dice below unregistered ({before:.3})"));
+    let rose = first_loss.filter(|first| loss > *first).map(|first| {
+        format!(
+            "  loss above the first ({first:.5}): train.lr may be too high, or set train.clip_norm"
+        )
+    });
+    let (below, rose) = (below.unwrap_or_default(), rose.unwrap_or_default());
+    let best = if best { "  best" } else { "" };
+    format!("validation loss {loss:.5}{overlap}  folded {folded_percent:.3} %{best}{below}{rose}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_comes_only_where_the_loss_rose() {
+        let told = |loss, dice: Option<f64>, first| {
+            let validation = Validation {
+                loss,
+                dice_before: dice.and(Some(0.64)),
+                dice,
+                folded_percent: 0.0,
+            };
+            in_words(&validation, true, first)
+        };
+        let healthy = told(0.5, Some(0.63), Some(0.6));
+        assert!(
+            healthy.ends_with("  Dice below unregistered (0.640)"),
+            "{healthy}"
+        );
+        let diverging = told(0.7, Some(0.63), Some(0.6));
+        for part in [
+            "Dice below unregistered (0.640)",
+            "loss above the first (0.60000): train.lr",
+        ] {
+            assert!(diverging.contains(part), "{diverging}");
+        }
+        assert!(told(0.7, None, Some(0.6)).contains("loss above the first"));
+        // A process that goes on does not know the first loss.
+        for fine in [told(0.7, None, None), told(0.5, Some(0.65), Some(0.6))] {
+            assert!(fine.ends_with("folded 0.000 %  best"), "{fine}");
+        }
     }
 }

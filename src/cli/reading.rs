@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::options::given;
+use super::options::{INPUTS, given};
 use super::spacing::PixelSpacing;
 use crate::error::{Error, Result};
 use crate::volume::Image;
@@ -12,6 +12,7 @@ use crate::volume::intensity::finite_range;
 
 /// How the images of a pair are read.
 #[derive(Debug, Clone, Copy, Default, Serialize, clap::Args)]
+#[command(next_help_heading = INPUTS)]
 pub struct ReadArgs {
     /// Pixel size in mm of PNG and numpy images, which have none: one number or one per axis [default: 1]
     #[arg(long, value_name = "MM", visible_alias = "pixel-spacing")]

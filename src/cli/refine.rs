@@ -2,20 +2,21 @@
 
 use anyhow::bail;
 
-use super::options::given;
+use super::options::{NETWORK, OPTIMISATION, given};
 use crate::linear::Similarity;
 use crate::model::TransformKind;
 use crate::register::RefineSettings;
 
 /// The instance optimisation.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = OPTIMISATION)]
 pub struct RefineArgs {
     /// Steps of optimisation on the pair itself, at each resolution (half as many at the finest); 0 leaves the network's
     /// transform as it is [default: 60; eval: 0]
     #[arg(long, value_name = "STEPS")]
     pub refine: Option<usize>,
     /// Do without the network: optimise from the linear registration
-    #[arg(long)]
+    #[arg(long, help_heading = NETWORK)]
     pub no_network: bool,
     /// How smooth the optimised deformation is, from 0 (free) to 1 (stiff) [default: 0.5]
     #[arg(long, value_name = "S", value_parser = parse_share)]

@@ -8,10 +8,11 @@ use ndarray::Zip;
 use super::reading::Reading;
 use super::spacing::PixelSpacing;
 use crate::dataset::check_labels;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::register::Scan;
 use crate::volume::{
-    DType, Geometry, Image, LabelMap, Series, SeriesFile, SeriesKind, axis_codes, read_labels,
+    Encoding, Geometry, Image, LabelMap, Series, SeriesFile, SeriesKind, axis_codes, geometry_note,
+    read_labels,
 };
 
 /// An image with the name it was given.
@@ -22,12 +23,14 @@ pub struct ScanFile {
     pub image: Image,
     /// On the image's grid, not 0 where a voxel counts.
     pub mask: Option<LabelMap>,
-    /// Of the values in the file.
-    pub dtype: DType,
+    /// How the file stores its values.
+    pub encoding: Encoding,
     /// What is moved, where that is not `image`: all colours, intensities as they are in the file.
     original: Option<Series>,
     /// Of files that have none.
     spacing: Option<PixelSpacing>,
+    /// The grid of the file, where the image was laid on another: then the headers of its labels mean nothing either.
+    own_grid: Option<Geometry>,
 }
 
 impl ScanFile {
@@ -75,10 +78,35 @@ impl ScanFile {
             name,
             image,
             mask: None,
-            dtype: file.dtype(),
+            encoding: file.encoding(),
             original: None,
             spacing: reading.spacing,
+            own_grid: None,
         })
+    }
+
+    /// The image as challenges take it: voxel by voxel on the grid of another, whatever the headers say.
+    ///
+    /// # Errors
+    /// Another number of voxels along an axis.
+    pub fn laid_on(mut self, grid: &Geometry) -> Result<Self> {
+        let [found, expected] = [self.geometry(), grid].map(|grid| grid.shape);
+        if found != expected {
+            let problem = format!(
+                "{found:?} voxels, but the fixed image has {expected:?}; challenges compare arrays of one shape: resample the \
+                 moving image to the fixed grid"
+            );
+            return Err(Error::file(&self.path, problem));
+        }
+        for volume in self
+            .original
+            .iter_mut()
+            .flat_map(|series| &mut series.volumes)
+        {
+            volume.geometry = grid.clone();
+        }
+        self.own_grid = Some(std::mem::replace(&mut self.image.geometry, grid.clone()));
+        Ok(self)
     }
 
     /// What is moved: every channel of colours, with the intensities of the file.
@@ -110,6 +138,11 @@ impl ScanFile {
         &self.image.geometry
     }
 
+    /// The grid that the file's header states, also of an image that was laid on another.
+    pub fn own_grid(&self) -> &Geometry {
+        self.own_grid.as_ref().unwrap_or(&self.image.geometry)
+    }
+
     /// As the library wants it.
     pub fn scan(&self) -> Scan<'_> {
         Scan {
@@ -128,18 +161,24 @@ impl ScanFile {
         if let Some(spacing) = self.spacing {
             spacing.place(path, &mut labels.geometry)?;
         }
+        if self.own_grid.is_some() {
+            labels.geometry.affine = self.geometry().affine;
+        }
         check_labels(path, &labels.geometry, self.geometry())?;
         Ok(labels)
     }
 
-    /// File, size, voxel size and orientation in one line, and how many voxels hold no number.
+    /// File, size, voxel size and orientation in one line, how many voxels hold no number, and where other programs may place
+    /// the grid otherwise.
     pub fn describe(&self) -> String {
         let unknown = self.image.data.iter().filter(|value| !value.is_finite());
         let note = match unknown.count() {
             0 => String::new(),
             count => format!(", {count} of them not a number, which do not count"),
         };
-        format!("{}  {}{note}", self.name, grid_text(self.geometry()))
+        let place =
+            geometry_note(&self.path).map_or(String::new(), |note| format!("; note: {note}"));
+        format!("{}  {}{note}{place}", self.name, grid_text(self.geometry()))
     }
 }
 
@@ -147,14 +186,19 @@ impl ScanFile {
 fn grid_text(grid: &Geometry) -> String {
     let axes = grid.dimension.axes();
     let shape: Vec<String> = grid.shape[..axes].iter().map(usize::to_string).collect();
-    let spacing: Vec<String> = grid.spacing()[..axes]
-        .iter()
-        .map(|size| format!("{}", (size * 1000.0).round() / 1000.0))
-        .collect();
     let codes = axis_codes(&grid.affine);
     format!(
         "{} voxels of {} mm, {codes}",
         shape.join("x"),
-        spacing.join("x")
+        spacing_text(grid)
     )
+}
+
+/// The size of a voxel in mm, `1x1x1`.
+pub fn spacing_text(grid: &Geometry) -> String {
+    let spacing: Vec<String> = grid.spacing()[..grid.dimension.axes()]
+        .iter()
+        .map(|size| format!("{}", (size * 1000.0).round() / 1000.0))
+        .collect();
+    spacing.join("x")
 }

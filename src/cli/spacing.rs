@@ -1,13 +1,15 @@
-//! Pixel sizes for images whose files have none.
+//! Grids of the images that a command line names: pixel sizes where files have none, and what is to be known of others.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 
 use nalgebra::{Matrix3, Vector3};
 use serde::{Deserialize, Serialize};
 
+use super::Common;
 use crate::error::Result;
-use crate::volume::{Affine, Format, Geometry, read_image_frame};
+use crate::volume::{Affine, Format, Geometry, geometry_note, read_geometry};
 
 /// Size of a pixel in mm along the first two (or three) axes of PNG and numpy images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,12 +41,21 @@ pub fn placed(spacing: Option<PixelSpacing>, path: &Path, mut grid: Geometry) ->
     Ok(grid)
 }
 
-/// The grid of an image, [`placed`].
+/// The grid of an image or a displacement field, [`placed`].
 ///
 /// # Errors
 /// A file that cannot be read.
 pub fn grid_of(path: &Path, spacing: Option<PixelSpacing>) -> Result<Geometry> {
-    placed(spacing, path, read_image_frame(path, Some(0))?.geometry)
+    placed(spacing, path, read_geometry(path)?)
+}
+
+/// Says of each file once what other programs may see otherwise.
+pub fn say_notes<'a>(paths: impl Iterator<Item = &'a Path>, common: &Common) {
+    for path in paths.collect::<BTreeSet<_>>() {
+        if let Some(note) = geometry_note(path) {
+            common.say(format!("note: {}: {note}", path.display()));
+        }
+    }
 }
 
 impl FromStr for PixelSpacing {

@@ -23,12 +23,14 @@ use crate::train::Synthesis;
 Examples:
   hmorph synth --config quickstart -o pairs --count 20
   hmorph synth --config synthmorph-shapes-2d --set synth_labels.shape=[128,128] -o shapes --seed 7
-  hmorph synth --config quickstart --set 'synth_labels.source=\"maps/*.nii.gz\"' --set synth_labels.shape=[160,192] -o out
+  hmorph synth --config quickstart --set 'synth_labels.source=\"maps/*.nii.gz\"' \\
+      --set synth_labels.shape=[160,192] -o out
 
-Of the configuration, [synth], [synth_labels], model.dimension and seed count (and [data] where the label maps or the
-grid are those of the data). Pair N of a seed is the same whatever the count and the threads; training with that seed
-meets the same pairs, if the grid is one that its network needs no padding for. A run of hmorph finetune has another seed
-for them, which its run.json names (synthesis_seed).
+Of the configuration, [synth], [synth_labels], model.dimension and seed count (and [data] where the
+label maps or the grid are those of the data). Pair N of a seed is the same whatever the count and
+the threads; training with that seed meets the same pairs, if the grid is one that its network needs
+no padding for. A run of hmorph finetune has another seed for them, which its run.json names
+(synthesis_seed).
 
 Files in DIR:
   pair-NNNN/fixed.nii.gz, moving.nii.gz                 images, 0 to 1

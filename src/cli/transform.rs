@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use super::Common;
-use super::output::check_file;
-use super::spacing::{PixelSpacing, grid_of};
-use super::transforms::{TRANSFORMS_HELP, Transforms, recorded_spacing};
+use super::output::{check_file, keep_inputs};
+use super::spacing::{PixelSpacing, grid_of, say_notes};
+use super::transforms::{TRANSFORMS_HELP, Transforms, files_of, recorded_spacing};
 use crate::metric::folding;
 use crate::metric::jacobian;
 use crate::register::{Transform, check_inverses, compose, matrix_of};
@@ -29,17 +29,21 @@ Examples:
   convert      hmorph transform -t affine.lta -o affine.txt
   volumes      hmorph transform -t b_to_a -r a.nii.gz --jacobian jacobian.nii.gz
 
-What comes out is a pull like what goes in: it takes a place of the reference to the place of the image whose value
-belongs there. The suffix of OUT says what is written:
-  .nii.gz             one displacement field on the grid of -r, LPS mm (5-D NIfTI, vector intent 1007)
+What comes out is a pull like what goes in: it takes a place of the reference to the place of the
+image whose value belongs there. The suffix of OUT says what is written:
+  .nii.gz             one displacement field on the grid of -r, LPS mm (5-D NIfTI, intent 1007)
   l2r:FILE.nii.gz     the same in voxels of -r, (x, y, z, 3)
-  .h5                 an ITK composite: with -r of one field on its grid, else of the transforms as they are
-  .mat .tfm .txt .lta one affine, of transforms that are all affine; .mat and .tfm are ITK's (LPS mm), .txt a matrix (RAS
-                      mm, as of greedy and c3d; of three rows in 2-D), .lta FreeSurfer's, which needs -r and --moving
-Affines are written for 2-D images where -r is 2-D or, without -r, where the files of all transforms are.
+  .h5                 an ITK composite: with -r of one field on its grid, else of the transforms as
+                      they are
+  .mat .tfm .txt .lta one affine, of transforms that are all affine; .mat and .tfm are ITK's (LPS
+                      mm), .txt a matrix (RAS mm, as of greedy and c3d; of three rows in 2-D), .lta
+                      FreeSurfer's, which needs -r and --moving
+Affines are written for 2-D images where -r is 2-D or, without -r, where all transforms are.
 
-The Jacobian determinant is the volume that a voxel of the reference takes in the image, over its own: above 1 where the
-image is compressed when it is moved, below 1 where it is stretched, 0 or less where it folds.
+The Jacobian determinant is the volume that a voxel of the reference takes in the image, over its
+own: above 1 where the image is compressed when it is moved, below 1 where it is stretched, 0 or
+less where it folds. It is that of the whole transform: of a result folder with its affine, which
+the folds and determinants of run.json, qc.png and report.html are without.
 
 {TRANSFORMS_HELP}"))]
 pub struct TransformArgs {
@@ -47,7 +51,7 @@ pub struct TransformArgs {
     /// the inverse, l2r:FILE a field in voxels
     #[arg(short, long = "transform", value_name = "TRANSFORM", required = true, num_args = 1..)]
     pub transforms: Vec<String>,
-    /// Image whose grid fields are made on
+    /// Image or field whose grid fields are made on
     #[arg(short, long, value_name = "FILE")]
     pub reference: Option<PathBuf>,
     /// File of the composed transform; l2r:FILE writes a field in voxels
@@ -88,11 +92,14 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
     check_distinct(&files)?;
     for path in files {
         check_file(path, common.force)?;
+        keep_inputs(path, &[], inputs(args))?;
     }
     let spacing = args.spacing.or_else(|| recorded_spacing(&args.transforms));
     let grid = |path: &PathBuf| grid_of(path, spacing);
     let reference = args.reference.as_ref().map(grid).transpose()?;
     let moving = args.moving.as_ref().map(grid).transpose()?;
+    let named = args.reference.iter().chain(&args.moving);
+    say_notes(named.map(PathBuf::as_path), common);
     let transforms = Transforms::read(&args.transforms, reference.as_ref())?;
     let chain = match args.invert {
         true => transforms.back()?,
@@ -117,6 +124,12 @@ pub fn run(args: &TransformArgs, common: &Common) -> anyhow::Result<()> {
         job.write_jacobians(field, common)?;
     }
     Ok(())
+}
+
+/// Every file that the command reads.
+fn inputs(args: &TransformArgs) -> impl Iterator<Item = PathBuf> {
+    let transforms = args.transforms.iter().flat_map(|name| files_of(name));
+    transforms.chain(args.reference.iter().chain(&args.moving).cloned())
 }
 
 /// Refuses results of one name, of which the last would be left alone.

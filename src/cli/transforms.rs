@@ -9,20 +9,28 @@ use super::spacing::PixelSpacing;
 use crate::error::Error;
 use crate::register::{RECORD, Transform, inverted};
 use crate::volume::{
-    Dimension, Geometry, Step, common_dimension, read_field, read_transform, read_voxel_field,
+    Dimension, Geometry, Step, common_dimension, folder_of, read_field, read_transform,
+    read_voxel_field,
 };
 
 /// The names of `--transform`, for the help of the commands that take it.
 pub const TRANSFORMS_HELP: &str = "\
-Transforms: a result folder of hmorph register; a displacement field (5-D NIfTI of LPS mm as ITK, ANTs, greedy and Slicer
-write, also .mha and .nrrd; intent 1006 is RAS mm); an ITK composite (.h5, .tfm); an affine (.mat, .tfm, .txt, .lta).
-Several are given in the order in which a place of the reference travels to the image, as for antsApplyTransforms.
-  inv:FILE   the other way round: matrices exactly, fields by iteration (refused where it does not converge)
-  l2r:FILE   a field in voxels of the reference grid, as Learn2Reg's disp_FFFF_MMMM.nii.gz (x, y, z, 3)
-A .txt matrix is RAS (greedy, c3d, NiftyReg), an ITK .txt is known by its first line. An .lta of FreeSurfer maps the moving
-image to the fixed one, the other way than all else here; it is inverted when it is read, so name it without inv:. FSL's
-matrices and warps are none of these: convert them first (c3d_affine_tool -fsl2ras). `identity` is the transform that
-moves nothing: images are resampled to the grid of the reference.";
+Transforms: a result folder of hmorph register; a displacement field (5-D NIfTI of LPS mm as ITK,
+ANTs, greedy and Slicer write, also .mha and .nrrd; intent 1006 is RAS mm); an ITK composite (.h5,
+.tfm); an affine (.mat, .tfm, .txt, .lta). Several are given in the order in which a place of the
+reference travels to the image, as for antsApplyTransforms.
+  inv:FILE   the other way round ([FILE,1] of ANTs): matrices exactly, fields by iteration (refused
+             where it does not converge)
+  l2r:FILE   a field in voxels of the reference grid, as Learn2Reg's disp_FFFF_MMMM (x, y, z, 3)
+forward.nii.gz and inverse.nii.gz of a result folder contain its affine.mat, other than the warps of
+ANTs: the folder alone is the whole transform.
+A .txt matrix is RAS (greedy, c3d, NiftyReg), an ITK .txt is known by its first line. An .lta of
+FreeSurfer maps the moving image to the fixed one, the other way than all else here; it is inverted
+when it is read, so name it without inv:. FSL's matrices and warps are none of these: convert them
+first (c3d_affine_tool -fsl2ras). `identity` is the transform that moves nothing: images are
+resampled to the grid of the reference. Outside its own grid the field of a file moves nothing, as
+for ITK and ANTs; the fields of result folders, and fields backwards (inv:), go on with the
+displacement of their edge.";
 
 /// Name of the transform that moves nothing.
 const IDENTITY: &str = "identity";
@@ -30,6 +38,8 @@ const IDENTITY: &str = "identity";
 /// The fields of a result folder.
 const FORWARD: &str = "forward.nii.gz";
 const INVERSE: &str = "inverse.nii.gz";
+/// Their linear part, in a file of its own.
+const AFFINE: &str = "affine.mat";
 
 /// One `--transform`.
 struct Source {
@@ -96,8 +106,10 @@ impl Transforms {
     /// `reference` is the grid of fields in voxels.
     ///
     /// # Errors
-    /// A name that is neither a field, nor an affine, nor a composite, nor a result folder.
+    /// A name that is neither a field, nor an affine, nor a composite, nor a result folder; the field of a result folder
+    /// beside the affine that it contains.
     pub fn read(names: &[String], reference: Option<&Geometry>) -> anyhow::Result<Self> {
+        check_doubled(names)?;
         let sources = names.iter().map(|name| read(name, reference));
         Ok(Self {
             sources: sources.collect::<anyhow::Result<_>>()?,
@@ -210,7 +222,10 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
         });
     }
     if !path.exists() {
-        return Err(Error::file(path, "no such transform: neither a file nor a folder").into());
+        let problem = "no such transform: neither a file nor a folder";
+        let inverse =
+            inverse_of_ants(name).map(|file| format!("; for the inverse write inv:{file}"));
+        return Err(Error::file(path, format!("{problem}{}", inverse.unwrap_or_default())).into());
     }
     let mut dimension = None;
     let kind = match (in_voxels, path.is_dir()) {
@@ -221,13 +236,19 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
                     path.display()
                 );
             };
-            Kind::File(vec![Transform::field(read_voxel_field(path, grid)?)?])
+            Kind::File(vec![Transform::of(Step::Field(read_voxel_field(
+                path, grid,
+            )?))?])
         }
         (false, true) => folder(path)?,
         (false, false) => {
             let steps = read_transform(path)?;
             dimension = common_dimension(steps.iter().map(Step::dimension));
-            let transforms = steps.into_iter().map(Transform::of);
+            let own = is_result(path);
+            let transforms = steps.into_iter().map(|step| match step {
+                Step::Field(field) if own => Transform::field(field),
+                step => Transform::of(step),
+            });
             Kind::File(transforms.collect::<crate::error::Result<_>>()?)
         }
     };
@@ -236,6 +257,49 @@ fn read(name: &str, reference: Option<&Geometry>) -> anyhow::Result<Source> {
         backwards,
         dimension,
     })
+}
+
+/// The file of `[FILE,1]`, which is its inverse to ANTs.
+fn inverse_of_ants(name: &str) -> Option<&str> {
+    let (file, inverted) = name
+        .strip_prefix('[')?
+        .strip_suffix(']')?
+        .rsplit_once(',')?;
+    (inverted.trim() == "1").then_some(file)
+}
+
+fn is_named(path: &Path, name: &str) -> bool {
+    path.file_name().is_some_and(|file| file == name)
+}
+
+/// Whether a file is one of the fields of a result folder, which is named here by itself.
+fn is_result(path: &Path) -> bool {
+    let field = is_named(path, FORWARD) || is_named(path, INVERSE);
+    field && path.with_file_name(RECORD).is_file()
+}
+
+/// Refuses affine and field of one result folder in the same direction, as the two files of ANTs are given: the field would
+/// move by the affine again. Against each other they leave what the field adds to the affine.
+fn check_doubled(names: &[String]) -> anyhow::Result<()> {
+    let files: Vec<Name> = names.iter().map(|name| Name::of(name)).collect();
+    let folder = |file: &Name| folder_of(file.path).canonicalize().ok();
+    let affines: Vec<&Name> = files
+        .iter()
+        .filter(|file| is_named(file.path, AFFINE))
+        .collect();
+    for field in files.iter().filter(|file| is_result(file.path)) {
+        let inverse = is_named(field.path, INVERSE) != field.backwards;
+        let same = |affine: &&Name| affine.backwards == inverse && folder(affine) == folder(field);
+        if affines.iter().any(same) {
+            let (file, place) = (field.path, folder_of(field.path).display());
+            bail!(
+                "{} already contains {AFFINE}; give -t {}{place} alone",
+                file.display(),
+                if inverse { "inv:" } else { "" }
+            );
+        }
+    }
+    Ok(())
 }
 
 fn folder(path: &Path) -> anyhow::Result<Kind> {

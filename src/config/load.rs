@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::message::{located, with_suggestion};
+use super::message::{explained, located};
 use super::overrides::Override;
 use super::preset;
 use crate::error::{Error, Result};
@@ -58,11 +58,11 @@ fn blame<T: DeserializeOwned>(
             .apply(&mut table)
             .map(|()| table.clone().try_into::<T>());
         if let Ok(Err(error)) = outcome {
-            let problem = with_suggestion(error.message());
+            let problem = explained(error.message(), &change.key());
             return Error::invalid(format!("--set {}: {problem}", change.text()));
         }
     }
-    Error::invalid(with_suggestion(error.message()))
+    Error::invalid(explained(error.message(), ""))
 }
 
 #[cfg(test)]
@@ -107,6 +107,13 @@ mod tests {
             overridden.ends_with("did you mean `shape`?"),
             "{overridden}"
         );
+        let plain = message("shape = 4\n", &[]);
+        assert!(
+            plain.ends_with("a.toml:1:9: invalid type: integer `4`, expected one number per axis, such as [4, 4, 4]"),
+            "{plain}"
+        );
+        let plain = message("", &["n_train=two"]);
+        assert!(plain.ends_with("expected a whole number"), "{plain}");
         let variant = message("", &["align=center"]);
         assert!(variant.ends_with("did you mean `centre`?"), "{variant}");
     }

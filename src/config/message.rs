@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
+use super::expected::in_plain_words;
 use crate::error::Error;
 
 /// `FILE:LINE:COLUMN: problem` for a mistake in TOML text.
 pub(super) fn located(name: &str, text: &str, error: &toml::de::Error) -> Error {
-    let problem = with_suggestion(error.message());
-    match error.span() {
-        Some(span) => {
-            let before = &text[..span.start.min(text.len())];
+    let start = error.span().map(|span| span.start.min(text.len()));
+    let key = start.map_or(String::new(), |start| key_at(text, start));
+    let problem = explained(error.message(), &key);
+    match start {
+        Some(start) => {
+            let before = &text[..start];
             let line = before.matches('\n').count() + 1;
             let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
             Error::file(Path::new(&format!("{name}:{line}:{column}")), problem)
@@ -18,9 +21,24 @@ pub(super) fn located(name: &str, text: &str, error: &toml::de::Error) -> Error 
     }
 }
 
-/// serde's message in one line, with the nearest name where it says what it expected instead.
-pub(super) fn with_suggestion(message: &str) -> String {
+/// The dotted name of the setting whose value begins at byte `start`, where it stands on the line of its name.
+fn key_at(text: &str, start: usize) -> String {
+    let before = &text[..start];
+    let (above, line) = before.rsplit_once('\n').unwrap_or(("", before));
+    let Some((name, _)) = line.split_once('=') else {
+        return String::new();
+    };
+    let mut above = above.lines().rev();
+    let section = above.find_map(|line| line.trim().strip_prefix('[')?.split(']').next());
+    let parts = [section, Some(name.trim())];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
+}
+
+/// serde's message about the setting `key` (nothing where it is not known) in one line and in plain words, with the nearest name
+/// where it says what it expected instead.
+pub fn explained(message: &str, key: &str) -> String {
     let message = message.trim().replace('\n', "; ");
+    let message = in_plain_words(&message, key);
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
     match quoted
@@ -95,5 +113,14 @@ mod tests {
             message,
             "a.toml:2:1: unknown field `rat`, expected `rate`; did you mean `rate`?"
         );
+    }
+
+    #[test]
+    fn the_name_of_a_setting_is_that_of_its_line_and_section() {
+        let text = "seed = 1\n# [not.this]\n[loss]\nmse = {}\ndice = 1\n";
+        let at = |part: &str| key_at(text, text.find(part).unwrap());
+        assert_eq!(at("1\n#"), "seed");
+        assert_eq!(key_at(text, text.len() - 2), "loss.dice");
+        assert_eq!(at("mse"), "");
     }
 }

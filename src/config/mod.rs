@@ -1,5 +1,6 @@
 //! Settings of a run: TOML structures, presets, overrides.
 
+mod expected;
 mod load;
 mod message;
 mod overrides;
@@ -7,5 +8,6 @@ mod preset;
 mod run;
 
 pub use load::{load, text_of};
+pub use message::explained;
 pub use preset::{PRESETS, STUDIES, all as presets, find, summary};
 pub use run::{LabelOrigin, RunConfig, SynthLabels};

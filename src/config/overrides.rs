@@ -42,6 +42,14 @@ impl Override {
         &self.text
     }
 
+    /// The setting that a single value is for; nothing of a list or table, of which a part may be wrong.
+    pub fn key(&self) -> String {
+        match self.value {
+            Value::Array(_) | Value::Table(_) => String::new(),
+            _ => self.keys.join("."),
+        }
+    }
+
     /// Puts the value in its place, making the tables on the way.
     ///
     /// A number in the path is a place in a list, from 0.

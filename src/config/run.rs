@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{DataConfig, MixtureConfig};
 use crate::error::{Error, Result};
-use crate::loss::{Items, LossConfig};
+use crate::loss::{Items, LossConfig, Mask, Used};
 use crate::model::ModelConfig;
 use crate::synth::SynthConfig;
 use crate::train::{SynthesisPlace, TrainConfig};
@@ -14,8 +14,8 @@ use crate::train::{SynthesisPlace, TrainConfig};
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
     /// Seed of the weights, the pairs and the synthesis (default 0). A run that starts from weights mixes their checksum into
-    /// the seed of its synthetic pairs (see `synthesis_seed` of its `run.json`), so that it does not see again those that the
-    /// weights were trained on.
+    /// the seed of its pairs, real and synthetic (see `synthesis_seed` of its `run.json`), so that it does not see again those
+    /// that the weights were trained on.
     pub seed: u64,
     /// Real images; left out for purely synthetic training.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +85,7 @@ impl RunConfig {
         self.mixture
             .check(self.train.batch, self.data.is_some(), self.synth.is_some())?;
         self.check_kinds()?;
+        self.check_masks()?;
         if i64::try_from(self.seed).is_err() {
             return Err(Error::invalid(format!(
                 "seed is {}; expected at most {}, the largest number that TOML can keep",
@@ -118,6 +119,25 @@ impl RunConfig {
         }))
     }
 
+    /// Refuses to take the voxels above 0 for foreground where intensities are brought to a scale on which they are not.
+    fn check_masks(&self) -> Result<()> {
+        let data = self.data.as_ref();
+        if data.is_none_or(|data| data.normalize.leaves_background_zero()) {
+            return Ok(());
+        }
+        let terms = self.loss.terms();
+        let of_real = |used: &&Used| used.items.include(Items::Real);
+        let mut masked = terms.iter().filter(of_real);
+        match masked.find(|used| used.term.mask() == Mask::Foreground) {
+            None => Ok(()),
+            Some(used) => Err(Error::invalid(format!(
+                "[loss.{}] mask is \"foreground\", the voxels above 0, but [data] normalizes by z-scores, whose 0 is the mean: \
+                 leave the mask out, or set data.normalize to {{ kind = \"percentile\" }} or {{ kind = \"min-max\" }}",
+                used.name
+            ))),
+        }
+    }
+
     /// Leaves out the terms of the loss that need labels or true fields of pairs that the run makes none of. For settings that
     /// serve several runs; one run alone is refused such terms, which its user expects to do something.
     pub fn drop_idle_terms(&mut self) {
@@ -127,5 +147,32 @@ impl RunConfig {
             _ => return,
         };
         self.loss = std::mem::take(&mut self.loss).for_all(kind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_of_the_foreground_needs_a_background_of_zero() {
+        let problem = |normalize: &str, term: &str| {
+            let text = format!(
+                "[data]\nimages = '{{subject}}.nii'\nnormalize = {{ kind = '{normalize}' }}\n[synth]\n[mixture]\nalpha = 0.5\n\
+                 [loss.mse]\n[loss.{term}\nmask = 'foreground'\n"
+            );
+            let run: RunConfig = toml::from_str(&text).unwrap();
+            run.validate().err().map(|error| error.to_string())
+        };
+        for name in ["ncc", "global_ncc"] {
+            let term = format!("{name}]");
+            let text = problem("z-score", &term).unwrap();
+            assert!(text.contains(&format!("[loss.{name}] mask is")), "{text}");
+            for fine in ["none", "min-max", "percentile"] {
+                assert_eq!(problem(fine, &term), None, "{fine}");
+            }
+        }
+        // Synthetic images have a background of 0 whatever is done to real ones.
+        assert_eq!(problem("z-score", "ncc]\non = 'synthetic'"), None);
     }
 }

@@ -174,17 +174,18 @@ fn join<'a, T: Copy + Default + 'a>(
     items: impl Iterator<Item = Option<impl Iterator<Item = &'a T>>>,
     length: usize,
 ) -> Vec<T> {
-    let mut out = Vec::new();
-    let mut any = false;
-    for item in items {
-        let end = out.len() + length;
-        if let Some(values) = item {
-            any = true;
-            out.extend(values.copied());
-        }
-        out.resize(end, T::default());
+    let items: Vec<_> = items.collect();
+    if items.iter().all(Option::is_none) {
+        return Vec::new();
     }
-    if any { out } else { Vec::new() }
+    let mut out = Vec::with_capacity(items.len() * length);
+    for item in items {
+        match item {
+            Some(values) => out.extend(values.copied()),
+            None => out.resize(out.len() + length, T::default()),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

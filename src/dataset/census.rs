@@ -3,7 +3,7 @@
 use super::config::DataConfig;
 use super::listing::Listing;
 use super::problems::Problems;
-use super::split;
+use super::split::{self, Split};
 use super::verify;
 use crate::error::Result;
 
@@ -24,7 +24,7 @@ impl HeldOutPairs {
         config.check(&mut problems);
         let entries = verify::entries(config, &mut problems);
         let splits = split::assign(&entries, config, &mut problems);
-        let listing = Listing::new(config, &entries, &splits, &mut problems);
+        let listing = Listing::new(config, &entries, &splits, &Split::USED, &mut problems);
         problems.into_result()?;
         let [_, validation, test] = &listing.groups;
         let [validation, test] = [validation, test].map(|group| group.all(&listing.pairing).len());

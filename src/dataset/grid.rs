@@ -3,8 +3,8 @@
 use super::config::{Align, DataConfig, per_axis};
 use super::preprocess::{Prepared, Preprocessing, STORED};
 use super::problems::Problems;
-use super::regrid::by;
-use crate::volume::{Dimension, Geometry, axis_codes};
+use super::regrid::{by, same_grid};
+use crate::volume::{Dimension, Geometry, Volume, axis_codes, centre_fit, fit_geometry};
 
 /// Size of the network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +14,23 @@ pub(super) struct Grid {
     pub content: [usize; 3],
     /// `content`, padded about its centre to a multiple of the network's factor.
     pub shape: [usize; 3],
+}
+
+impl Grid {
+    /// A volume padded and cropped about its centre.
+    pub fn fit<T: Copy>(&self, volume: &Volume<T>, fill: T) -> Volume<T> {
+        centre_fit(&centre_fit(volume, self.content, fill), self.shape, fill)
+    }
+
+    /// Whether [`Self::fit`] puts all images onto the same voxels in the same place.
+    pub fn is_one_of_all(&self, images: &[(&str, &Prepared)]) -> bool {
+        let place = |(_, p): &(&str, &Prepared)| {
+            fit_geometry(&fit_geometry(&p.image.geometry, self.content), self.shape)
+        };
+        let mut places = images.iter().map(place);
+        let first = places.next();
+        first.is_none_or(|first| places.all(|place| same_grid(&first, &place)))
+    }
 }
 
 /// The grid for these images; `None` (and problems) if they do not fit together.
@@ -156,4 +173,42 @@ fn spacing_range(images: &[(&str, &Prepared)], axes: usize) -> Option<(f64, f64)
         .map(along)
         .filter(|(low, high)| high / low > 1.02)
         .max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Affine;
+    use nalgebra::{Matrix3, Vector3};
+    use ndarray::Array3;
+
+    /// `size` pixels along each axis, the first of which lies at `origin` mm.
+    fn prepared(size: usize, origin: f64) -> Prepared {
+        let origin = Vector3::new(origin, origin, 0.0);
+        let affine = Affine::from_parts(Matrix3::identity(), origin);
+        let geometry = Geometry::new([size, size, 1], Dimension::Two, affine);
+        let data = Array3::zeros(geometry.shape);
+        Prepared {
+            image: Volume { data, geometry },
+            labels: None,
+        }
+    }
+
+    #[test]
+    fn grids_are_one_where_padding_brings_them_together() {
+        let grid = Grid {
+            dimension: Dimension::Two,
+            content: [6, 6, 1],
+            shape: [8, 8, 1],
+        };
+        let is_one = |size, origin| {
+            let (first, second) = (prepared(6, 0.0), prepared(size, origin));
+            grid.is_one_of_all(&[("a", &first), ("b", &second)])
+        };
+        assert!(is_one(6, 0.0));
+        // A pixel less on either side.
+        assert!(is_one(4, 1.0));
+        assert!(!is_one(4, 0.0));
+        assert!(!is_one(6, 0.5));
+    }
 }

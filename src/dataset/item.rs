@@ -11,7 +11,7 @@ use super::regrid::same_grid;
 use super::split::Split;
 use crate::error::{Error, Result};
 use crate::volume::resample::labels_to;
-use crate::volume::{Affine, Geometry, Volume, centre_fit};
+use crate::volume::{Affine, Geometry};
 
 /// One image of the study, ready for the network.
 #[derive(Debug, Clone)]
@@ -53,15 +53,9 @@ impl Item {
             landmarks,
             from_reference,
         } = loaded;
-        let image = centre_fit(
-            &centre_fit(&prepared.image, grid.content, 0.0),
-            grid.shape,
-            0.0,
-        );
-        let labels = prepared
-            .labels
-            .as_ref()
-            .map(|labels| centre_fit(&centre_fit(labels, grid.content, 0), grid.shape, 0).data);
+        let image = grid.fit(&prepared.image, 0.0);
+        let labels = prepared.labels.as_ref();
+        let labels = labels.map(|labels| grid.fit(labels, 0).data);
         Self {
             id: entry.id,
             subject: entry.subject,
@@ -75,26 +69,36 @@ impl Item {
         }
     }
 
-    /// Image and labels on the grid of another item, through both affines and the linear maps to the reference, unless
-    /// the grids are one or alignment is by centres.
+    /// The image, and its `labels` where they are asked for, on the grid of another item, through both affines and the linear
+    /// maps to the reference, unless the grids are one or alignment is by centres.
     ///
     /// # Errors
     /// 2-D images whose planes are not parallel.
-    pub(super) fn on_grid_of(&self, other: &Item) -> Result<(Array3<f32>, Option<Array3<i32>>)> {
-        let kept = || (self.image.clone(), self.labels.clone());
-        let Some(whole) = &self.whole else {
-            return Ok(kept());
-        };
-        let to_other = self.world_to(other)?;
-        if same_grid(&placed(&to_other, &self.geometry), &other.geometry) {
-            return Ok(kept());
+    pub(super) fn on_grid_of(
+        &self,
+        other: &Item,
+        labels: bool,
+    ) -> Result<(Array3<f32>, Option<Array3<i32>>)> {
+        let grid = self.grid_beside(other)?;
+        match &self.whole {
+            Some(whole) if !same_grid(&self.geometry, &grid) => {
+                let image = image_on(&whole.image, &grid)?;
+                let labels = whole.labels.as_ref().filter(|_| labels);
+                let labels = labels.map(|labels| labels_to(labels, &grid)).transpose()?;
+                Ok((image.data, labels.map(|labels| labels.data)))
+            }
+            _ => {
+                let labels = self.labels.as_ref().filter(|_| labels);
+                Ok((self.image.clone(), labels.cloned()))
+            }
         }
-        let image = image_on(&moved(&to_other, &whole.image), &other.geometry)?;
-        let labels = whole
-            .labels
-            .as_ref()
-            .map(|labels| labels_to(&moved(&to_other, labels), &other.geometry));
-        Ok((image.data, labels.transpose()?.map(|l| l.data)))
+    }
+
+    /// Lets go of the voxels.
+    pub(super) fn forget(&mut self) {
+        self.image = Array3::default([0; 3]);
+        self.labels = None;
+        self.whole = None;
     }
 
     /// The grid that the item's world has within a pair whose fixed image is `fixed`.
@@ -121,27 +125,4 @@ impl Item {
 /// A grid in another world.
 fn placed(map: &Matrix4<f64>, grid: &Geometry) -> Geometry {
     Geometry::new(grid.shape, grid.dimension, Affine(map * grid.affine.0))
-}
-
-fn moved<T: Clone>(map: &Matrix4<f64>, volume: &Volume<T>) -> Volume<T> {
-    Volume {
-        data: volume.data.clone(),
-        geometry: placed(map, &volume.geometry),
-    }
-}
-
-/// Where all grids are one, nothing is ever resampled.
-pub(super) fn drop_needless_wholes(items: &mut [Item]) {
-    let Some((first, rest)) = items.split_first_mut() else {
-        return;
-    };
-    if rest
-        .iter()
-        .all(|item| same_grid(&first.geometry, &item.geometry))
-    {
-        first.whole = None;
-        for item in rest {
-            item.whole = None;
-        }
-    }
 }

@@ -25,11 +25,12 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Leaves out the unused, adds the atlas and checks that every split can make a pair.
+    /// Leaves out the unused, adds the atlas and checks that every split that is `needed` can make a pair.
     pub fn new(
         config: &DataConfig,
         all: &[Entry],
         all_splits: &[Split],
+        needed: &[Split],
         problems: &mut Problems,
     ) -> Self {
         let used = |split: &&Split| **split != Split::Unused;
@@ -58,10 +59,9 @@ impl Listing {
             (Pairs::Any, ..) => Pairing::Any,
             _ => Pairing::BetweenSubjects,
         };
-        let groups = [Split::Train, Split::Validation, Split::Test]
-            .map(|split| Group::new(split, &entries, &splits, &pairing));
+        let groups = Split::USED.map(|split| Group::new(split, &entries, &splits, &pairing));
         if !entries.is_empty() {
-            verify::groups(&groups, &pairing, problems);
+            verify::splits(&groups, &pairing, config, needed, problems);
         }
         // The same however many subjects train, so that runs that differ in that see held-out images alike.
         let first = split::first_to_train(all, all_splits, config);

@@ -24,6 +24,15 @@ pub struct Entry {
     pub landmarks: Option<PathBuf>,
 }
 
+impl Entry {
+    /// Whether its image is the file of this canonical path, however it is spelt here.
+    pub(super) fn is_file(&self, canonical: &Path) -> bool {
+        self.image
+            .canonicalize()
+            .is_ok_and(|image| image == canonical)
+    }
+}
+
 /// A row as it is written in the file; the names are those of the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,6 +14,7 @@ mod landmarks;
 mod listing;
 mod loader;
 mod manifest;
+mod meeting;
 mod mixture;
 mod pairing;
 mod preprocess;
@@ -31,7 +32,7 @@ pub use census::HeldOutPairs;
 pub use config::{Align, DataConfig, Pairs};
 pub use item::Item;
 pub use landmarks::{
-    Correspondence, Landmark, Markups, SharedLandmarks, corresponding, read_landmarks,
+    Correspondence, Landmark, Markups, PointTable, SharedLandmarks, corresponding, read_landmarks,
 };
 pub use loader::Loader;
 pub use manifest::{ManifestRow, stem};

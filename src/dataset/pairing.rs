@@ -215,9 +215,7 @@ fn position(name: &str, folder: &Path, entries: &[Entry]) -> Option<usize> {
         .position(|entry| entry.id == name)
         .or_else(|| {
             let wanted = folder.join(name).canonicalize().ok()?;
-            entries
-                .iter()
-                .position(|entry| entry.image.canonicalize().ok().as_ref() == Some(&wanted))
+            entries.iter().position(|entry| entry.is_file(&wanted))
         })
 }
 

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{DataConfig, per_axis};
 use super::manifest::Entry;
-use super::regrid::{SAME_GRID, by, corner_distance, cut, same_grid, take};
+use super::regrid::{SAME_GRID, by, corner_distance, same_grid, take};
 use super::slice::Slice;
 use crate::error::{Error, Result};
 use crate::volume::intensity::Normaliser;
 use crate::volume::resample::{Interpolation, Outside, image_to, labels_to};
-use crate::volume::{Dimension, Geometry, Image, LabelMap, read_image, read_labels, reorient};
+use crate::volume::{Dimension, Geometry, Image, LabelMap, cut, read_image, read_labels, reorient};
 
 /// The value of `orientation` that leaves axes as they are in the file.
 pub(super) const STORED: &str = "stored";

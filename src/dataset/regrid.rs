@@ -1,7 +1,7 @@
-//! Grids made of grids: slices, cut-outs, other voxel sizes; and whether two are the same.
+//! Grids made of grids: slices, other voxel sizes; and whether two are the same.
 
 use nalgebra::{Matrix4, Vector3};
-use ndarray::{Axis, s};
+use ndarray::Axis;
 
 use super::slice::Slice;
 use crate::volume::{Affine, Dimension, Geometry, Volume, VoxelPoint, axis_codes};
@@ -30,19 +30,6 @@ pub(super) fn corner_distance(a: &Geometry, b: &Geometry) -> f64 {
         (a - b).norm()
     });
     corners.fold(0.0, f64::max) / smallest
-}
-
-/// The voxels from `bounds[axis][0]` up to but not including `bounds[axis][1]`.
-pub(super) fn cut<T: Clone>(volume: &Volume<T>, bounds: [[usize; 2]; 3]) -> Volume<T> {
-    let [[i, a], [j, b], [k, c]] = bounds;
-    let data = volume.data.slice(s![i..a, j..b, k..c]).to_owned();
-    let origin = VoxelPoint(Vector3::new(i as f64, j as f64, k as f64));
-    let grid = &volume.geometry;
-    let affine = with_origin(&grid.affine, grid.affine.to_world(origin).0);
-    Volume {
-        data,
-        geometry: Geometry::new([a - i, b - j, c - k], grid.dimension, affine),
-    }
 }
 
 /// One slice of a volume as a 2-D image.

@@ -26,6 +26,8 @@ pub struct Sampler {
     dimension: Dimension,
     real: Option<Arc<Dataset>>,
     synthetic: Option<Box<MakeSynthetic>>,
+    /// Whether real pairs come with the labels that they have.
+    labels: bool,
     /// Grid of the batches whose synthetic pairs are left to the device, `(i, j, k)`.
     leaves: Option<[usize; 3]>,
 }
@@ -54,8 +56,17 @@ impl Sampler {
             dimension,
             real,
             synthetic,
+            labels: true,
             leaves: None,
         })
+    }
+
+    /// Draws real pairs without labels, which then need not be brought to the grids of the fixed images, nor augmented.
+    pub fn without_labels(self) -> Self {
+        Self {
+            labels: false,
+            ..self
+        }
     }
 
     /// Leaves the synthetic pairs of batches, all on a grid of `shape` `(i, j, k)`, to the device.
@@ -92,7 +103,7 @@ impl Sampler {
         let mut rng = self.stream(n);
         match (self.draw_kind(n, &mut rng), &self.real, &self.synthetic) {
             (Kind::Real, Some(dataset), _) => {
-                dataset.augmented(dataset.draw(&mut rng)?, self.seed, n)
+                dataset.augmented(dataset.draw(&mut rng, self.labels)?, self.seed, n)
             }
             (Kind::Synthetic, _, Some(make)) => make(n),
             (kind, ..) => Err(Error::invalid(format!(

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::config::DataConfig;
+use super::config::{DataConfig, Pairs};
 use super::manifest::{Entry, ManifestRow};
 use super::problems::Problems;
 use crate::error::Result;
@@ -21,11 +21,14 @@ pub enum Split {
     Train,
     Validation,
     Test,
-    /// In no set: a training subject beyond `n_train`.
+    /// In no set: a training subject beyond `n_train`, what the manifest leaves out, a listed image that is the atlas.
     Unused,
 }
 
 impl Split {
+    /// Those whose images are read.
+    pub(super) const USED: [Split; 3] = [Self::Train, Self::Validation, Self::Test];
+
     const NAMES: [(&str, Split); 4] = [
         ("train", Self::Train),
         ("validation", Self::Validation),
@@ -56,14 +59,19 @@ impl fmt::Display for Split {
     }
 }
 
-/// The split of every entry: the manifest's, or by subject in a seeded order.
+/// The split of every entry: the manifest's, or by subject in a seeded order; none for the atlas, whatever the manifest says.
 pub(super) fn assign(
     entries: &[Entry],
     config: &DataConfig,
     problems: &mut Problems,
 ) -> Vec<Split> {
-    let given = given_splits(entries, problems);
-    let order = seeded_order(entries, config.split_seed);
+    let atlas = listed_atlas(entries, config);
+    let is_atlas = |number: usize| atlas == Some(number);
+    let numbered = || entries.iter().enumerate();
+    let divided = numbered().filter(|(number, _)| !is_atlas(*number));
+    let divided: Vec<&Entry> = divided.map(|(_, entry)| entry).collect();
+    let given = given_splits(&divided, problems);
+    let order = seeded_order(divided, config.split_seed);
     let mut trained = 0;
     let splits: BTreeMap<&str, Split> = order
         .iter()
@@ -75,20 +83,28 @@ pub(super) fn assign(
             (subject, if left_out { Split::Unused } else { split })
         })
         .collect();
-    if let Some(wanted) = config.n_train.filter(|&wanted| wanted > trained) {
-        problems.push(format!(
-            "n_train = {wanted}, but the training split has {trained} subjects; expected at most as many"
-        ));
-    }
-    entries
-        .iter()
-        .map(|entry| splits[entry.subject.as_str()])
+    numbered()
+        .map(|(number, entry)| match is_atlas(number) {
+            true => Split::Unused,
+            false => splits[entry.subject.as_str()],
+        })
         .collect()
 }
 
+/// The entry that is the atlas, if there is one: beside itself it would be no pair to learn from or to measure.
+pub(super) fn listed_atlas(entries: &[Entry], config: &DataConfig) -> Option<usize> {
+    let atlas = config
+        .atlas
+        .as_ref()
+        .filter(|_| config.pairs == Pairs::Atlas)?;
+    let atlas = atlas.canonicalize().ok()?;
+    entries.iter().position(|entry| entry.is_file(&atlas))
+}
+
 /// The subjects in the order that the seed gives them, whatever the order of rows.
-fn seeded_order(entries: &[Entry], seed: u64) -> Vec<&str> {
-    let subjects: BTreeSet<&str> = entries.iter().map(|e| e.subject.as_str()).collect();
+fn seeded_order<'a>(entries: impl IntoIterator<Item = &'a Entry>, seed: u64) -> Vec<&'a str> {
+    let subjects = entries.into_iter().map(|e| e.subject.as_str());
+    let subjects: BTreeSet<&str> = subjects.collect();
     let mut order: Vec<&str> = subjects.into_iter().collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     order
@@ -118,7 +134,7 @@ pub(super) fn undivide(entries: &mut [Entry]) {
 
 /// What the manifest says about each subject; it must say it once, and for all or none.
 fn given_splits<'a>(
-    entries: &'a [Entry],
+    entries: &[&'a Entry],
     problems: &mut Problems,
 ) -> BTreeMap<&'a str, Option<Split>> {
     let mut subjects = BTreeMap::new();
@@ -268,11 +284,6 @@ mod tests {
         assert_eq!((five.len(), ten.len(), all.len()), (5, 10, 30));
         assert!(five.is_subset(&ten) && ten.is_subset(&all));
         assert_eq!(test_five, test_ten);
-        let config = DataConfig {
-            n_train: Some(31),
-            ..DataConfig::default()
-        };
-        assert!(split(&entries, &config).1.contains("has 30 subjects"));
     }
 
     #[test]

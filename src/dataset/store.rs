@@ -7,10 +7,11 @@ use rand::Rng;
 use super::align;
 use super::config::{Align, DataConfig};
 use super::grid::{self, Grid};
-use super::item::{Item, drop_needless_wholes};
+use super::item::Item;
 use super::landmarks::{SharedLandmarks, corresponding};
 use super::listing::Listing;
 use super::manifest::Entry;
+use super::meeting;
 use super::pairing::{Group, Pairing};
 use super::preprocess::Preprocessing;
 use super::problems::Problems;
@@ -42,9 +43,18 @@ impl Dataset {
     ///
     /// # Errors
     /// One report of all problems: settings, missing or unreadable files, images listed twice, labels
-    /// off their image's grid, splits that cannot make a pair.
+    /// off their image's grid, images that their headers put apart, splits that cannot make a pair.
     pub fn load(config: &DataConfig, factor: usize) -> Result<Self> {
-        Self::read(config, factor, |_| ())
+        Self::read(config, factor, &Split::USED, |_| ())
+    }
+
+    /// As [`Dataset::load`], to measure pairs of one split: no other needs images or pairs. Images of the others are read all the
+    /// same, since they have a say in the grid.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn load_to_measure(config: &DataConfig, factor: usize, split: Split) -> Result<Self> {
+        Self::read(config, factor, &[split], |_| ())
     }
 
     /// As [`Dataset::load`], but with every image in the training split that a manifest does not leave out, whatever split the
@@ -58,22 +68,28 @@ impl Dataset {
             n_train: None,
             ..config.clone()
         };
-        Self::read(&all, factor, split::undivide)
+        Self::read(&all, factor, &Split::USED, split::undivide)
     }
 
     /// [`Dataset::load`] of entries that are changed first.
-    fn read(config: &DataConfig, factor: usize, change: impl FnOnce(&mut [Entry])) -> Result<Self> {
+    fn read(
+        config: &DataConfig,
+        factor: usize,
+        needed: &[Split],
+        change: impl FnOnce(&mut [Entry]),
+    ) -> Result<Self> {
         let mut problems = Problems::default();
         config.check(&mut problems);
         let mut entries = verify::entries(config, &mut problems);
         change(&mut entries);
         let splits = split::assign(&entries, config, &mut problems);
-        let listing = Listing::new(config, &entries, &splits, &mut problems);
+        let listing = Listing::new(config, &entries, &splits, needed, &mut problems);
         let preprocessing = problems.keep(Preprocessing::new(config));
         let mut loaded = match &preprocessing {
             Some(preprocessing) => listing.load(preprocessing, &mut problems),
             None => Vec::new(),
         };
+        meeting::check(&listing, &loaded, config.align, needed, &mut problems);
         if config.align == Align::Affine && problems.is_empty() {
             align::to_reference(&listing, &mut loaded, &mut problems);
         }
@@ -87,17 +103,24 @@ impl Dataset {
         let (Some(grid), Some(mut preprocessing)) = (grid, preprocessing) else {
             return Err(Error::invalid("[data] names no image"));
         };
-        let notes = grid::notes(&read, &grid, config, factor);
+        let mut notes = grid::notes(&read, &grid, config, factor);
+        if let Some(number) = split::listed_atlas(&entries, config) {
+            let id = &entries[number].id;
+            notes.push(format!(
+                "{id} is the atlas: fixed in every pair, and in no split itself"
+            ));
+        }
         grid::complete(&mut preprocessing, &read, config);
-        let keep_whole = config.align != Align::Centre;
+        let keep_whole = match config.align {
+            Align::Header => !grid.is_one_of_all(&read),
+            Align::Centre => false,
+            Align::Affine => true,
+        };
         let described = listing.entries.into_iter().zip(listing.splits);
-        let mut items: Vec<Item> = described
+        let items = described
             .zip(loaded.into_iter().flatten())
             .map(|((entry, split), loaded)| Item::new(entry, split, loaded, &grid, keep_whole))
             .collect();
-        if config.align == Align::Header {
-            drop_needless_wholes(&mut items);
-        }
         Ok(Self {
             grid,
             items,
@@ -123,6 +146,14 @@ impl Dataset {
     /// Every image, the atlas (of no split) last if there is one.
     pub fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// Lets go of the voxels of a split, for those who needed them only to know that all is well. No pair of it can be made any
+    /// more.
+    pub fn forget(&mut self, split: Split) {
+        for number in self.members(split).to_vec() {
+            self.items[number].forget();
+        }
     }
 
     /// Item numbers of a split; none for `Unused`.
@@ -178,15 +209,20 @@ impl Dataset {
     /// # Errors
     /// 2-D images whose planes are not parallel, unless `align = "centre"`.
     pub fn pair(&self, fixed: usize, moving: usize) -> Result<Sample> {
+        self.sample((fixed, moving), true)
+    }
+
+    /// [`Self::pair`], with its `labels` or without.
+    fn sample(&self, (fixed, moving): (usize, usize), labels: bool) -> Result<Sample> {
         let (fixed, moving) = (&self.items[fixed], &self.items[moving]);
-        let (moving_image, moving_labels) = moving.on_grid_of(fixed)?;
+        let (moving_image, moving_labels) = moving.on_grid_of(fixed, labels)?;
         Ok(Sample {
             kind: Kind::Real,
             fixed_id: fixed.id.clone(),
             moving_id: moving.id.clone(),
             fixed: fixed.image.clone(),
             moving: moving_image,
-            fixed_labels: fixed.labels.clone(),
+            fixed_labels: fixed.labels.as_ref().filter(|_| labels).cloned(),
             moving_labels,
             field: None,
         })
@@ -211,13 +247,12 @@ impl Dataset {
             .map_err(|error| Error::invalid(format!("{} and {}: {error}", fixed.id, moving.id)))
     }
 
-    /// A random training pair, not augmented.
+    /// A random training pair, not augmented, with its `labels` or without.
     ///
     /// # Errors
     /// As [`Dataset::pair`].
-    pub fn draw(&self, rng: &mut impl Rng) -> Result<Sample> {
-        let (fixed, moving) = self.groups[0].draw(&self.pairing, rng);
-        self.pair(fixed, moving)
+    pub(super) fn draw(&self, rng: &mut impl Rng, labels: bool) -> Result<Sample> {
+        self.sample(self.groups[0].draw(&self.pairing, rng), labels)
     }
 
     /// The pair as training sample `number` of `seed` shows it: augmented where the settings say so.

@@ -62,6 +62,10 @@ pub(super) fn files_exist(entry: &Entry, problems: &mut Problems) -> bool {
     there
 }
 
+/// What to do where subjects are too few for three splits.
+const OF_FEW: &str =
+    "of few subjects let all train: data.split = [1, 0, 0], or the split column of the manifest";
+
 /// Whether a split needs two subjects to make a pair.
 fn needs_two(split: Split, pairing: &Pairing) -> bool {
     match pairing {
@@ -71,24 +75,51 @@ fn needs_two(split: Split, pairing: &Pairing) -> bool {
     }
 }
 
-/// Every split that is used must be able to make a pair.
-pub(super) fn groups(groups: &[Group; 3], pairing: &Pairing, problems: &mut Problems) {
-    for (group, split) in groups
-        .iter()
-        .zip([Split::Train, Split::Validation, Split::Test])
-    {
-        let (images, subjects) = (group.members().len(), group.subjects());
-        if images == 0 {
-            if split == Split::Train {
-                problems.push("the train split has no images");
-            }
-        } else if subjects < 2 && needs_two(split, pairing) {
+/// Each of the splits that are `needed` must be able to make a pair, if it has images; training must have as many subjects as
+/// the settings say.
+pub(super) fn splits(
+    groups: &[Group; 3],
+    pairing: &Pairing,
+    config: &DataConfig,
+    needed: &[Split],
+    problems: &mut Problems,
+) {
+    let [train, ..] = groups;
+    if needed.contains(&Split::Train) {
+        check_training(train, pairing, config.n_train, problems);
+    }
+    let used = groups.iter().zip(Split::USED);
+    for (group, split) in used.filter(|(_, split)| needed.contains(split)) {
+        if group.subjects() == 1 && needs_two(split, pairing) {
+            let remedy = match (split, config.n_train) {
+                (Split::Train, Some(1)) => "two: set n_train to at least 2".into(),
+                (Split::Train, _) => format!("two; {OF_FEW}"),
+                _ => format!("two or none; {OF_FEW}"),
+            };
             problems.push(format!(
-                "the {split} split has one subject; pairs are made between subjects, so it needs two (or none)"
+                "the {split} split has one subject; pairs are made between subjects, so it needs {remedy}"
             ));
         }
     }
-    if matches!(pairing, Pairing::Listed(_)) && groups[0].all(pairing).is_empty() {
+}
+
+fn check_training(
+    train: &Group,
+    pairing: &Pairing,
+    n_train: Option<usize>,
+    problems: &mut Problems,
+) {
+    let subjects = train.subjects();
+    if subjects == 0 {
+        problems.push(format!("the train split has no images; {OF_FEW}"));
+    }
+    // Those beyond `n_train` are in no group, so that fewer are fewer than there are.
+    if let Some(wanted) = n_train.filter(|&wanted| wanted > subjects) {
+        problems.push(format!(
+            "n_train = {wanted}, but the training split has {subjects} subjects; expected at most as many"
+        ));
+    }
+    if matches!(pairing, Pairing::Listed(_)) && train.all(pairing).is_empty() {
         problems.push("pairs is \"listed\", but no pair lies in the train split");
     }
 }

@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 const DRIVERS: [&str; 5] = ["cubecl", "wgpu", "cudarc", "burn-cubecl", "burn-fusion"];
 /// How the panic of a tensor begins whose values cannot be read, since work on it failed earlier.
 const UNREADABLE: &str = "Error while reading data";
+/// How the panic of an operation begins whose kernels cannot index a tensor.
+const TOO_MANY: &str = "too many values for a GPU";
 /// How CubeCL says that a tensor is larger than the device allocates at once.
 const TOO_BIG: &str = "can't allocate buffer of size";
 /// What takes less memory.
@@ -111,7 +113,14 @@ fn failure(info: &PanicHookInfo<'_>) -> Option<String> {
     let in_driver = info
         .location()
         .is_some_and(|place| belongs_to_driver(place.file()));
-    (in_driver || text.starts_with(UNREADABLE)).then(|| text.to_string())
+    (in_driver || is_known(text)).then(|| text.to_string())
+}
+
+/// Whether a panic outside of drivers is a device's by what it says.
+fn is_known(text: &str) -> bool {
+    [UNREADABLE, TOO_MANY]
+        .iter()
+        .any(|start| text.starts_with(start))
 }
 
 /// Whether a source file is one of a driver's: its path holds the name of the crate.
@@ -128,6 +137,9 @@ fn text(payload: &(dyn Any + Send)) -> Option<&str> {
 /// One line on what failed, and what to try.
 fn describe(device: &str, failures: &[String]) -> String {
     let lines = || failures.iter().flat_map(|text| text.lines());
+    if let Some(line) = lines().find(|line| line.starts_with(TOO_MANY)) {
+        return format!("--device {device}: {line}");
+    }
     if let Some(line) = lines().find(|line| line.contains(TOO_BIG)) {
         return format!(
             "--device {device}: a tensor is larger than this device allocates at once ({}); try {REMEDIES}",
@@ -197,6 +209,14 @@ mod tests {
                         size: 2147483648); try fewer pairs";
         assert!(problem.starts_with(expected), "{problem}");
         assert!(problem.contains("--network-spacing"), "{problem}");
+    }
+
+    #[test]
+    fn a_tensor_that_kernels_cannot_index_says_what_to_do() {
+        let said = "too many values for a GPU: a tensor has 3000000000; try fewer pairs";
+        assert!(is_known(said) && !is_known("a mistake"));
+        let problem = describe("cuda", &[said.to_string()]);
+        assert_eq!(problem, format!("--device cuda: {said}"));
     }
 
     #[test]

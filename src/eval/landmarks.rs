@@ -1,6 +1,6 @@
 //! Rows of landmarks: one per landmark; their mean over a pair is made by the summary.
 
-use super::{Landmarks, Options, Pair, PairResult, Protocol, moved_labels};
+use super::{Landmarks, Options, Pair, PairResult, moved_labels};
 use crate::error::Result;
 use crate::metric::{Interpolation, LandmarkWorld, Metric, target_registration_errors};
 use crate::volume::{Affine, LabelMap, VoxelPoint};
@@ -50,16 +50,10 @@ fn points(
         .collect())
 }
 
-/// Landmarks drawn as labels: distance between centroids, in voxels under LUMIR's rules, else in mm.
-/// `NaN` where a landmark is lost.
+/// Landmarks drawn as labels: distance between centroids in voxels, as LUMIR has it. `NaN` where a landmark is lost.
 fn volumes(pair: &Pair, options: &Options, fixed: &LabelMap, moving: &LabelMap) -> Vec<PairResult> {
     let moved = moved_labels(moving, pair.field, options.protocol);
-    let (metric, affine) = match options.protocol {
-        Protocol::Lumir => (Metric::TreVoxels, Affine::identity()),
-        Protocol::Learn2reg => (Metric::Tre, Affine::from_spacing(pair.moving_spacing())),
-        Protocol::Hmorph => (Metric::Tre, pair.landmark_affine()),
-    };
-    let world = world(pair, affine);
+    let world = world(pair, Affine::identity());
     let [target, start, end] = [fixed, moving, &moved].map(centroids);
     target
         .iter()
@@ -70,8 +64,16 @@ fn volumes(pair: &Pair, options: &Options, fixed: &LabelMap, moving: &LabelMap) 
             };
             let name = numbered(label);
             let (before, after) = (distance(&start), distance(&end));
-            PairResult::new(pair, name, metric, Some(before), Some(after))
+            PairResult::new(pair, name, Metric::TreVoxels, Some(before), Some(after))
         })
+        .collect()
+}
+
+/// Landmarks that are drawn into a label map, by the names that tables give them: the centroid of each label but 0, in voxels.
+pub fn drawn_landmarks(map: &LabelMap) -> Vec<(String, VoxelPoint)> {
+    let found = centroids(map).into_iter();
+    found
+        .map(|(label, place)| (numbered(label), VoxelPoint(place)))
         .collect()
 }
 

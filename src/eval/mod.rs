@@ -16,6 +16,7 @@ mod table;
 mod warp;
 
 pub use evaluate::{Evaluation, evaluate_pair};
+pub use landmarks::drawn_landmarks;
 pub use pair::{Landmarks, Moved, Options, Pair};
 pub use population::Populations;
 pub use protocol::Protocol;

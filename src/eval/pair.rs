@@ -34,6 +34,8 @@ pub struct Pair<'a> {
     /// From voxels to the millimetres in which landmarks are apart; of the field's grid without it. A linear part that is not in
     /// the field belongs here: errors are those of the moving world.
     pub landmark_affine: Option<Affine>,
+    /// Voxel size (mm) by which challenges measure landmarks, that of the moving image's file; of the field's grid without it.
+    pub moving_spacing: Option<[f64; 3]>,
     /// What was moved already; the rest is made of the moving images and the field.
     pub moved: Moved<'a>,
     /// Where intensities and the field count; everywhere without it.
@@ -66,7 +68,8 @@ pub enum Landmarks<'a> {
         fixed: &'a [VoxelPoint],
         moving: &'a [VoxelPoint],
     },
-    /// Drawn into label maps, landmark `n` as voxels of value `n`; they move as labels do.
+    /// Drawn into label maps, landmark `n` as voxels of value `n`; they move as labels do, by the rules of LUMIR. Single
+    /// voxels rarely survive any other way to the field's grid: see [`super::drawn_landmarks`].
     Volumes {
         fixed: &'a LabelMap,
         moving: &'a LabelMap,
@@ -86,6 +89,7 @@ impl<'a> Pair<'a> {
             images: None,
             landmarks: None,
             landmark_affine: None,
+            moving_spacing: None,
             moved: Moved::default(),
             mask: None,
             mask_before: None,
@@ -139,10 +143,9 @@ impl<'a> Pair<'a> {
         self.landmark_affine.unwrap_or(self.field.geometry.affine)
     }
 
-    /// Voxel size of the moving image; of the field where no moving image or label map is given.
+    /// In mm, by which challenges measure landmarks.
     pub(super) fn moving_spacing(&self) -> [f64; 3] {
-        let image = self.images.map(|(_, moving)| &moving.geometry);
-        let labels = self.labels.map(|(_, moving)| &moving.geometry);
-        image.or(labels).unwrap_or(&self.field.geometry).spacing()
+        self.moving_spacing
+            .unwrap_or_else(|| self.field.geometry.spacing())
     }
 }

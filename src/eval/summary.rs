@@ -97,8 +97,7 @@ pub fn summarise(rows: &[PairResult], protocol: Protocol) -> Vec<SummaryRow> {
 
 /// Names of the structures of a measure that pairs share, in the order of their first appearance, if more than one.
 pub fn structure_names(rows: &[PairResult], metric: Metric) -> Vec<&str> {
-    let landmarks = matches!(metric, Metric::Tre | Metric::TreVoxels);
-    let comparable = |name: &&str| !(name.is_empty() || landmarks && is_numbered(name));
+    let comparable = |name: &&str| !(name.is_empty() || metric.of_landmarks() && is_numbered(name));
     let of_metric = rows.iter().filter(|row| row.metric == metric);
     let listed = of_metric.map(|row| row.structure.as_str());
     let mut names: Vec<&str> = Vec::new();

@@ -4,8 +4,10 @@ use regex::Regex;
 
 /// The families of networks that are read, for help texts and messages.
 pub const SUPPORTED: &str = "\
-  Keras .h5 (weights or whole model): VxmDense of VoxelMorph, 2-D and 3-D, as HybridMorph and SynthMorph save it too
-  PyTorch .pt: VxmDense of voxelmorph 0.2 (VxmDense.save, or a state dict); the strided network of CVPR 2018 (vm1, vm2)
+  Keras .h5 (weights or whole model): VxmDense of VoxelMorph, 2-D and 3-D, as HybridMorph and
+    SynthMorph save it too
+  PyTorch .pt: VxmDense of voxelmorph 0.2 (VxmDense.save, or a state dict); the strided network of
+    CVPR 2018 (vm1, vm2)
   one channel an image, one convolution a level";
 
 /// Networks that are known by the names of their layers but not read: a pattern, and what it is.

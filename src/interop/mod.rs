@@ -18,7 +18,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
 
-/// What a file of weights alone cannot say.
+/// What a file of weights alone may not say; what it says cannot be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ImportOptions {
     /// Squarings of the velocity; 0 for a network that predicts the displacement itself.
@@ -45,9 +45,16 @@ enum Container {
 /// Reads weights of hmorph, of Keras (`.h5`) or of PyTorch (`.pt`).
 ///
 /// # Errors
-/// A file that cannot be read, or a network of an unsupported family, which is named; see [`SUPPORTED`].
+/// A file that cannot be read, or a network of an unsupported family, which is named (see [`SUPPORTED`]); options that
+/// contradict the file.
 pub fn read(path: &Path, options: ImportOptions) -> Result<Imported> {
     let foreign = match container(path)? {
+        Container::Ours if options != ImportOptions::default() => {
+            return Err(Error::file(
+                path,
+                "a file of hmorph says itself how its output is integrated; leave --int-steps and --int-downsize out",
+            ));
+        }
         Container::Ours => {
             let weights = WeightsFile::read(path)?;
             return Ok(Imported {

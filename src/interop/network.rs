@@ -99,7 +99,7 @@ impl ForeignNetwork {
         };
         config.decoder_features.extend(self.features(Place::Last));
         self.check_channels()?;
-        self.integrate(&mut config, options);
+        self.integrate(&mut config, options)?;
         config.out_downsize = self.out_downsize(&config);
         config.validate().map_err(|e| e.to_string())?;
         let tensors = self.layers.iter().flat_map(|(place, layer)| {
@@ -168,16 +168,34 @@ impl ForeignNetwork {
             .collect()
     }
 
-    /// What the options say goes before what the file says, and that before VoxelMorph's defaults.
-    fn integrate(&mut self, config: &mut ModelConfig, options: ImportOptions) {
+    /// By what the file says, else by the options, else by VoxelMorph's defaults.
+    ///
+    /// # Errors
+    /// Options that the file contradicts.
+    fn integrate(
+        &mut self,
+        config: &mut ModelConfig,
+        options: ImportOptions,
+    ) -> Result<(), String> {
         let (steps, downsize) = match self.integration {
             Integration::No => (Some(0), Some(1)),
             Integration::Yes { steps, downsize } => (steps, downsize),
             Integration::Unknown => (None, None),
         };
-        let assumed = options.int_steps.or(steps).is_none();
-        let steps = options.int_steps.or(steps).unwrap_or(INTEGRATION.0);
-        let downsize = match options.int_downsize.or(downsize) {
+        match self.integration {
+            Integration::No if options != ImportOptions::default() => Err(
+                "this file says displacement, which is not integrated; leave --int-steps and --int-downsize out",
+            ),
+            Integration::Yes { .. } if options.int_steps == Some(0) => Err(
+                "--int-steps 0: this file says velocity, which is integrated; give the number of squarings",
+            ),
+            _ => Ok(()),
+        }?;
+        let steps = agreed("--int-steps", options.int_steps, steps)?;
+        let downsize = agreed("--int-downsize", options.int_downsize, downsize)?;
+        let assumed = steps.is_none();
+        let steps = steps.unwrap_or(INTEGRATION.0);
+        let downsize = match downsize {
             Some(downsize) => downsize,
             None if steps == 0 => 1,
             None => INTEGRATION.1,
@@ -197,6 +215,7 @@ impl ForeignNetwork {
             config.int_steps = steps;
         }
         config.bidirectional &= steps > 0;
+        Ok(())
     }
 
     /// Channels that a layer takes.
@@ -250,6 +269,23 @@ impl ForeignNetwork {
             licence: "not stated in the file; ask who published it".into(),
             provenance: format!("imported from {}", self.source),
         }
+    }
+}
+
+/// What an option and the file say together.
+///
+/// # Errors
+/// Both say something, and not the same.
+fn agreed(
+    option: &str,
+    given: Option<usize>,
+    said: Option<usize>,
+) -> Result<Option<usize>, String> {
+    match (given, said) {
+        (Some(given), Some(said)) if given != said => Err(format!(
+            "{option} {given}: this file says {said}; leave {option} out"
+        )),
+        _ => Ok(said.or(given)),
     }
 }
 

@@ -4,13 +4,14 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde_json::json;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::network::SLOPE;
 use super::pickle::{Object, pickle};
 use crate::error::{Error, Result};
-use crate::model::{ModelConfig, TransformKind, WeightsFile};
+use crate::model::{ModelCard, ModelConfig, TransformKind, WeightsFile};
 use crate::nn::Encoder;
 use crate::ops::Border;
 use crate::volume::{Dimension, write_atomically};
@@ -32,7 +33,7 @@ pub struct Exported {
 /// Makes a network for `voxelmorph.torch.networks.VxmDense`, whose grid has the size `shape` (voxels, `(i, j, k)`).
 ///
 /// # Errors
-/// A network that `VxmDense` cannot hold; a size that is not known.
+/// A network that `VxmDense` cannot hold; a size that is not known, or that its levels do not divide.
 pub fn export(weights: &WeightsFile, shape: Option<[usize; 3]>) -> Result<Exported> {
     let card = &weights.card;
     let config = &card.config;
@@ -42,7 +43,8 @@ pub fn export(weights: &WeightsFile, shape: Option<[usize; 3]>) -> Result<Export
             "the model does not say on which grid it was trained, and VxmDense has a fixed one; give it by --shape",
         ));
     };
-    let mut notes = Vec::new();
+    check_shape(config, shape)?;
+    let mut notes = vec![preprocessing(card)];
     if config.border == Border::Edge {
         notes.push(
             "VxmDense of PyTorch takes zeros outside an image, this model the nearest voxel: results differ near the edge"
@@ -82,6 +84,53 @@ fn check(config: &ModelConfig) -> Result<()> {
     Err(Error::invalid(format!(
         "VxmDense cannot hold this network: {problem}"
     )))
+}
+
+/// Where the levels do not divide a size, the halves and doubles of an axis do not meet.
+fn check_shape(config: &ModelConfig, shape: [usize; 3]) -> Result<()> {
+    let axes = config.dimension.axes();
+    // The last of the tensor's axes are those of the image.
+    let factor = &config.size_factor()[3 - axes..];
+    let fitting: Vec<usize> = shape
+        .iter()
+        .zip(factor)
+        .map(|(size, &factor)| size.next_multiple_of(factor))
+        .collect();
+    if fitting == shape[..axes] {
+        return Ok(());
+    }
+    let text = |sizes: &[usize]| {
+        let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+        sizes.join(",")
+    };
+    Err(Error::invalid(format!(
+        "VxmDense with these levels needs multiples of {} along each axis, found {}; pad the images and give --shape {}",
+        factor[0],
+        text(&shape[..axes]),
+        text(&fitting)
+    )))
+}
+
+/// What the model's card says of its images, which `VxmDense` takes as they are.
+fn preprocessing(card: &ModelCard) -> String {
+    let (normalize, align) = (json!(card.normalize), json!(card.align));
+    let mut steps = vec![
+        format!(
+            "normalisation {}",
+            normalize["kind"].as_str().unwrap_or_default()
+        ),
+        format!("alignment by {}", align.as_str().unwrap_or_default()),
+    ];
+    if let Some(codes) = &card.orientation {
+        steps.push(format!("orientation {codes}"));
+    }
+    if let Some([i, j, k]) = card.spacing {
+        steps.push(format!("voxels of {i} x {j} x {k} mm"));
+    }
+    format!(
+        "VoxelMorph's code takes images as they are; bring them to what this model was trained on (hmorph info MODEL): {}",
+        steps.join(", ")
+    )
 }
 
 /// Our `encoder.0.weight` is their `unet_model.encoder.0.0.main.weight`.

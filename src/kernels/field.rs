@@ -1,9 +1,10 @@
-//! Displacement fields: composition and inversion.
+//! Displacement fields: composition, with matrices too, and inversion.
 //!
 //! A field `u` is `[n, nf, extent]` in voxels and stands for the pull `phi(x) = x + u(x)`.
 
 use rayon::prelude::*;
 
+use super::affine::Map;
 use super::warp::{self, Border, Shape};
 use super::{Extent, vector};
 
@@ -13,6 +14,35 @@ use super::{Extent, vector};
 pub fn compose(a: &[f32], b: &[f32], nf: usize, extent: Extent, border: Border) -> Vec<f32> {
     let n = items(b, nf, extent);
     warp::compose(a, b, &Shape::fields(extent, n, nf, border))
+}
+
+/// Displacement of `x -> map(x + u(x))` for a field of one item; in 2-D the position along `d` is 0.
+pub fn mapped(u: &[f32], map: &Map, nf: usize, extent: Extent) -> Vec<f32> {
+    let [_, h, w] = extent;
+    let (voxels, first) = (extent.iter().product::<usize>(), 3 - nf);
+    assert_eq!(u.len(), nf * voxels, "field: values do not fill {extent:?}");
+    let mut moved = vec![0.0; u.len()];
+    let lines = moved.par_chunks_mut(w).enumerate();
+    lines.for_each(|(line, out)| {
+        let (component, start) = (line * w / voxels, line * w % voxels);
+        let axis = first + component;
+        let origin = [start / (h * w), start / w % h, 0].map(|x| x as f64);
+        for (step, out) in out.iter_mut().enumerate() {
+            let mut position = origin;
+            position[2] += step as f64;
+            let mut to = map[axis][3] - position[axis];
+            for from in 0..3_usize {
+                let shift = if from < first {
+                    0.0
+                } else {
+                    f64::from(u[(from - first) * voxels + start + step])
+                };
+                to += map[axis][from] * (position[from] + shift);
+            }
+            *out = to as f32;
+        }
+    });
+    moved
 }
 
 /// Inverse of `u`, `[n, nf, extent]`, and how far `phi o phi_inverse` is from the identity: the

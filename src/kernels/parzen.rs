@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::affine::{Sample, TASK};
+use super::affine::TASK;
 
 /// Bins that the cubic B-spline needs beside the range of the moving values, on either side.
 const PAD: usize = 2;
@@ -10,52 +10,68 @@ const PAD: usize = 2;
 /// A joint histogram of `B` by `B` bins, fixed by moving.
 type Histogram<const B: usize> = [[f64; B]; B];
 
-/// Normalised mutual information `(H(F) + H(M)) / H(F, M)`, from 1 to 2, of `fixed` and the samples, intensities within
-/// 0..1, and its derivatives by the value and the weight of each sample; with `B` bins along each axis of the histogram.
+/// Normalised mutual information of the values of two images, and what it takes to differentiate it; with `B` bins along
+/// each axis of the histogram.
 ///
 /// A fixed value counts in its bin alone, a moving value in four by a cubic B-spline, so that the histogram is a smooth
 /// function of the moving values; each sample counts by its weight. Normalised (Studholme et al., Pattern Recognition
-/// 1999), it does not grow when background leaves the part that both images show. `None` where no sample counts.
-pub fn mutual_information<const B: usize>(
-    fixed: &[f32],
-    moving: &[Sample],
-) -> Option<(f64, Vec<[f64; 2]>)> {
-    let total: f64 = moving.iter().map(|sample| sample.weight).sum();
-    if total <= 0.0 {
-        return None;
-    }
-    let (information, by_share) = information(&histogram::<B>(fixed, moving, total));
-    let by_sample = fixed
-        .par_iter()
-        .zip(moving)
-        .with_min_len(TASK)
-        .map(|(&fixed, sample)| {
-            let row = &by_share[fixed_bin::<B>(fixed)];
-            let (first, spline) = moving_bins::<B>(sample.value);
-            let (mut mean, mut slope) = (0.0, 0.0);
-            for ((weight, by_value), by_share) in spline.into_iter().zip(&row[first..]) {
-                mean += weight * by_share;
-                slope += by_value * by_share;
-            }
-            // The mean of `by_share` over all samples is 0, so that only the sample's own remains.
-            [sample.weight / total * slope, mean / total]
+/// 1999), it does not grow when background leaves the part that both images show.
+pub struct Information<const B: usize> {
+    /// `(H(F) + H(M)) / H(F, M)`, from 1 to 2.
+    pub value: f64,
+    /// The weight of all samples.
+    pub total: f64,
+    /// The derivative by the share of each bin.
+    by_share: Box<Histogram<B>>,
+}
+
+impl<const B: usize> Information<B> {
+    /// Of the `fixed` values and as many samples of the moving image: `moving(n)` is the value of a sample and its weight.
+    /// Intensities lie within 0..1. `None` where no sample counts.
+    pub fn new(fixed: &[f32], moving: impl Fn(usize) -> [f64; 2] + Sync) -> Option<Self> {
+        let total: f64 = (0..fixed.len()).map(|n| moving(n)[1]).sum();
+        if total <= 0.0 {
+            return None;
+        }
+        let (value, by_share) = information(&histogram::<B>(fixed, moving, total));
+        Some(Self {
+            value,
+            total,
+            by_share,
         })
-        .collect();
-    Some((information, by_sample))
+    }
+
+    /// The derivatives of the information by the value and the weight of a sample.
+    pub fn derivatives(&self, fixed: f32, [value, weight]: [f64; 2]) -> [f64; 2] {
+        let row = &self.by_share[fixed_bin::<B>(fixed)];
+        let (first, spline) = moving_bins::<B>(value);
+        let (mut mean, mut slope) = (0.0, 0.0);
+        for ((share, by_value), by_share) in spline.into_iter().zip(&row[first..]) {
+            mean += share * by_share;
+            slope += by_value * by_share;
+        }
+        // The mean of `by_share` over all samples is 0, so that only the sample's own remains.
+        [weight / self.total * slope, mean / self.total]
+    }
 }
 
 /// Shares of the bins, which sum to 1.
-fn histogram<const B: usize>(fixed: &[f32], moving: &[Sample], total: f64) -> Box<Histogram<B>> {
+fn histogram<const B: usize>(
+    fixed: &[f32],
+    moving: impl Fn(usize) -> [f64; 2] + Sync,
+    total: f64,
+) -> Box<Histogram<B>> {
     let tasks: Vec<Box<Histogram<B>>> = fixed
         .par_chunks(TASK)
-        .zip(moving.par_chunks(TASK))
-        .map(|(fixed, moving)| {
+        .enumerate()
+        .map(|(task, fixed)| {
             let mut joint = Box::new([[0.0; B]; B]);
-            for (&fixed, sample) in fixed.iter().zip(moving) {
-                let (first, spline) = moving_bins::<B>(sample.value);
+            for (n, &fixed) in fixed.iter().enumerate() {
+                let [value, weight] = moving(task * TASK + n);
+                let (first, spline) = moving_bins::<B>(value);
                 let row = &mut joint[fixed_bin::<B>(fixed)][first..];
-                for (bin, (weight, _)) in row.iter_mut().zip(spline) {
-                    *bin += sample.weight * weight;
+                for (bin, (share, _)) in row.iter_mut().zip(spline) {
+                    *bin += weight * share;
                 }
             }
             joint

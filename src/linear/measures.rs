@@ -1,6 +1,9 @@
 //! Similarities of samples, as energies to be made small, with their derivatives.
 
+use rayon::prelude::*;
+
 use crate::kernels::affine::Sample;
+use crate::kernels::parzen::Information;
 
 /// An energy, and its derivatives by the value and the weight of each sample.
 pub(super) struct Energy {
@@ -81,4 +84,26 @@ pub(super) fn mean(samples: &[Sample]) -> Option<Energy> {
         .map(|s| [s.weight / total, (s.value - value) / total])
         .collect();
     Some(Energy { value, by_sample })
+}
+
+/// Voxels that fill a histogram of 32 bins along either axis.
+const MANY: usize = 15_000;
+
+/// Normalised mutual information, negative; with fewer bins where the samples lie in fewer `voxels`.
+pub(super) fn mi(fixed: &[f32], moving: &[Sample], voxels: usize) -> Option<Energy> {
+    match voxels < MANY {
+        true => information::<16>(fixed, moving),
+        false => information::<32>(fixed, moving),
+    }
+}
+
+fn information<const B: usize>(fixed: &[f32], moving: &[Sample]) -> Option<Energy> {
+    let seen = |n: usize| [moving[n].value, moving[n].weight];
+    let information = Information::<B>::new(fixed, seen)?;
+    let samples = fixed.par_iter().enumerate();
+    let by_sample = samples.map(|(n, &fixed)| information.derivatives(fixed, seen(n)).map(|d| -d));
+    Some(Energy {
+        value: -information.value,
+        by_sample: by_sample.collect(),
+    })
 }

@@ -4,12 +4,14 @@
 //! starts (headers, centres, moments) x rotations --coarsest level--> the best few --refined, level by level--> one
 //! ```
 //!
-//! Both images are smoothed and sampled at a few resolutions ([`pyramid`]). On the coarsest, many starts are compared
-//! and the best refined ([`search`]); finer levels refine what is left. A refinement ([`bfgs`]) moves the parameters of a
-//! [`pose`] up the gradient of a similarity over samples of the fixed image ([`objective`]). Sums are float64 (box sums
-//! of the local correlation float32) and made in tasks of fixed size, so the result is the same for any number of threads.
+//! Both images, the fixed one as far as its mask lets it be seen ([`crop`]), are smoothed and sampled at a few resolutions
+//! ([`pyramid`]). On the coarsest, many starts are compared and the best refined ([`search`]); finer levels refine what is
+//! left. A refinement ([`bfgs`]) moves the parameters of a [`pose`] up the gradient of a similarity over samples of the
+//! fixed image ([`objective`]). Sums are float64 (box sums of the local correlation float32) and made in tasks of fixed
+//! size, so the result is the same for any number of threads.
 
 mod bfgs;
+mod crop;
 mod lncc;
 mod measures;
 mod moments;
@@ -21,12 +23,14 @@ mod pyramid;
 mod samples;
 mod search;
 mod similarity;
+mod smooth;
 mod starts;
 #[cfg(test)]
 mod tests;
 
 pub use search::register;
 pub use similarity::Similarity;
+pub use smooth::smoothed;
 pub use starts::Start;
 
 use std::str::FromStr;

@@ -3,8 +3,8 @@
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
 
 use super::pyramid::Level;
-use crate::volume::VoxelPoint;
 use crate::volume::resample::place;
+use crate::volume::{Geometry, VoxelPoint};
 
 /// Centre and spread of intensities, with the image read as a density.
 pub(super) struct Moments {
@@ -61,7 +61,7 @@ pub(super) fn between(fixed: &Moments, moving: &Moments) -> [Matrix3<f64>; 4] {
 }
 
 /// The place in the middle of a grid, world mm.
-pub(super) fn middle(level: &Level) -> Vector3<f64> {
-    let voxel = level.geometry.shape.map(|n| (n as f64 - 1.0) / 2.0);
-    place(&level.geometry.affine.0, Vector3::from(voxel))
+pub(super) fn middle(grid: &Geometry) -> Vector3<f64> {
+    let voxel = grid.shape.map(|n| (n as f64 - 1.0) / 2.0);
+    place(&grid.affine.0, Vector3::from(voxel))
 }

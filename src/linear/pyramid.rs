@@ -1,11 +1,10 @@
 //! An image at a few resolutions.
 
 use nalgebra::Matrix4;
-use ndarray::Array3;
 
 use super::Masked;
+use super::smooth::smoothed;
 use crate::error::Result;
-use crate::kernels::gaussian;
 use crate::volume::intensity::Normalisation;
 use crate::volume::resample::{Interpolation, Outside, image_to};
 use crate::volume::{Dimension, Geometry, Image, LabelMap};
@@ -81,7 +80,8 @@ pub(super) fn levels(masked: Masked, sizes: &[f64]) -> Result<Vec<Level>> {
     for &size in sizes.iter().rev() {
         let sigma = ((size / 2.0).powi(2) - blurred * blurred).max(0.0).sqrt();
         blurred = size / 2.0;
-        image = resized(&smoothed(&image, on_level.as_ref(), sigma), size)?;
+        let sd = image.geometry.spacing().map(|spacing| sigma / spacing);
+        image = resized(&smoothed(&image, on_level.as_ref(), sd), size)?;
         let there = |weights: &Image| {
             image_to(
                 weights,
@@ -109,32 +109,6 @@ impl Level {
             geometry: image.geometry.clone(),
             to_voxel,
         })
-    }
-}
-
-/// Smoothed with a standard deviation in mm; where there are weights, over the voxels that have some (normalised
-/// convolution, Knutsson and Westin, CVPR 1993).
-fn smoothed(image: &Image, weights: Option<&Image>, sigma: f64) -> Image {
-    let grid = &image.geometry;
-    let [i, j, k] = grid.spacing().map(|size| sigma / size);
-    let along = match grid.dimension {
-        Dimension::Two => [0.0, i, j],
-        Dimension::Three => [i, j, k],
-    };
-    let smooth = |values: &[f32]| gaussian::smooth(values, 1, grid.tensor_shape(), along);
-    let values = match weights {
-        None => smooth(&image.to_vec()),
-        Some(weights) => {
-            let weighted: Vec<f32> = (&image.data * &weights.data).into_iter().collect();
-            let weighted = smooth(&weighted);
-            let total = smooth(&weights.to_vec());
-            let mean = |(sum, total): (&f32, &f32)| if *total > 1e-3 { sum / total } else { 0.0 };
-            weighted.iter().zip(&total).map(mean).collect()
-        }
-    };
-    Image {
-        data: Array3::from_shape_vec(grid.shape, values).expect("one value per voxel"),
-        geometry: grid.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use nalgebra::Vector3;
 
+use super::crop::{self, Bounds};
 use super::pyramid::Level;
 use crate::error::Result;
 use crate::kernels::Extent;
@@ -19,6 +20,8 @@ pub(super) struct Samples {
     pub inside: Option<Vec<bool>>,
     /// The grid that the places fill, if they do.
     pub grid: Option<Geometry>,
+    /// Voxels that the places lie in: several in one say little more than one.
+    pub voxels: usize,
 }
 
 /// Intensity (of 0..1) above which a voxel belongs to what is shown.
@@ -30,7 +33,8 @@ const MARGIN: f64 = 0.1;
 impl Samples {
     /// At most `most` places, scattered within the voxels of the level, the same ones every time.
     ///
-    /// Off the grid, so that grids that coincide by chance do not look more alike than others.
+    /// Off the grid, so that grids that coincide by chance do not look more alike than others. Where voxels are few, several
+    /// places lie in each, two along every axis at most: what lies between voxels smooths the histogram of a few hundred.
     pub fn scattered(
         level: &Level,
         centre: Vector3<f64>,
@@ -46,8 +50,8 @@ impl Samples {
                     .is_none_or(|inside| inside[offset(&level.geometry, voxel)])
             })
             .collect();
-        let count = chosen.len().min(most);
         let axes = level.geometry.dimension.axes();
+        let count = most.min(chosen.len() << axes);
         let places: Vec<[f32; 3]> = (0..count)
             .map(|n| {
                 let noise = |stream: u64| uniform(4 * n as u64 + stream);
@@ -82,6 +86,7 @@ impl Samples {
             values: values.iter().map(|sample| sample.value as f32).collect(),
             inside: None,
             grid: None,
+            voxels: chosen.len().min(count),
         })
     }
 
@@ -99,10 +104,12 @@ impl Samples {
         let mut affine = level.geometry.affine;
         affine.0.fixed_view_mut::<3, 1>(0, 3).copy_from(&corner);
         let shape = bounds.map(|[first, end]| end - first);
+        let positions: Vec<[f32; 3]> = voxels(bounds)
+            .map(|voxel| from_centre(level, voxel.map(|v| v as f64), centre))
+            .collect();
         Ok(Self {
-            positions: voxels(bounds)
-                .map(|voxel| from_centre(level, voxel.map(|v| v as f64), centre))
-                .collect(),
+            voxels: positions.len(),
+            positions,
             values: chosen().map(|at| level.data[at]).collect(),
             inside: inside.map(|inside| chosen().map(|at| inside[at]).collect()),
             grid: Some(Geometry::new(shape, level.geometry.dimension, affine)),
@@ -124,6 +131,7 @@ impl Samples {
             values: numbers.iter().map(|&n| self.values[n]).collect(),
             inside: None,
             grid: None,
+            voxels: numbers.len(),
         }
     }
 
@@ -152,7 +160,7 @@ impl Level {
     }
 }
 
-fn voxels([i, j, k]: [[usize; 2]; 3]) -> impl Iterator<Item = [usize; 3]> {
+fn voxels([i, j, k]: Bounds) -> impl Iterator<Item = [usize; 3]> {
     (i[0]..i[1])
         .flat_map(move |i| (j[0]..j[1]).flat_map(move |j| (k[0]..k[1]).map(move |k| [i, j, k])))
 }
@@ -171,18 +179,15 @@ fn from_centre(level: &Level, voxel: [f64; 3], centre: Vector3<f64>) -> [f32; 3]
 }
 
 /// First voxel and end along each axis of what the level shows, with a margin; all of it where a mask chooses.
-fn bounds(level: &Level, masked: bool) -> [[usize; 2]; 3] {
+fn bounds(level: &Level, masked: bool) -> Bounds {
     let shape = level.geometry.shape;
-    let mut shown: Option<[[usize; 2]; 3]> = None;
-    for voxel in voxels(shape.map(|n| [0, n])).filter(|_| !masked) {
-        if level.data[offset(&level.geometry, voxel)] > SHOWN {
-            let shown = shown.get_or_insert(voxel.map(|v| [v, v + 1]));
-            for (bound, at) in shown.iter_mut().zip(voxel) {
-                *bound = [bound[0].min(at), bound[1].max(at + 1)];
-            }
-        }
-    }
-    let shown = shown.unwrap_or(shape.map(|n| [0, n]));
+    let whole = shape.map(|n| [0, n]);
+    let shown = |voxel: &[usize; 3]| level.data[offset(&level.geometry, *voxel)] > SHOWN;
+    let shown = match masked {
+        true => None,
+        false => crop::bounds(voxels(whole).filter(shown)),
+    };
+    let shown = shown.unwrap_or(whole);
     let axes = level.geometry.dimension.axes();
     [0, 1, 2].map(|axis| {
         let [first, end] = shown[axis];
@@ -220,4 +225,49 @@ fn uniform(number: u64) -> f64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linear::Masked;
+    use crate::linear::pyramid::levels;
+    use crate::volume::{Affine, Image};
+    use ndarray::Array3;
+
+    #[test]
+    fn a_few_voxels_have_several_places_each() {
+        let geometry = Geometry::new([12, 12, 12], Dimension::Three, Affine::identity());
+        let image = Image {
+            data: Array3::from_shape_fn(geometry.shape, |(i, j, k)| (i + 2 * j + 3 * k) as f32),
+            geometry: geometry.clone(),
+        };
+        // Five voxels along i.
+        let mask = LabelMap {
+            data: Array3::from_shape_fn(geometry.shape, |(i, j, k)| {
+                i32::from((3..8).contains(&i) && j == 6 && k == 6)
+            }),
+            geometry,
+        };
+        let masked = Masked {
+            image: &image,
+            mask: Some(&mask),
+        };
+        let level = &levels(masked, &[1.0]).unwrap()[0];
+        let samples = |most| Samples::scattered(level, Vector3::zeros(), Some(&mask), most);
+        // Eight in each at most.
+        for (most, expected) in [(3, 3), (20, 20), (1000, 40)] {
+            let samples = samples(most).unwrap();
+            assert_eq!(samples.positions.len(), expected);
+            assert_eq!(samples.voxels, expected.min(5));
+            let mut found = [0; 5];
+            for [x, y, z] in &samples.positions {
+                assert!((y - 6.0).abs() <= 0.5 && (z - 6.0).abs() <= 0.5);
+                found[(x.round() as usize).clamp(3, 7) - 3] += 1;
+            }
+            if expected >= 5 {
+                assert_eq!(found, [expected / 5; 5], "{most}");
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use nalgebra::{Matrix3, Matrix4, Translation3, Vector3};
 use rayon::prelude::*;
 
 use super::bfgs::Limits;
+use super::crop;
 use super::moments::{Moments, middle};
 use super::objective::Objective;
 use super::pose::{Frame, Pose};
@@ -63,7 +64,15 @@ type Candidate = (Matrix4<f64>, f64);
 /// Images that have nothing in common under any start; an image without a finite voxel, or without mass where its mask
 /// holds.
 pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Found> {
-    let pyramids = Pyramids::new(fixed, moving, settings.similarity)?;
+    let near = fixed.mask.and_then(|mask| crop::around(fixed.image, mask));
+    let seen = match &near {
+        Some((image, mask)) => Masked {
+            image,
+            mask: Some(mask),
+        },
+        None => fixed,
+    };
+    let pyramids = Pyramids::new(seen, moving, settings.similarity)?;
     let finest = pyramids.sizes.len() - 1;
     let afar = pyramids.objective(settings.similarity.afar(), 0, SEARCHED)?;
     let frame = Frame::new(&fixed.image.geometry, afar.radius(), settings.in_plane);
@@ -88,12 +97,15 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
     let mut found = search(0).coarse(&afar, &plain, settings);
     for level in 0..=finest {
         found.truncate(KEPT.get(level).copied().unwrap_or(1));
-        found = if level == 0 && finest > 0 {
-            search(0).refined(&afar, &found, settings.freedom)
-        } else {
-            let samples = samples(finest - level);
-            let objective = pyramids.objective(settings.similarity, level, samples)?;
-            search(level).refined(&objective, &found, settings.freedom)
+        if level == 0 && finest > 0 {
+            found = search(0).refined(&afar, &found, settings.freedom);
+            continue;
+        }
+        let samples = samples(finest - level);
+        let objective = pyramids.objective(settings.similarity, level, samples)?;
+        found = match level == finest {
+            true => search(level).settled(&objective, &found, settings.freedom),
+            false => search(level).refined(&objective, &found, settings.freedom),
         };
     }
     let (matrix, _) = found.first().ok_or_else(|| {
@@ -126,7 +138,7 @@ impl<'a> Pyramids<'a> {
         let coarsest = &levels_of_fixed[0];
         let moments = Moments::new(coarsest);
         Ok(Self {
-            centre: moments.map_or_else(|| middle(coarsest), |moments| moments.centre),
+            centre: moments.map_or_else(|| middle(&coarsest.geometry), |moments| moments.centre),
             moving: levels(moving, &sizes)?,
             fixed: levels_of_fixed,
             sizes,
@@ -216,6 +228,20 @@ impl Search {
         distinct
     }
 
+    /// As [`Self::refined`] to the end: among several candidates the choice is made first.
+    fn settled(
+        &self,
+        objective: &Objective,
+        candidates: &[Candidate],
+        freedom: Freedom,
+    ) -> Vec<Candidate> {
+        let found = self.refined(objective, candidates, freedom);
+        match candidates.len() {
+            ..2 => found,
+            _ => self.refined(objective, &found[..found.len().min(1)], freedom),
+        }
+    }
+
     /// With the freedom asked for, or less where that leads to an incredible map.
     fn refine(
         &self,
@@ -276,4 +302,38 @@ fn rotations(frame: &Frame, search: f64) -> Vec<Matrix3<f64>> {
         .filter(|vector| vector.norm() <= f64::from(steps) + 1e-9)
         .map(|vector| frame.rotation(vector * stride))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linear::phantom::{grid, map, painted};
+
+    #[test]
+    fn the_best_of_several_is_refined_to_the_end() {
+        // So coarse that there is but one level.
+        let grid = grid(Dimension::Three, [6.0; 3], [0.0; 3]);
+        let truth = map([0.05, 0.1, -0.1], [1.0; 3], 0.0, [3.0, -2.0, 1.0]);
+        let images = [Matrix4::identity(), truth].map(|map| painted(&grid, &map, |v| v));
+        let [fixed, moving] = images.each_ref().map(|image| Masked { image, mask: None });
+        let pyramids = Pyramids::new(fixed, moving, Similarity::Ncc).unwrap();
+        assert_eq!(pyramids.sizes, [6.0]);
+        let objective = pyramids.objective(Similarity::Ncc, 0, 20_000).unwrap();
+        let search = Search {
+            frame: Frame::new(&grid, objective.radius(), false),
+            size: 6.0,
+        };
+        let about = Translation3::from(pyramids.centre).to_homogeneous();
+        let starts = [[0.0; 3], [0.0, 0.0, 0.4]];
+        let starts = starts.map(|turn| (map(turn, [1.0; 3], 0.0, [0.0; 3]) * about, 0.0));
+        let chosen = search.refined(&objective, &starts, Freedom::Rigid);
+        let settled = search.settled(&objective, &starts, Freedom::Rigid);
+        assert_eq!(settled.len(), 1);
+        assert!(
+            settled[0].1 < chosen[0].1,
+            "{} {}",
+            settled[0].1,
+            chosen[0].1
+        );
+    }
 }

@@ -31,7 +31,7 @@ pub enum Start {
 /// What starts are made of.
 pub(super) struct Sides<'a> {
     pub frame: &'a Frame,
-    /// The grids of the images as they are.
+    /// The grids of the images as they are, whatever masks leave of them.
     pub grids: [&'a Geometry; 2],
     /// The coarsest levels of fixed and moving image.
     pub levels: [&'a Level; 2],
@@ -43,14 +43,13 @@ impl Start {
     /// # Errors
     /// Centres of mass of an image without mass where it counts, a grid whose affine has no inverse.
     pub(super) fn matrices(&self, sides: &Sides) -> Result<Vec<Matrix4<f64>>> {
-        let [fixed, moving] = sides.levels;
         let header = Matrix4::identity();
         Ok(match self {
-            Self::Auto { headers: true } => vec![
-                header,
-                sides.matched(&header, middle(fixed), middle(moving))?,
-                sides.masses(&header)?,
-            ],
+            Self::Auto { headers: true } => {
+                let [fixed, moving] = sides.grids.map(middle);
+                let centre = sides.matched(&header, fixed, moving)?;
+                vec![header, centre, sides.masses(&header)?]
+            }
             Self::Auto { headers: false } => {
                 let centre = sides.centre()?;
                 vec![centre, sides.masses(&centre)?]

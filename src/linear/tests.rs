@@ -1,10 +1,11 @@
 //! Known maps are found again.
 
-use nalgebra::Matrix4;
+use nalgebra::{Matrix4, Vector3};
 use ndarray::Array3;
 
 use super::phantom::{distance, grid, map, painted};
 use super::{Found, Freedom, Masked, Settings, Similarity, Start, register};
+use crate::volume::resample::place;
 use crate::volume::{Dimension, Image, LabelMap};
 
 fn plain(image: &Image) -> Masked<'_> {
@@ -188,6 +189,40 @@ fn what_a_mask_excludes_does_not_pull() {
         Dimension::Three,
     );
     assert!(far < 2.0 * NEAR, "{far} mm");
+}
+
+#[test]
+fn a_small_part_of_the_fixed_image_is_enough() {
+    let whole = grid(Dimension::Three, [2.0; 3], [0.0; 3]);
+    let truth = map([0.05, -0.08, 0.1], [1.0; 3], 0.0, [4.0, -3.0, 2.0]);
+    let [fixed, moving] = [Matrix4::identity(), truth].map(|map| painted(&whole, &map, |v| v));
+    // Of the coarsest level of the whole scan it would hold 268 voxels.
+    let (centre, radius) = (Vector3::new(-16.0, -8.0, -4.0), 16.0);
+    let holds = |(i, j, k)| {
+        let at = place(
+            &whole.affine.0,
+            Vector3::new(i, j, k).map(|v: usize| v as f64),
+        );
+        i32::from((at - centre).norm() < radius)
+    };
+    let mask = LabelMap {
+        data: Array3::from_shape_fn(whole.shape, holds),
+        geometry: whole.clone(),
+    };
+    let masked = Masked {
+        image: &fixed,
+        mask: Some(&mask),
+    };
+    let rigid = settings(Freedom::Rigid, Similarity::Mi);
+    let found = register(masked, plain(&moving), &rigid).unwrap().matrix;
+    let ends = (0..3).flat_map(|axis| [-radius, radius].map(|far| (axis, far)));
+    for (axis, far) in ends {
+        let mut end = centre;
+        end[axis] += far;
+        let error = (place(&found, end) - place(&truth, end)).norm();
+        // A sixth of a voxel.
+        assert!(error < 0.33, "{error} mm");
+    }
 }
 
 #[test]

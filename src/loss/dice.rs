@@ -34,14 +34,21 @@ impl Default for Dice {
 
 /// Soft Dice of each label, `[n, label]`; the sum of both is clamped at 1e-5 as in VoxelMorph.
 pub fn soft_dice(fixed: &Tensor<5>, moved: &Tensor<5>) -> Tensor<2> {
-    let [n, labels, ..] = fixed.dims();
-    let sum = |x: Tensor<5>| -> Tensor<2> {
-        x.reshape([n as i32, labels as i32, -1])
-            .sum_dim(2)
-            .reshape([n, labels])
-    };
-    let both = sum(fixed.clone() * moved.clone()) * 2.0;
-    both / sum(fixed.clone() + moved.clone()).clamp_min(1e-5)
+    dice_of(fixed, moved, volumes(fixed.clone()))
+}
+
+/// [`soft_dice`], given the volumes of the fixed labels.
+fn dice_of(fixed: &Tensor<5>, moved: &Tensor<5>, of_fixed: Tensor<2>) -> Tensor<2> {
+    let both = volumes(fixed.clone() * moved.clone()) * 2.0;
+    both / (of_fixed + volumes(moved.clone())).clamp_min(1e-5)
+}
+
+/// Sum over the voxels of each label, `[n, label]`.
+fn volumes(x: Tensor<5>) -> Tensor<2> {
+    let [n, labels, ..] = x.dims();
+    x.reshape([n as i32, labels as i32, -1])
+        .sum_dim(2)
+        .reshape([n, labels])
 }
 
 impl Term for Dice {
@@ -54,11 +61,11 @@ impl Term for Dice {
             .labels
             .as_ref()
             .expect("the trainer gives labels to terms that need them");
+        let of_fixed = volumes(labels.fixed.clone());
+        let present = of_fixed.clone().greater_elem(0.0).float();
         // Zero where the fixed image lacks the label, so that the sum is over those it has.
-        let dice = soft_dice(&labels.fixed, &labels.moved);
-        let [n, count] = dice.dims();
-        let voxels: Tensor<3> = labels.fixed.clone().reshape([n as i32, count as i32, -1]);
-        let present: Tensor<2> = voxels.max_dim(2).reshape([n, count]);
+        let dice = dice_of(&labels.fixed, &labels.moved, of_fixed);
+        let [n, _] = dice.dims();
         let mean = dice.sum_dim(1) / present.sum_dim(1).clamp_min(1.0);
         mean.reshape([n]).neg() + self.offset
     }

@@ -89,6 +89,10 @@ pub trait Term {
     fn needs_field(&self) -> bool {
         false
     }
+    /// Whether it looks at a part of the voxels alone.
+    fn mask(&self) -> Mask {
+        Mask::None
+    }
 }
 
 /// A term that the loss is made of.
@@ -225,10 +229,12 @@ fn masked_mean(x: Tensor<5>, fixed: &Tensor<5>, mask: Mask) -> Tensor<1> {
     }
 }
 
-/// 1 where the fixed image is above zero, and the share of such voxels in each item.
+/// 1 where the fixed image is above zero, and the share of such voxels in each item; where there is none, that of one voxel,
+/// so that a gradient divided by it stays finite.
 fn foreground(fixed: &Tensor<5>) -> (Tensor<5>, Tensor<1>) {
     let inside = fixed.clone().greater_elem(0.0).float();
-    let share = item_mean(inside.clone()).clamp_min(f32::MIN_POSITIVE);
+    let voxels: usize = inside.dims()[1..].iter().product();
+    let share = item_mean(inside.clone()).clamp_min(1.0 / voxels as f32);
     (inside, share)
 }
 
@@ -248,6 +254,7 @@ fn both_ways(
 mod tests {
     use super::case::{Case, assert_values, images};
     use super::*;
+    use burn::tensor::Device;
 
     #[test]
     fn a_masked_mean_is_over_the_voxels_above_zero() {
@@ -259,6 +266,43 @@ mod tests {
             &[4.0, 0.0],
         );
         assert_values(masked_mean(x, &fixed, Mask::None), &[9.5, 2.5]);
+    }
+
+    #[test]
+    fn an_image_without_foreground_changes_no_weight() {
+        let fixed = images([[0.0, 1.0, 2.0, 4.0], [0.0; 4]]);
+        let moved = images([[1.0, 3.0, 2.0, 5.0], [1.0, 2.0, 3.0, 4.0]]).into_data();
+        let mask = Mask::Foreground;
+        let terms: [&dyn Term; 3] = [
+            &Mse {
+                mask,
+                ..Mse::default()
+            },
+            &Ncc {
+                mask,
+                window: 3,
+                ..Ncc::default()
+            },
+            &GlobalNcc {
+                mask,
+                ..GlobalNcc::default()
+            },
+        ];
+        for term in terms {
+            let moved = Tensor::<5>::from_data(moved.clone(), &Device::flex().autodiff());
+            let moved = moved.require_grad();
+            let values = term.evaluate(&Case::new(fixed.clone(), moved.clone()).input());
+            // As of a term of large weight.
+            let gradients = (values * 1e4).sum().backward();
+            let gradient = moved.grad(&gradients).unwrap().into_data();
+            let gradient: Vec<f32> = gradient.try_to_vec().unwrap();
+            let (first, second) = gradient.split_at(4);
+            assert!(
+                first.iter().all(|g| g.is_finite()) && first != [0.0; 4],
+                "{first:?}"
+            );
+            assert_eq!(second, [0.0; 4]);
+        }
     }
 
     #[test]

@@ -40,6 +40,10 @@ impl Mse {
 }
 
 impl Term for Mse {
+    fn mask(&self) -> Mask {
+        self.mask
+    }
+
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {
         both_ways(input, |target, moved| self.between(target, moved))
     }

@@ -56,6 +56,10 @@ impl Ncc {
 }
 
 impl Term for Ncc {
+    fn mask(&self) -> Mask {
+        self.mask
+    }
+
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {
         both_ways(input, |target, moved| {
             masked_mean(self.map(target, moved), target, self.mask).neg()
@@ -83,6 +87,10 @@ impl Default for GlobalNcc {
 }
 
 impl Term for GlobalNcc {
+    fn mask(&self) -> Mask {
+        self.mask
+    }
+
     fn evaluate(&self, input: &LossInput) -> Tensor<1> {
         both_ways(input, |target, moved| {
             let mean = |x: Tensor<5>| masked_mean(x, target, self.mask);

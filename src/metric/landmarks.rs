@@ -2,6 +2,7 @@
 
 use super::sample::{inside, linear};
 use crate::error::{Error, Result};
+use crate::volume::resample::snapped;
 use crate::volume::{Affine, Dimension, DisplacementField, Spline, VoxelPoint};
 use nalgebra::Vector3;
 use ndarray::Axis;
@@ -94,20 +95,25 @@ impl<'a> Displacement<'a> {
     }
 
     fn at(&self, position: Vector3<f64>) -> Vector3<f64> {
-        let place = position.into();
         let mut u = Vector3::zeros();
         match self {
             Self::None => {}
             Self::Linear(field) => {
                 for (c, component) in field.data.axis_iter(Axis(0)).enumerate() {
-                    u[c] = linear(component, place);
+                    u[c] = linear(component, position.into());
                 }
             }
             Self::Spline(..) if position.iter().any(|x| x.is_nan()) => u.fill(f64::NAN),
-            Self::Spline(field, _) if !inside(place, &field.geometry.shape) => {}
-            Self::Spline(_, components) => {
-                for (c, component) in components.iter().enumerate() {
-                    u[c] = component.at(place);
+            Self::Spline(field, components) => {
+                let mut place = position.map(snapped);
+                // Neither of two slices has a thickness.
+                if field.geometry.dimension == Dimension::Two {
+                    place.z = 0.0;
+                }
+                if inside(place.into(), &field.geometry.shape) {
+                    for (c, component) in components.iter().enumerate() {
+                        u[c] = component.at(place.into());
+                    }
                 }
             }
         }
@@ -178,6 +184,32 @@ mod tests {
         assert!(error(&field, Interpolation::Linear).is_nan());
         let counts = target_registration_errors(&fixed, &[], None, &one, Interpolation::Linear);
         assert!(counts.unwrap_err().to_string().contains("1 in the fixed"));
+    }
+
+    #[test]
+    fn splines_reach_the_outermost_voxels_in_spite_of_rounding() {
+        // Voxels through the affine of an oblique grid and back: 2e-16 beyond 0, or 4e-15 beyond n - 1.
+        let moved = |place: [f64; 3], field: &DisplacementField| {
+            let found = points(&[place]);
+            let world = LandmarkWorld {
+                affine: Affine::identity(),
+                dimension: field.geometry.dimension,
+            };
+            let how = Interpolation::CubicSpline;
+            target_registration_errors(&found, &found, Some(field), &world, how).unwrap()[0]
+        };
+        let data = Array4::from_elem((3, 5, 4, 6), 4.0);
+        let geometry = Geometry::new([5, 4, 6], Dimension::Three, Affine::identity());
+        let volume = DisplacementField { data, geometry };
+        for rounded in [[-2e-16, 1.0, 2.0], [1.5, 3.0 + 4e-15, 5.0 + 5e-7]] {
+            assert!((moved(rounded, &volume) - 48.0_f64.sqrt()).abs() < 1e-9);
+        }
+        assert_eq!(moved([-2e-5, 1.0, 2.0], &volume), 0.0);
+        // A slice has one layer, wherever its landmarks lie along the normal.
+        let data = Array4::from_elem((2, 5, 4, 1), 4.0);
+        let geometry = Geometry::new([5, 4, 1], Dimension::Two, Affine::identity());
+        let slice = DisplacementField { data, geometry };
+        assert!((moved([2.0, 2.0, 7.0], &slice) - 32.0_f64.sqrt()).abs() < 1e-9);
     }
 
     #[test]

@@ -131,6 +131,11 @@ impl Metric {
         self.entry().better
     }
 
+    /// Whether its structures are landmarks.
+    pub fn of_landmarks(self) -> bool {
+        matches!(self, Self::Tre | Self::TreVoxels)
+    }
+
     #[rustfmt::skip]
     const fn entry(self) -> Entry {
         use Better::{Higher, Lower};

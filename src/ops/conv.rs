@@ -127,7 +127,7 @@ impl Operation<3> for ConvOptions {
 
     #[cfg(feature = "gpu")]
     fn forward_gpu(&self, [x, weight, bias]: [Buffer; 3]) -> Buffer {
-        gpu::conv::forward(&[x], weight, bias, self.stride, self.slope)
+        gpu::conv::forward(&x, &weight, &bias, self.stride, self.slope)
     }
 
     #[cfg(feature = "gpu")]
@@ -137,7 +137,7 @@ impl Operation<3> for ConvOptions {
         let (grad, grad_bias) = gpu::conv::grad_bias(saved.output, saved.grad, self.slope);
         let grad_x = want_x.then(|| gpu::conv::grad_input(&grad, &weight, &x, self.stride));
         let grad_weight =
-            want_weight.then(|| gpu::conv::grad_weights(&[x], &grad, &weight, self.stride));
+            want_weight.then(|| gpu::conv::grad_weights(&x, &grad, &weight, self.stride));
         [grad_x, grad_weight, want_bias.then_some(grad_bias)]
     }
 }

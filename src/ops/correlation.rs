@@ -7,6 +7,7 @@ use super::bridge::{self, Operation, Saved, View};
 use super::bridge::{Buffer, SavedBuffers};
 #[cfg(feature = "gpu")]
 use super::gpu;
+use super::resize::along_axes;
 use crate::kernels::correlation::{self as kernel, EPSILON, Form, Pair};
 
 /// The correlation of two images in the window around each voxel; zeros outside the images count.
@@ -33,7 +34,7 @@ pub fn composed(a: Tensor<5>, b: Tensor<5>, window: [usize; 3], form: Form) -> T
         b.clone() * b.clone(),
         a * b,
     ];
-    let sums = super::box_sum(Tensor::cat(products, 1), window);
+    let sums = box_sum(Tensor::cat(products, 1), window);
     let sum = |c| sums.clone().narrow(1, c, 1);
     let (a, b) = (sum(0), sum(1));
     let var_a = sum(2) - a.clone() * a.clone() / voxels;
@@ -51,6 +52,15 @@ pub fn composed(a: Tensor<5>, b: Tensor<5>, window: [usize; 3], form: Form) -> T
             cov / product.sqrt()
         }
     }
+}
+
+/// Sum over the window around each voxel: a banded matrix of ones along each axis.
+fn box_sum(x: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
+    let [_, _, d, h, w] = x.dims();
+    let matrices = [d, h, w].map(|n| (n, n));
+    along_axes(x, matrices, |axis, row, column| {
+        f32::from(row.abs_diff(column) <= window[axis] / 2)
+    })
 }
 
 #[derive(Debug)]

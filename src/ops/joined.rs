@@ -133,7 +133,7 @@ impl Operation<4> for JoinedConv {
 
     #[cfg(feature = "gpu")]
     fn forward_gpu(&self, [low, skip, weight, bias]: [Buffer; 4]) -> Buffer {
-        gpu::conv::forward(&[low, skip], weight, bias, [1; 3], self.slope)
+        gpu::conv::joined::forward(&low, &skip, &weight, &bias, self.slope)
     }
 
     #[cfg(feature = "gpu")]
@@ -141,10 +141,9 @@ impl Operation<4> for JoinedConv {
         let [low, skip, weight, _] = saved.inputs.expect("saves_inputs");
         let [want_low, want_skip, want_weight, want_bias] = saved.wanted;
         let (grad, grad_bias) = gpu::conv::grad_bias(saved.output, saved.grad, self.slope);
-        let grad_low = want_low.then(|| gpu::conv::grad_low(&grad, &weight, &low));
-        let grad_skip = want_skip.then(|| gpu::conv::grad_skip(&grad, &weight, &skip));
-        let grad_weight =
-            want_weight.then(|| gpu::conv::grad_weights(&[low, skip], &grad, &weight, [1; 3]));
+        let wanted = [want_low, want_skip, want_weight];
+        let [grad_low, grad_skip, grad_weight] =
+            gpu::conv::joined::backward([&low, &skip, &weight], &grad, wanted);
         [
             grad_low,
             grad_skip,

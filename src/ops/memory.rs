@@ -8,7 +8,7 @@ pub fn device_memory(device: &Device) -> Option<u64> {
     memory
 }
 
-/// Bytes of the largest tensor that a GPU allocates at once; `None` for the CPU.
+/// Bytes of the largest tensor of 32-bit floats that a GPU allocates at once and kernels can index; `None` for the CPU.
 pub fn largest_tensor(device: &Device) -> Option<u64> {
     let [_, tensor] = limits(device);
     tensor
@@ -22,7 +22,8 @@ fn limits(device: &Device) -> [Option<u64>; 2] {
         DispatchDevice::Cube(device) => {
             let client = device.client();
             let memory = &client.properties().memory;
-            [memory.max_memory(), Some(memory.max_page_size)]
+            let indexed = (size_of::<f32>() * super::gpu::MOST_VALUES) as u64;
+            [memory.max_memory(), Some(memory.max_page_size.min(indexed))]
         }
         _ => [None; 2],
     }

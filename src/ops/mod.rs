@@ -10,7 +10,6 @@
 //! made of ([`conv()`], [`joined_conv`], [`max_pool2`], [`upsample_concat`]) also takes images and features of 16-bit floats, and
 //! then gives such; sums are made in 32 bits, and weights are of 32.
 
-mod boxsum;
 mod bridge;
 mod conv;
 mod correlation;
@@ -34,7 +33,6 @@ mod unit;
 mod upsample;
 mod warp;
 
-pub use boxsum::box_sum;
 pub use bridge::use_reference;
 pub use conv::{ConvOptions, conv};
 pub use correlation::local_correlation;
@@ -63,7 +61,6 @@ pub use crate::kernels::warp::Border;
 
 /// The forms composed from burn's operations, for any backend and as the reference in tests.
 pub mod reference {
-    pub use super::boxsum::composed as box_sum;
     pub use super::conv::composed as conv;
     pub use super::correlation::composed as local_correlation;
     pub use super::diffusion::composed as diffusion;

@@ -12,7 +12,7 @@ use crate::kernels::pool;
 
 /// Maximum over blocks of two voxels along each axis longer than the singleton of a 2-D image.
 ///
-/// `factor` is `[2, 2, 2]`, or `[1, 2, 2]` in 2-D; an odd last voxel is left out.
+/// `factor` is `[2, 2, 2]`, or `[1, 2, 2]` in 2-D; an odd last voxel is left out. NaN is greater than all.
 ///
 /// # Shapes
 /// - `x`: `[n, c, d, h, w]`; result: `[n, c, d/f, h/f, w/f]`, rounded down
@@ -37,7 +37,11 @@ pub fn composed(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
         let half = x.dims()[dim] / 2;
         let even = x.clone().slice_dim(dim, burn::tensor::s![0..2*half;2]);
         let odd = x.slice_dim(dim, burn::tensor::s![1..2*half;2]);
-        x = even.max_pair(odd);
+        // Not `max_pair`, in which what is not a number wins from the one side alone.
+        let known = even.clone().is_nan().bool_not();
+        let lost = odd.clone().is_nan().bool_and(known);
+        let greater = even.clone().lower(odd.clone()).bool_or(lost);
+        x = even.mask_where(greater, odd);
     }
     x
 }

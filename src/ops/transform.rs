@@ -8,7 +8,8 @@ use super::bridge::{self, Constant, View};
 #[cfg(feature = "gpu")]
 use super::gpu;
 
-use crate::kernels::affine::{self, Map};
+use crate::kernels::affine::Map;
+use crate::kernels::field;
 
 /// Displacement of `x -> map(x + flow(x))`; row `a` of `map` gives the position along axis `a` of `(d, h, w)`.
 ///
@@ -30,7 +31,7 @@ impl Constant<1> for Transform {
 
     fn forward(&self, [flow]: [View; 1]) -> Vec<f32> {
         let extent = [flow.shape[2], flow.shape[3], flow.shape[4]];
-        affine::after_field(flow.data, &self.map, flow.shape[1], extent)
+        field::mapped(flow.data, &self.map, flow.shape[1], extent)
     }
 
     #[cfg(feature = "gpu")]

@@ -15,7 +15,7 @@ use crate::kernels::warp::{self as kernel, Border};
 /// - `image`: `[n, c, d, h, w]`; `flow`: `[n, 3, ..]` in voxels along `(d, h, w)`, or `[n, 2, 1, h, w]` along
 ///   `(h, w)`, on the grid of the result
 ///
-/// A position that is not a number gives 0.
+/// A displacement that is not a finite number gives 0.
 pub fn warp(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
     if bridge::serves(&image) && bridge::serves(&flow) {
         bridge::run(
@@ -31,7 +31,7 @@ pub fn warp(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
 pub fn composed(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> {
     let [_, _, d, h, w] = image.dims();
     let extent = [d, h, w];
-    let (positions, unknown) = finite(positions(&flow), extent);
+    let (positions, known) = finite(positions(&flow), extent, border);
     let base = positions.clone().map(|p| p.detach().floor());
     let mut sum: Option<Tensor<5>> = None;
     for bits in 0..8usize {
@@ -59,22 +59,37 @@ pub fn composed(image: Tensor<5>, flow: Tensor<5>, border: Border) -> Tensor<5> 
         });
     }
     let sum = sum.expect("at least four corners");
-    let unknown = unknown.expand(sum.dims());
+    let unknown = known.bool_not().expand(sum.dims());
     sum.mask_fill(unknown, 0.0)
 }
 
-/// Positions no further than two voxels outside the image, where every sample is the border's, and which of them
-/// were not a number.
-fn finite(positions: [Tensor<5>; 3], extent: [usize; 3]) -> ([Tensor<5>; 3], Tensor<5, Bool>) {
-    let [d, h, w] = positions.clone();
-    let unknown = (d + h + w).is_nan();
+/// Positions no further outside the image than that every sample is the border's, and which of them were finite numbers.
+fn finite(
+    positions: [Tensor<5>; 3],
+    extent: [usize; 3],
+    border: Border,
+) -> ([Tensor<5>; 3], Tensor<5, Bool>) {
+    let [d, h, w] = positions.clone().map(Tensor::is_finite);
+    let known = d.bool_and(h).bool_and(w);
     let mut axis = 0;
     let positions = positions.map(|p| {
-        let last = extent[axis] as f32 + 1.0;
+        let last = (extent[axis] - 1) as f32;
         axis += 1;
-        p.clamp(-2.0, last).mask_fill(unknown.clone(), 0.0)
+        let p = p.mask_fill(known.clone().bool_not(), 0.0);
+        match border {
+            Border::Zeros => p.clamp(-2.0, last + 2.0),
+            Border::Edge => held(p, last),
+        }
     });
-    (positions, unknown)
+    (positions, known)
+}
+
+/// Positions between the edges at 0 and `last`. Unlike a clamped one, a position on an edge has no slope either.
+fn held(p: Tensor<5>, last: f32) -> Tensor<5> {
+    let before = p.clone().lower_equal_elem(0.0);
+    let p = p.mask_fill(before, 0.0);
+    let behind = p.clone().greater_equal_elem(last);
+    p.mask_fill(behind, last)
 }
 
 /// Sampling positions along `(d, h, w)`, each `[n, 1, d, h, w]`.

@@ -1,7 +1,8 @@
 //! Box plots of a measure before and after registration, one pair of boxes per structure.
 
 use super::chart::{
-    Area, FAINT, INK, Label, bar, failed, ink, line, page, px, step_of, stroke, tick_label, ticks,
+    Area, FAINT, INK, Label, bar, failed, ink, line, page, px, room, step_of, stroke, tick_label,
+    ticks,
 };
 use super::colour::{DISTINCT, Rgb};
 use super::picture::Picture;
@@ -33,27 +34,7 @@ const AFTER: Rgb = DISTINCT[0];
 /// # Errors
 /// No group, or no finite value in any.
 pub fn box_plot(title: &str, axis: &str, groups: &[BoxGroup]) -> Result<Picture> {
-    let all = groups.iter().flat_map(|g| g.before.iter().chain(&g.after));
-    let finite = all.filter(|value| value.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
-        (low.min(value), high.max(value))
-    });
-    if low > high {
-        return Err(Error::invalid(format!(
-            "box plot '{title}': no finite value to draw"
-        )));
-    }
-    let margin = (0.04 * (high - low)).max(1e-9 * high.abs().max(1.0));
-    let mut widest = 0;
-    for group in groups {
-        widest = widest.max(Text::new(16.0, INK).width(&group.label)?);
-    }
-    let frame = Frame {
-        left: (widest as f64 + 42.0).min(0.45 * WIDTH as f64),
-        low: low - margin,
-        high: high + margin,
-        rows: groups.len(),
-    };
+    let frame = Frame::around(title, groups)?;
     let labels = frame.labels(title, axis, groups);
     page(WIDTH, frame.height(), &labels, |area| {
         frame.lines(area)?;
@@ -77,6 +58,31 @@ struct Frame {
 }
 
 impl Frame {
+    /// A frame that holds the groups.
+    fn around(title: &str, groups: &[BoxGroup]) -> Result<Self> {
+        let all = groups.iter().flat_map(|g| g.before.iter().chain(&g.after));
+        let finite = all.filter(|value| value.is_finite());
+        let range = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+            (low.min(value), high.max(value))
+        });
+        if range.0 > range.1 {
+            return Err(Error::invalid(format!(
+                "box plot '{title}': no finite value to draw"
+            )));
+        }
+        let (low, high) = room(range, 0.04);
+        let mut widest = 0;
+        for group in groups {
+            widest = widest.max(Text::new(16.0, INK).width(&group.label)?);
+        }
+        Ok(Self {
+            left: (widest as f64 + 42.0).min(0.45 * WIDTH as f64),
+            low,
+            high,
+            rows: groups.len(),
+        })
+    }
+
     fn height(&self) -> usize {
         (TOP + BOTTOM + ROW * self.rows as f64) as usize
     }
@@ -203,6 +209,17 @@ mod tests {
         // The edges of a box fall between pixels.
         assert!((ends[0] - x(1.0)).abs() <= 2.0, "{ends:?} {}", x(1.0));
         assert!((ends[1] - x(3.0)).abs() <= 2.0, "{ends:?} {}", x(3.0));
+    }
+
+    #[test]
+    fn equal_values_have_an_axis_with_short_numbers() {
+        let frame = Frame::around("t", &[group("one", &[0.8; 3], &[0.8; 2])]).unwrap();
+        // A tenth of the value to either side.
+        approx::assert_abs_diff_eq!(frame.low, 0.72, epsilon = 1e-12);
+        approx::assert_abs_diff_eq!(frame.high, 0.88, epsilon = 1e-12);
+        let marks = frame.ticks();
+        let shown = |mark: &f64| tick_label(*mark, step_of(&marks)).len();
+        assert!(marks.len() > 2 && marks.iter().all(|mark| shown(mark) <= 5));
     }
 
     #[test]

@@ -101,6 +101,17 @@ pub(super) fn failed(problem: impl std::fmt::Display) -> Error {
     Error::invalid(format!("chart: cannot be drawn: {problem}"))
 }
 
+/// A range with `share` of its width to spare at either end.
+pub(super) fn room((low, high): (f64, f64), share: f64) -> (f64, f64) {
+    let margin = match high > low {
+        true => (share * (high - low)).max(1e-6 * high.abs().max(1e-3)),
+        // A single value: an axis with short numbers around it.
+        false if high == 0.0 => 1.0,
+        false => 0.1 * high.abs(),
+    };
+    (low - margin, high + margin)
+}
+
 /// About `count` round numbers from `low` to `high`.
 pub(super) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let raw = (high - low) / count.max(1) as f64;

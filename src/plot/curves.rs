@@ -1,7 +1,8 @@
 //! Training curves: named series over steps.
 
 use super::chart::{
-    Area, FAINT, INK, Label, SCALE, failed, line, page, px, step_of, stroke, tick_label, ticks,
+    Area, FAINT, INK, Label, SCALE, failed, line, page, px, room, step_of, stroke, tick_label,
+    ticks,
 };
 use super::colour::{DISTINCT, Rgb};
 use super::picture::Picture;
@@ -134,15 +135,6 @@ impl Axes {
                 }
             )));
         }
-        let room = |(low, high): (f64, f64), share: f64| {
-            let margin = match high > low {
-                true => (share * (high - low)).max(1e-6 * high.abs().max(1e-3)),
-                // A single value: an axis with short numbers around it.
-                false if high == 0.0 => 1.0,
-                false => 0.1 * high.abs(),
-            };
-            (low - margin, high + margin)
-        };
         let barred = series.iter().any(|one| !one.bars.is_empty());
         axes.x = room(axes.x, if barred { 0.04 } else { 0.0 });
         axes.y = room(axes.y, 0.05);

@@ -4,8 +4,10 @@ use nalgebra::{Matrix4, Vector3};
 use ndarray::{Array4, ArrayView4, s};
 use rayon::prelude::*;
 
+use crate::kernels::affine::Map;
+use crate::kernels::field::mapped;
 use crate::volume::resample::{corners, place, snapped};
-use crate::volume::{DisplacementField, Geometry};
+use crate::volume::{Dimension, DisplacementField, Geometry};
 
 /// A field at positions between voxels: linear inside its grid, the edge's vector outside.
 pub(super) struct Sampler<'a> {
@@ -55,6 +57,23 @@ pub(super) fn lift(
     })
 }
 
+/// [`lift`] onto the field's own grid, where nothing is between voxels: the transform `x -> after(x + field(x))`.
+pub(super) fn followed(field: &DisplacementField, after: &Matrix4<f64>) -> DisplacementField {
+    let grid = &field.geometry;
+    // As tensors have the axes: the third of a 2-D grid comes first.
+    let order = match grid.dimension {
+        Dimension::Two => [2, 0, 1],
+        Dimension::Three => [0, 1, 2],
+    };
+    let map: Map = order.map(|row| {
+        let [d, h, w] = order.map(|column| after[(row, column)]);
+        [d, h, w, after[(row, 3)]]
+    });
+    let axes = grid.dimension.axes();
+    let values = mapped(&field.to_vec(), &map, axes, grid.tensor_shape());
+    DisplacementField::from_values(values, grid.clone())
+}
+
 /// The field with the given displacement at every voxel.
 pub(super) fn from_function(
     geometry: &Geometry,
@@ -86,8 +105,8 @@ pub(super) fn from_function(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::Affine;
     use crate::volume::resample::voxel_map;
-    use crate::volume::{Affine, Dimension};
     use nalgebra::Matrix3;
 
     /// Turned, sheared and anisotropic: `i` runs to posterior, `k` is thick.
@@ -125,6 +144,26 @@ mod tests {
             let u = Vector3::from([0, 1, 2].map(|c| f64::from(lifted.data[[c, i, j, k]])));
             // Vectors are stored as float32: 2 voxels with 2^-24 relative precision.
             approx::assert_relative_eq!(onto.affine.linear() * u, world, epsilon = 1e-5);
+        }
+    }
+
+    #[test]
+    fn on_its_own_grid_a_field_is_followed_as_it_is_lifted() {
+        for (dimension, shape) in [(Dimension::Two, [7, 6, 1]), (Dimension::Three, [5, 6, 4])] {
+            let grid = Geometry::new(shape, dimension, Affine::identity());
+            let field = from_function(&grid, |x| {
+                Vector3::new((x.y + x.z).sin(), 0.5 * x.x.cos(), x.x.sin())
+            });
+            let turn = Matrix3::new(0.9, 0.2, -0.1, -0.3, 1.1, 0.05, 0.1, -0.2, 1.2);
+            let mut after = Affine::from_parts(turn, Vector3::new(1.5, -2.0, 0.5)).0;
+            if dimension == Dimension::Two {
+                after.row_mut(2).fill(0.0);
+            }
+            let expected = lift(&field, &grid, &Matrix4::identity(), &after);
+            let found = followed(&field, &after);
+            for (found, expected) in found.data.iter().zip(&expected.data) {
+                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+            }
         }
     }
 

@@ -4,14 +4,16 @@ use nalgebra::Matrix4;
 use ndarray::Array3;
 
 use super::check;
-use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, prepare};
+use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, meet, views};
 use super::refine::{Channel, RefineSettings, Refined, refine};
 use super::{InitialField, NetworkFields};
 use crate::dataset::Preprocessing;
 use crate::error::{Error, Result};
+use crate::kernels::gaussian::LEAST_SD;
+use crate::linear::smoothed;
 use crate::volume::intensity::{Normalisation, Normaliser};
-use crate::volume::resample::{Interpolation, Outside, image_to};
-use crate::volume::{Affine, DisplacementField, Geometry, Image};
+use crate::volume::resample::{Interpolation, Outside, image_to, voxel_map};
+use crate::volume::{Affine, DisplacementField, Geometry, Image, LabelMap};
 
 /// Another kind of scan of the same subjects, each in the world of the first.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +88,7 @@ fn beside(other: &OtherScans, first: &NetworkPair) -> Result<[Image; 2]> {
         normalised.map_err(|error| Error::file(scan.name, error.to_string()))?;
         image.geometry.affine = beside_fixed(linear, &image.geometry)?;
         image_to(
-            &image,
+            &anti_aliased(image, scan.mask, first.grid())?,
             first.grid(),
             Interpolation::Linear,
             Outside::Value(0.0),
@@ -126,7 +128,28 @@ fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<Net
         crop_foreground: None,
         normaliser: normaliser()?,
     };
-    prepare(fixed, moving, &as_stored, alignment, [1; 3])
+    let [fixed_view, mut moving_view] = views(fixed, moving, &as_stored, alignment)?;
+    // Centres meet voxel by voxel, whatever the headers say of their sizes.
+    if alignment != Alignment::Centre {
+        moving_view = anti_aliased(moving_view, moving.mask, &fixed_view.geometry)?;
+    }
+    meet(&fixed_view, &moving_view, alignment, [1; 3])
+}
+
+/// The image as voxels of the grid `onto` would show it, where those are wider than its own: taken at their centres alone,
+/// its finer detail would be noise there. `mask`, on the image's grid, says which of its voxels count.
+fn anti_aliased(image: Image, mask: Option<&LabelMap>, onto: &Geometry) -> Result<Image> {
+    let map = voxel_map(&image.geometry, onto)?;
+    // What a Gaussian of half a voxel of the image lacks to one of half a voxel of the grid.
+    let sd = [0, 1, 2].map(|axis| {
+        let width = map.fixed_view::<1, 3>(axis, 0).norm();
+        0.5 * (width * width - 1.0).max(0.0).sqrt()
+    });
+    if sd.iter().all(|&sd| sd < LEAST_SD) {
+        return Ok(image);
+    }
+    let counts = mask.map(|mask| mask.map(|&label| f32::from(label != 0)));
+    Ok(smoothed(&image, counts.as_ref(), sd))
 }
 
 /// 1 for the voxels of the pair's grid where the fixed, and where the moving scan and its mask show something, else 0.
@@ -154,4 +177,51 @@ fn masks([fixed, moving]: [Scan; 2], pair: &NetworkPair) -> Result<[Image; 2]> {
         on_grid(fixed, fixed.image.geometry.affine)?,
         on_grid(moving, beside_fixed(&pair.linear, &moving.image.geometry)?)?,
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Dimension;
+    use nalgebra::{Rotation3, Vector3};
+
+    fn grid(shape: [usize; 3], spacing: [f64; 3]) -> Geometry {
+        Geometry::new(shape, Dimension::Three, Affine::from_spacing(spacing))
+    }
+
+    fn painted(geometry: &Geometry, value: impl Fn(usize) -> usize) -> Image {
+        Image {
+            data: Array3::from_shape_fn(geometry.shape, |(i, ..)| value(i) as f32),
+            geometry: geometry.clone(),
+        }
+    }
+
+    #[test]
+    fn detail_that_the_fixed_grid_cannot_show_is_no_noise_on_it() {
+        let fixed = painted(&grid([16, 8, 8], [2.0; 3]), |i| i);
+        // Stripes of one voxel, dark at every fourth: where the fixed voxels have their centres.
+        let moving = painted(&grid([64, 8, 8], [0.5, 2.0, 2.0]), |i| i % 2);
+        let scan = |image| Scan {
+            name: "a scan",
+            image,
+            mask: None,
+        };
+        let pair = on_fixed_grid([scan(&fixed), scan(&moving)], Alignment::Header).unwrap();
+        for ((i, ..), &value) in pair.moving.data.indexed_iter() {
+            // At the edges the outermost stripe goes on.
+            if (2..14).contains(&i) {
+                assert!((value - 0.5).abs() < 0.02, "{i}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn voxels_of_one_size_are_left_alone_however_they_are_turned() {
+        let moving = painted(&grid([12, 9, 8], [1.0; 3]), |i| i % 2);
+        let turn = Rotation3::from_euler_angles(0.4, -0.7, 0.2).into_inner();
+        let affine = Affine::from_parts(turn, Vector3::new(3.0, 1.0, -2.0));
+        let turned = Geometry::new([12, 9, 8], Dimension::Three, affine);
+        let found = anti_aliased(moving.clone(), None, &turned).unwrap();
+        assert_eq!(found, moving);
+    }
 }

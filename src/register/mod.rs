@@ -36,13 +36,13 @@ pub use quality::{Assessed, Assessment, Measures, Quality, assess, counted};
 pub use refine::{InitialField, RefineSettings, Refined};
 pub use result_folder::{RECORD, ResultFolder};
 pub use transform::{
-    Residual, Transform, check_inverses, compose, inverted, map_point, matrix_of, pull_image,
-    pull_labels, pull_series,
+    Mover, Residual, Transform, check_inverses, compose, inverted, map_point, matrix_of,
+    pull_image, pull_labels,
 };
 
 use std::sync::Arc;
 
-use nalgebra::Matrix4;
+use nalgebra::{Matrix4, Vector3};
 
 use crate::dataset::Preprocessing;
 use crate::error::Result;
@@ -50,7 +50,9 @@ use crate::kernels;
 use crate::metric::{InverseConsistency, inverse_consistency};
 use crate::model::ModelCard;
 use crate::volume::intensity::Normalisation;
-use crate::volume::resample::{Interpolation, LabelInterpolation, voxel_map};
+use crate::volume::resample::{
+    Interpolation, LabelInterpolation, image_at, labels_at, place, voxel_map,
+};
 use crate::volume::{Affine, DisplacementField, Geometry, Image, LabelMap};
 
 /// The transform between two scans.
@@ -110,11 +112,22 @@ pub fn back_to_scans(
     let lift = |field, onto, before, after: &Geometry| -> Result<DisplacementField> {
         Ok(field::lift(field, onto, before, &voxel_map(onto, after)?))
     };
+    let (forward, deformation) = match grid == fixed {
+        // After an optimisation.
+        true => (
+            field::followed(&fields.forward, &voxel_map(fixed, &beside_moving)?),
+            fields.forward.clone(),
+        ),
+        false => (
+            lift(&fields.forward, fixed, &to_grid, &beside_moving)?,
+            lift(&fields.forward, fixed, &to_grid, grid)?,
+        ),
+    };
     Ok(Registration {
         linear: pair.linear,
         initial: pair.initial,
-        forward: Arc::new(lift(&fields.forward, fixed, &to_grid, &beside_moving)?),
-        deformation: lift(&fields.forward, fixed, &to_grid, grid)?,
+        forward: Arc::new(forward),
+        deformation,
         inverse: lift(&inverse, moving, &voxel_map(&beside_moving, moving)?, grid)?,
         inverse_error: inverse_consistency(&fields.forward, &inverse)?,
     })
@@ -138,14 +151,12 @@ impl Registration {
     /// # Errors
     /// Those of [`pull_image`].
     pub fn moved(&self, moving: &Image, fill: Fill) -> Result<Image> {
-        let outside = fill.outside(moving);
-        let grid = &self.forward.geometry;
-        pull_image(
+        image_at(
             moving,
-            grid,
-            &self.transform()?,
+            &self.forward.geometry,
+            self.places(&moving.geometry)?,
             Interpolation::Linear,
-            outside,
+            fill.outside(moving),
         )
     }
 
@@ -154,7 +165,24 @@ impl Registration {
     /// # Errors
     /// Those of [`pull_labels`].
     pub fn moved_labels(&self, labels: &LabelMap, between: LabelInterpolation) -> Result<LabelMap> {
-        pull_labels(labels, &self.forward.geometry, &self.transform()?, between)
+        let places = self.places(&labels.geometry)?;
+        Ok(labels_at(labels, &self.forward.geometry, places, between))
+    }
+
+    /// Where the voxels of the fixed grid lie among those of a moving one, as [`Self::transform`] maps them: on its own grid the
+    /// field is read, not interpolated.
+    fn places(&self, moving: &Geometry) -> Result<impl Fn(Vector3<f64>) -> Vector3<f64> + Sync> {
+        let DisplacementField { data, geometry } = &*self.forward;
+        let map = voxel_map(moving, geometry)?;
+        let axes = geometry.dimension.axes();
+        Ok(move |voxel: Vector3<f64>| {
+            let [i, j, k] = voxel.map(|at| at as usize).into();
+            let mut there = voxel;
+            for axis in 0..axes {
+                there[axis] += f64::from(data[[axis, i, j, k]]);
+            }
+            place(&map, there)
+        })
     }
 
     /// Where the scans were before they were registered.
@@ -173,5 +201,70 @@ impl Registration {
     /// A grid whose affine has no inverse.
     pub fn transform(&self) -> Result<[Transform; 1]> {
         Ok([Transform::field(self.forward.clone())?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Dimension;
+    use crate::volume::resample::Outside;
+    use ndarray::Array3;
+
+    /// A registration of a fixed grid that is all waves, and a moving grid.
+    fn case(dimension: Dimension) -> (Registration, Geometry) {
+        let depth = |n: usize| if dimension == Dimension::Two { 1 } else { n };
+        let fixed = Affine::from_spacing([1.0, 2.0, 1.5]);
+        let fixed = Geometry::new([12, 10, depth(8)], dimension, fixed);
+        let mut moving = Affine::from_spacing([-1.5, 1.0, 2.0]).0;
+        // No place half way between voxels, where rounding would choose.
+        moving
+            .fixed_view_mut::<3, 1>(0, 3)
+            .copy_from(&Vector3::new(12.0, 0.3, 0.1));
+        let moving = Geometry::new([9, 21, depth(7)], dimension, Affine(moving));
+        let waves = field::from_function(&fixed, |x| {
+            Vector3::new((0.5 * x.y).sin(), (0.4 * x.x).cos(), 0.3 * x.x.sin())
+        });
+        let none = InverseConsistency {
+            mean_voxels: 0.0,
+            max_voxels: 0.0,
+            mean_mm: 0.0,
+            max_mm: 0.0,
+            voxels: 0,
+        };
+        let registration = Registration {
+            linear: Matrix4::identity(),
+            initial: Matrix4::identity(),
+            deformation: waves.clone(),
+            forward: Arc::new(waves),
+            inverse: DisplacementField::zeros(moving.clone()),
+            inverse_error: none,
+        };
+        (registration, moving)
+    }
+
+    #[test]
+    fn what_is_moved_is_what_the_transform_pulls() {
+        for dimension in [Dimension::Two, Dimension::Three] {
+            let (registration, grid) = case(dimension);
+            let transform = registration.transform().unwrap();
+            let onto = &registration.forward.geometry;
+            let value = |(i, j, k)| ((7 * i + 3 * j + 5 * k) % 17) as f32;
+            let image = Image {
+                data: Array3::from_shape_fn(grid.shape, value),
+                geometry: grid,
+            };
+            let moved = registration.moved(&image, Fill::Value(-1.0)).unwrap();
+            let (how, outside) = (Interpolation::Linear, Outside::Value(-1.0));
+            let expected = pull_image(&image, onto, &transform, how, outside).unwrap();
+            for (moved, expected) in moved.data.iter().zip(&expected.data) {
+                assert!((moved - expected).abs() < 1e-4, "{moved} {expected}");
+            }
+            let labels = image.map(|&v| v as i32);
+            let between = LabelInterpolation::Nearest;
+            let moved = registration.moved_labels(&labels, between).unwrap();
+            let expected = pull_labels(&labels, onto, &transform, between).unwrap();
+            assert_eq!(moved, expected, "{dimension:?}");
+        }
     }
 }

@@ -71,6 +71,17 @@ pub fn prepare(
     alignment: Alignment,
     factor: [usize; 3],
 ) -> Result<NetworkPair> {
+    let [fixed, moving] = views(fixed, moving, preprocessing, alignment)?;
+    meet(&fixed, &moving, alignment, factor)
+}
+
+/// Both scans as [`prepare`] has them before they come to one grid, the moving one where the alignment places it.
+pub(super) fn views(
+    fixed: Scan,
+    moving: Scan,
+    preprocessing: &Preprocessing,
+    alignment: Alignment,
+) -> Result<[Image; 2]> {
     check::contents(fixed, moving)?;
     let mut image = moving.image.clone();
     if let Alignment::Linear { matrix, .. } = alignment {
@@ -88,16 +99,24 @@ pub fn prepare(
         let prepared = preprocessing.scan(scan.image.clone(), mask.as_deref());
         prepared.map_err(|error| Error::file(scan.name, error.to_string()))
     };
-    let fixed_view = view(fixed, beside)?;
-    let moving_view = view(beside, fixed)?;
-    let factor = host_order(factor, fixed_view.geometry.dimension);
+    Ok([view(fixed, beside)?, view(beside, fixed)?])
+}
+
+/// The [`views`] of both scans on one grid.
+pub(super) fn meet(
+    fixed: &Image,
+    moving: &Image,
+    alignment: Alignment,
+    factor: [usize; 3],
+) -> Result<NetworkPair> {
+    let factor = host_order(factor, fixed.geometry.dimension);
     match alignment {
-        Alignment::Header => by_header(&fixed_view, &moving_view, factor),
-        Alignment::Centre => by_centre(&fixed_view, &moving_view, factor),
+        Alignment::Header => by_header(fixed, moving, factor),
+        Alignment::Centre => by_centre(fixed, moving, factor),
         Alignment::Linear { matrix, initial } => Ok(NetworkPair {
             linear: matrix,
             initial,
-            ..by_header(&fixed_view, &moving_view, factor)?
+            ..by_header(fixed, moving, factor)?
         }),
     }
 }

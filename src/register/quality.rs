@@ -4,11 +4,11 @@ use ndarray::Array3;
 use serde::Serialize;
 
 use super::transform::pull_image;
-use super::{Registration, Transform, pull_labels};
+use super::{Fill, Registration, Transform, pull_labels};
 use crate::error::Result;
 use crate::metric::{folding, mean_dice, mse, ncc, overlaps};
 use crate::volume::intensity::Normaliser;
-use crate::volume::resample::{Interpolation, LabelInterpolation, Outside};
+use crate::volume::resample::{Interpolation, LabelInterpolation};
 use crate::volume::{Geometry, Image, LabelMap};
 
 /// Similarity of the fixed scan and the other on its grid; of intensities where both scans lie and masks let them count.
@@ -78,11 +78,14 @@ pub fn assess(
     normaliser: &Normaliser,
 ) -> Result<Assessment> {
     let judge = Judge::new(pair, normaliser)?;
-    let linear = judge.state(&registration.linear_transform())?;
-    let after = judge.state(&registration.transform()?)?;
+    let linear = judge.through(&registration.linear_transform())?;
+    let after = judge.state(
+        |image| registration.moved(image, BEYOND),
+        |labels, between| registration.moved_labels(labels, between),
+    )?;
     let before = match registration.initial == registration.linear {
         true => linear.measures,
-        false => judge.state(&registration.initial_transform())?.measures,
+        false => judge.through(&registration.initial_transform())?.measures,
     };
     let folds = folding(&registration.deformation, None)?;
     let quality = Quality {
@@ -108,6 +111,9 @@ pub fn assess(
             .map(|(moving, moved)| [moving, moved]),
     })
 }
+
+/// Where the moving scan does not reach, nothing is compared.
+const BEYOND: Fill = Fill::Value(f32::NAN);
 
 /// What the states of a registration are measured by.
 struct Judge<'a> {
@@ -143,28 +149,36 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn state(&self, transforms: &[Transform]) -> Result<State> {
-        let (grid, between) = (&self.fixed.geometry, self.pair.label_interpolation);
-        // Where the moving scan does not reach, nothing is compared.
-        let beyond = Outside::Value(f32::NAN);
-        let mut image = pull_image(
-            &self.moving,
-            grid,
-            transforms,
-            Interpolation::Linear,
-            beyond,
-        )?;
+    /// The state that affine transforms make.
+    fn through(&self, transforms: &[Transform]) -> Result<State> {
+        let grid = &self.fixed.geometry;
+        let linear = Interpolation::Linear;
+        self.state(
+            |image| pull_image(image, grid, transforms, linear, BEYOND.outside(image)),
+            |labels, between| pull_labels(labels, grid, transforms, between),
+        )
+    }
+
+    /// The state in which images and labels of the moving scan are brought to the fixed grid so.
+    fn state(
+        &self,
+        bring: impl Fn(&Image) -> Result<Image>,
+        bring_labels: impl Fn(&LabelMap, LabelInterpolation) -> Result<LabelMap>,
+    ) -> Result<State> {
+        let mut image = bring(&self.moving)?;
         let labels = self
             .pair
             .labels
-            .map(|(_, labels)| pull_labels(labels, grid, transforms, between))
+            .map(|(_, labels)| bring_labels(labels, self.pair.label_interpolation))
             .transpose()?;
         let target = self.pair.labels.map(|(fixed, _)| fixed);
         let dice = match target.zip(labels.as_ref()) {
             None => None,
             Some((fixed, labels)) => mean_dice(&fixed.data, &labels.data)?,
         };
-        let counted = counted(self.pair.masks, grid, transforms)?;
+        let [of_fixed, of_moving] = self.pair.masks;
+        let of_moving = of_moving.map(|mask| bring_labels(mask, LabelInterpolation::Vote));
+        let counted = within([of_fixed, of_moving.transpose()?.as_ref()]);
         let measures = Measures {
             dice,
             ncc: ncc(&self.fixed.data, &image.data, counted.as_ref())?,
@@ -194,10 +208,17 @@ pub fn counted(
     let moved = moving
         .map(|mask| pull_labels(mask, grid, transforms, LabelInterpolation::Vote))
         .transpose()?;
-    let masks = [fixed, moved.as_ref()].into_iter().flatten();
-    let each = masks.map(|mask| mask.data.mapv(|label| label != 0));
-    Ok(each.reduce(|mut both, other| {
+    Ok(within([fixed, moved.as_ref()]))
+}
+
+/// The voxels that all masks there are hold; all are on one grid.
+fn within(masks: [Option<&LabelMap>; 2]) -> Option<Array3<bool>> {
+    let each = masks
+        .into_iter()
+        .flatten()
+        .map(|mask| mask.data.mapv(|label| label != 0));
+    each.reduce(|mut both, other| {
         both.zip_mut_with(&other, |a, b| *a &= b);
         both
-    }))
+    })
 }

@@ -39,6 +39,11 @@ impl Condition {
         }
     }
 
+    /// Whether it takes voxels of 0 for background.
+    pub(super) fn needs_background_zero(self) -> bool {
+        matches!(self, Self::Contrast | Self::Inverted)
+    }
+
     /// What the network sees instead of the fixed and the moving image; noise is that of the pair `number`.
     pub fn seen(self, fixed: &Array3<f32>, moving: &Array3<f32>, number: u64) -> [Array3<f32>; 2] {
         let largest = moving.iter().copied().fold(f32::MIN_POSITIVE, f32::max);

@@ -37,8 +37,8 @@ pub struct Job {
     pub settings: RunConfig,
 }
 
-/// What sets the seed of a pretraining off from that of its cells, so that nothing random is alike in both. (The synthetic
-/// pairs of a run from weights have a seed of their own in any case.)
+/// What sets the seed of a pretraining off from that of its cells, so that nothing random is alike in both. (The pairs of a run
+/// from weights have a seed of their own in any case.)
 const PRETRAINING_SEED: u64 = 1 << 32;
 
 /// The runs of a study: pretrainings, then cells that may start from them.

@@ -3,6 +3,7 @@
 //! [`StudyConfig`] spans the grid, [`plan`] makes [`Job`]s of it, whose results come together in a tidy table, and
 //! [`summary`] and [`figures`] say what they mean. Training and measuring is the caller's.
 
+mod base;
 mod checks;
 mod condition;
 mod config;

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::grid::Grid;
-use super::range::{ANY, Range, check_probability};
+use super::range::{Range, SHIFT, check_probability};
 use crate::error::Result;
 
 /// Random affine, drawn for each image of the pair. Off by default, as SynthMorph's deformable training;
@@ -41,7 +41,7 @@ impl AffineConfig {
     pub(super) fn check(&self) -> Result<()> {
         check_probability("deformation.affine.prob", self.prob)?;
         let name = |field| format!("deformation.affine.{field}");
-        self.translation.check(&name("translation"), ANY)?;
+        self.translation.check(&name("translation"), SHIFT)?;
         self.rotation
             .check(&name("rotation"), Range::new(-180.0, 180.0))?;
         self.scale.check(&name("scale"), Range::new(0.1, 10.0))?;

@@ -136,6 +136,17 @@ mod tests {
                 "affine.translation",
             ),
             ("[thickness]\nvoxels = [0.0, 2.0]", "thickness.voxels"),
+            // More than 32-bit floats hold.
+            (
+                "[deformation]\nvelocity_sd = [1e39, 1e39]",
+                "deformation.velocity_sd",
+            ),
+            ("[shapes]\nnoise_sd = [0.0, 1e39]", "shapes.noise_sd"),
+            ("[shapes]\nwarp_sd = [0.0, 1e39]", "shapes.warp_sd"),
+            (
+                "[deformation.affine]\ntranslation = [-1e39, 0.0]",
+                "affine.translation",
+            ),
         ] {
             let config: SynthConfig = toml::from_str(text).unwrap();
             let error = config.check().unwrap_err().to_string();

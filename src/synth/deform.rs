@@ -14,7 +14,7 @@ use super::affine::AffineConfig;
 use super::engine::Engine;
 use super::grid::Grid;
 use super::noise;
-use super::range::{NOT_NEGATIVE, Range, check_lengths};
+use super::range::{Range, STRENGTH, check_lengths};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
 
@@ -51,7 +51,7 @@ impl DeformationConfig {
     pub(super) fn check(&self) -> Result<()> {
         check_lengths("deformation.velocity_scales", &self.velocity_scales)?;
         self.velocity_sd
-            .check("deformation.velocity_sd", NOT_NEGATIVE)?;
+            .check("deformation.velocity_sd", STRENGTH)?;
         if !(1..=8).contains(&self.velocity_downsize) {
             return Err(Error::invalid(format!(
                 "synth.deformation.velocity_downsize: expected 1 to 8, found {}",

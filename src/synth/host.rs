@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::contrast::Tissue;
 use super::engine::{Channel, Engine, Lattice, VoxelNoise};
 use super::grid::{CHUNK, Grid};
-use crate::kernels::affine::{self, Map};
+use crate::kernels::affine::Map;
 use crate::kernels::exponential::Exponential;
 use crate::kernels::warp::{self, Border, Shape};
 use crate::kernels::{field, gaussian, labels, resize, unit};
@@ -75,7 +75,7 @@ impl Engine for Host {
     }
 
     fn affine(&self, field: &Vec<f32>, map: &Map, grid: &Grid) -> Vec<f32> {
-        affine::after_field(field, map, grid.axes(), grid.extent)
+        field::mapped(field, map, grid.axes(), grid.extent)
     }
 
     fn compose(&self, a: &Vec<f32>, b: &Vec<f32>, grid: &Grid) -> Vec<f32> {

@@ -93,19 +93,15 @@ impl Recipe<'_> {
     /// Those of [`make_pair`].
     pub fn pair(&self) -> Result<SynthPair> {
         let made = self.make(&Host)?;
-        let field = made.field();
-        let shape = made.grid.array_shape();
-        let numbers = |places: Vec<u16>| -> Result<Array3<i32>> {
-            let numbers = places.par_iter().map(|&place| made.ids[usize::from(place)]);
-            array(shape, numbers.collect())
-        };
+        let [fixed_labels, moving_labels] = made.label_maps()?;
+        let field = made.field_map()?;
+        let [fixed, moving] = made.into_images()?;
         Ok(SynthPair {
-            fixed: array(shape, made.fixed)?,
-            moving: array(shape, made.moving)?,
-            fixed_labels: numbers(made.fixed_labels)?,
-            moving_labels: numbers(made.moving_labels)?,
-            field: Array4::from_shape_vec((made.grid.axes(), shape[0], shape[1], shape[2]), field)
-                .map_err(|e| Error::invalid(format!("synth: true field: {e}")))?,
+            fixed,
+            moving,
+            fixed_labels,
+            moving_labels,
+            field,
         })
     }
 
@@ -153,5 +149,32 @@ impl<E: Engine> Made<'_, E> {
     pub fn field(&self) -> E::Array {
         let (fixed, moving) = (&self.fixed_deformation, &self.moving_deformation);
         true_field(fixed, moving, &self.forward, &moving.backward())
+    }
+}
+
+impl Made<'_, Host> {
+    /// Fixed and moving labels by their own numbers, `(i, j, k)`.
+    ///
+    /// # Errors
+    /// Values that do not fill the grid, here and below: a mistake of the engine.
+    pub fn label_maps(&self) -> Result<[Array3<i32>; 2]> {
+        let map = |places: &[u16]| {
+            let numbers = places.par_iter().map(|&place| self.ids[usize::from(place)]);
+            array(self.grid.array_shape(), numbers.collect())
+        };
+        Ok([map(&self.fixed_labels)?, map(&self.moving_labels)?])
+    }
+
+    /// [`Made::field`] as `[component, i, j, k]`.
+    pub fn field_map(&self) -> Result<Array4<f32>> {
+        let [i, j, k] = self.grid.array_shape();
+        Array4::from_shape_vec((self.grid.axes(), i, j, k), self.field())
+            .map_err(|e| Error::invalid(format!("synth: true field: {e}")))
+    }
+
+    /// Fixed and moving image, `(i, j, k)`.
+    pub fn into_images(self) -> Result<[Array3<f32>; 2]> {
+        let shape = self.grid.array_shape();
+        Ok([array(shape, self.fixed)?, array(shape, self.moving)?])
     }
 }

@@ -43,17 +43,13 @@ impl Range {
         )))
     }
 
-    /// `what` between the ends of this range, as far as they limit anything.
+    /// `what` between the ends of this range; the upper one may limit nothing.
     fn around(&self, what: &str) -> String {
-        let low = match self.low > f64::MIN {
-            true => format!("{} <= ", self.low),
-            false => String::new(),
-        };
         let high = match self.high < f64::MAX {
             true => format!(" <= {}", self.high),
             false => String::new(),
         };
-        format!("{low}{what}{high}")
+        format!("{} <= {what}{high}", self.low)
     }
 }
 
@@ -71,8 +67,11 @@ impl From<Range> for [f64; 2] {
 
 /// Ranges a setting may be limited to.
 pub(super) const NOT_NEGATIVE: Range = Range::new(0.0, f64::MAX);
-pub(super) const ANY: Range = Range::new(f64::MIN, f64::MAX);
 pub(super) const UNIT: Range = Range::new(0.0, 1.0);
+/// Strengths and shifts, in voxels or of noise: more than any image has use for, and far from where 32-bit floats end.
+pub(super) const STRENGTH: Range = Range::new(0.0, LARGE);
+pub(super) const SHIFT: Range = Range::new(-LARGE, LARGE);
+const LARGE: f64 = 1e4;
 
 /// An error naming `field` unless the one number that it takes is finite and within `allowed`.
 pub(super) fn check_number(field: &str, number: f64, allowed: Range) -> Result<()> {
@@ -114,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_limit_nothing_are_left_out_of_messages() {
+    fn an_end_that_limits_nothing_is_left_out_of_messages() {
         let falling = Range::new(3.0, 1.0);
         for (allowed, expected) in [
             (NOT_NEGATIVE, "0 <= low <= high"),
-            (ANY, "low <= high"),
+            (SHIFT, "-10000 <= low <= high <= 10000"),
             (UNIT, "0 <= low <= high <= 1"),
         ] {
             assert_eq!(
@@ -128,7 +127,7 @@ mod tests {
                 )
             );
         }
-        let huge = text(Range::new(1e300, 1.0).check("a", ANY));
+        let huge = text(Range::new(1e300, 1.0).check("a", SHIFT));
         assert!(huge.ends_with("found [1e300, 1.0]"), "{huge}");
     }
 
@@ -143,6 +142,6 @@ mod tests {
             text(check_number("a", f64::INFINITY, NOT_NEGATIVE)),
             "synth.a: expected one finite number x with 0 <= x, found inf"
         );
-        assert!(check_number("a", f64::NAN, ANY).is_err());
+        assert!(check_number("a", f64::NAN, SHIFT).is_err());
     }
 }

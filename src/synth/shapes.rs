@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::{Channel, Engine};
 use super::grid::Grid;
 use super::noise;
-use super::range::{NOT_NEGATIVE, Range, check_lengths};
+use super::range::{Range, STRENGTH, check_lengths};
 use super::seeds::{Seeds, Side, Step};
 use crate::error::{Error, Result};
 
@@ -52,8 +52,8 @@ impl ShapesConfig {
         }
         check_lengths("shapes.scales", &self.scales)?;
         check_lengths("shapes.warp_scales", &self.warp_scales)?;
-        self.noise_sd.check("shapes.noise_sd", NOT_NEGATIVE)?;
-        self.warp_sd.check("shapes.warp_sd", NOT_NEGATIVE)
+        self.noise_sd.check("shapes.noise_sd", STRENGTH)?;
+        self.warp_sd.check("shapes.warp_sd", STRENGTH)
     }
 }
 

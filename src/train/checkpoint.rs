@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use super::folder::remove_leftovers;
-use super::{Adam, RunState};
+use super::{Adam, Ending, RunState, TrainConfig};
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
 use crate::volume::{write_atomically, write_text};
@@ -115,6 +115,13 @@ pub(super) fn last_step(run: &Path) -> Result<Option<u64>> {
 }
 
 impl Checkpoint {
+    /// How the run ended whose last checkpoint this is, if it has.
+    pub fn ending(&self, config: &TrainConfig) -> Option<Ending> {
+        // A run that validates does so before its first step.
+        let validates = self.state.validated.is_some();
+        self.state.ending(config, validates)
+    }
+
     fn read(path: &Path) -> Result<Self> {
         let state_path = path.join(STATE);
         let text = fs::read_to_string(&state_path).map_err(|e| Error::io(&state_path, e))?;

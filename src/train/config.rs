@@ -64,7 +64,7 @@ pub struct TrainConfig {
     pub checkpoint_every: usize,
     /// Validations without a better result before the run stops early; 0 never stops early.
     pub patience: usize,
-    /// Steps between rows of `metrics.csv`; their values are means over those steps.
+    /// Steps between rows of `metrics.csv`; their values are means over those steps. The last row is of what is left of the run.
     pub log_every: usize,
     /// Threads that prepare batches ahead; 0 prepares them in the training thread. By default one beside a CPU that
     /// trains, beside a GPU all but one, or one where the GPU makes all pairs.

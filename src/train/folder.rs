@@ -1,16 +1,14 @@
 //! The folder of a run: whether a run may use it, and the settings and split that it keeps.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use toml::{Table, Value};
-
 use super::checkpoint::{Checkpoint, last_step, load_last};
-use super::{Schedule, Session, TrainConfig, logs};
+use super::same_settings::check_settings;
+use super::{Session, logs};
 use crate::config::{self, RunConfig};
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
@@ -35,9 +33,6 @@ const RESULTS: [&str; 9] = [
     "checkpoints",
     "plots",
 ];
-
-/// Settings that may change when a run is continued; for the epochs see [`check_epochs`].
-const FREE: [&str; 2] = ["train.epochs", "train.workers"];
 
 /// The folder of a run under way, locked against other runs.
 pub struct RunFolder {
@@ -212,38 +207,6 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn check_settings(path: &Path, before: &RunConfig, now: &RunConfig) -> Result<()> {
-    let changes = differences(&table(before)?, &table(now)?);
-    if changes.is_empty() {
-        return check_epochs(path, &before.train, &now.train);
-    }
-    Err(Error::file(
-        path,
-        format!(
-            "holds a run with other settings ({}); choose another folder, or --force to start anew",
-            changes.join("; ")
-        ),
-    ))
-}
-
-/// A learning rate that falls ends with the epochs: over more of them it would stand higher where the run goes on than where
-/// it was, and come to neither what the short run nor what a long one comes to.
-fn check_epochs(path: &Path, before: &TrainConfig, now: &TrainConfig) -> Result<()> {
-    if before.epochs == now.epochs || now.schedule == Schedule::Constant {
-        return Ok(());
-    }
-    Err(Error::file(
-        path,
-        format!(
-            "holds a run whose learning rate falls over {} epochs (train.schedule), and would jump with train.epochs = {}: go \
-             on from its weights in another folder (hmorph finetune --weights {}), or --force to start anew",
-            before.epochs,
-            now.epochs,
-            path.join("last.safetensors").display()
-        ),
-    ))
-}
-
 fn check_start(path: &Path, before: Option<u32>, start: Option<&WeightsFile>) -> Result<()> {
     let problem = match (before, start.map(WeightsFile::checksum)) {
         (before, now) if before == now => return Ok(()),
@@ -277,80 +240,9 @@ fn check_split(split: &Path, session: &Session) -> Result<()> {
     ))
 }
 
-fn table(config: &RunConfig) -> Result<Table> {
-    Table::try_from(config).map_err(|e| Error::invalid(format!("settings cannot be compared: {e}")))
-}
-
-/// Every setting that differs and may not, in words.
-fn differences(before: &Table, now: &Table) -> Vec<String> {
-    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
-    flatten("", before, &mut old);
-    flatten("", now, &mut new);
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    keys.into_iter()
-        .filter(|key| !FREE.contains(&key.as_str()) && old.get(*key) != new.get(*key))
-        .map(|key| {
-            let text = |value: Option<&&Value>| value.map_or("not set".into(), |v| v.to_string());
-            format!(
-                "{key} is {}, was {}",
-                text(new.get(key)),
-                text(old.get(key))
-            )
-        })
-        .collect()
-}
-
-fn flatten<'a>(prefix: &str, table: &'a Table, out: &mut BTreeMap<String, &'a Value>) {
-    for (key, value) in table {
-        let path = format!("{prefix}{key}");
-        match value {
-            Value::Table(inner) => flatten(&format!("{path}."), inner, out),
-            _ => {
-                out.insert(path, value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn differences_are_named_and_longer_runs_are_none() {
-        let table = |text: &str| toml::from_str::<Table>(text).unwrap();
-        let before = table("seed = 1\n[train]\nlr = 0.001\nepochs = 5\n[loss.mse]\nweight = 1.0");
-        let now = table("seed = 1\n[train]\nlr = 0.01\nepochs = 9\n[loss.ncc]\nwindow = 9");
-        assert_eq!(
-            differences(&before, &now),
-            [
-                "loss.mse.weight is not set, was 1.0",
-                "loss.ncc.window is 9, was not set",
-                "train.lr is 0.01, was 0.001"
-            ]
-        );
-        assert!(differences(&before, &before).is_empty());
-    }
-
-    #[test]
-    fn epochs_are_free_where_the_learning_rate_does_not_fall_with_them() {
-        let check = |schedule, epochs| {
-            let of = |epochs| TrainConfig {
-                schedule,
-                epochs,
-                ..TrainConfig::default()
-            };
-            check_epochs(Path::new("run"), &of(5), &of(epochs)).map_err(|error| error.to_string())
-        };
-        assert_eq!(check(Schedule::Constant, 9), Ok(()));
-        for schedule in [Schedule::Linear, Schedule::Cosine] {
-            assert_eq!(check(schedule, 5), Ok(()));
-            for epochs in [3, 9] {
-                let problem = check(schedule, epochs).unwrap_err();
-                assert!(problem.contains("falls over 5 epochs"), "{problem}");
-            }
-        }
-    }
 
     #[test]
     fn a_folder_is_locked_once() {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::metrics::CsvLog;
 use super::{Means, RunState, Validation};
+use crate::config::RunConfig;
 use crate::dataset::Kind;
 use crate::device::peak_memory_bytes;
 use crate::error::Result;
@@ -28,14 +29,16 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Opens the logs of a run that stands at `state`; rows beyond it are dropped.
-    pub fn open(loss: &LossConfig, folder: &Path, state: &RunState) -> Result<Self> {
-        let step_columns = step_columns(loss);
+    /// Opens the logs of a run that stands at `state`; rows beyond it are dropped, and the row of fewer steps with which a run
+    /// ended that goes on.
+    pub fn open(config: &RunConfig, folder: &Path, state: &RunState) -> Result<Self> {
+        let step_columns = step_columns(&config.loss);
         let validation_columns =
             ["step", "loss", "dice_before", "dice", "folded_percent"].map(String::from);
         let (metrics, validation) = (folder.join(METRICS), folder.join(VALIDATION));
+        let last_row = state.step - state.step % config.train.log_every as u64;
         Ok(Self {
-            steps: CsvLog::open(&metrics, &step_columns, Some(state.step))?,
+            steps: CsvLog::open(&metrics, &step_columns, Some(last_row))?,
             validation: CsvLog::open(&validation, &validation_columns, state.validated)?,
             started: Instant::now(),
             seconds_before: state.seconds,
@@ -80,6 +83,20 @@ impl Logs {
     }
 }
 
+/// The validation after `step` in the log of a run folder, if it is there.
+pub fn read_validation(folder: &Path, step: u64) -> Option<Validation> {
+    type Row = (u64, f64, Option<f64>, Option<f64>, f64);
+    let rows = csv::Reader::from_path(folder.join(VALIDATION)).ok()?;
+    let mut rows = rows.into_deserialize::<Row>().flatten();
+    let (_, loss, dice_before, dice, folded_percent) = rows.find(|row| row.0 == step)?;
+    Some(Validation {
+        loss,
+        dice_before,
+        dice,
+        folded_percent,
+    })
+}
+
 /// `KIND/items` is the mean number of items a step, `KIND/TERM` the unweighted mean of a term over those items.
 fn step_columns(loss: &LossConfig) -> Vec<String> {
     let general = [
@@ -101,4 +118,31 @@ fn step_columns(loss: &LossConfig) -> Vec<String> {
         );
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validation_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunConfig::default();
+        let mut logs = Logs::open(&config, folder.path(), &RunState::default()).unwrap();
+        let with_labels = Validation {
+            loss: 0.25,
+            dice_before: Some(0.5),
+            dice: Some(0.75),
+            folded_percent: 0.0,
+        };
+        let without = Validation {
+            loss: -0.5,
+            ..Validation::default()
+        };
+        logs.validation(0, &with_labels).unwrap();
+        logs.validation(20, &without).unwrap();
+        let read = |step| read_validation(folder.path(), step);
+        assert_eq!((read(0), read(20)), (Some(with_labels), Some(without)));
+        assert_eq!(read(10), None);
+    }
 }

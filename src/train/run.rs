@@ -59,7 +59,7 @@ pub fn train(
             run.apart(Run::save)?;
         }
         if let Some(ending) = ending {
-            run.plot();
+            run.close(ending)?;
             return Ok((ending, run.state));
         }
         run.step()?;
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
             trainee,
             checkpoints: Checkpoints::open(folder, saved.as_ref().map(|s| s.step))?,
             saved,
-            logs: Logs::open(&session.config.loss, folder, &state)?,
+            logs: Logs::open(&session.config, folder, &state)?,
             feed: Feed::new(session, state.step)?,
             state,
         })
@@ -121,14 +121,11 @@ impl<'a> Run<'a> {
 
     /// How the run ends here, if it does.
     fn ending(&self, stop: &AtomicBool) -> Option<Ending> {
-        let config = &self.session.config.train;
-        if self.state.step >= config.steps() && !self.validation_due() {
-            Some(Ending::Complete)
-        } else if self.state.out_of_patience(config) {
-            Some(Ending::EarlyStop)
-        } else {
-            stop.load(Ordering::Relaxed).then_some(Ending::Interrupted)
-        }
+        let session = self.session;
+        let ending = self
+            .state
+            .ending(&session.config.train, session.validates());
+        ending.or_else(|| stop.load(Ordering::Relaxed).then_some(Ending::Interrupted))
     }
 
     fn step(&mut self) -> Result<()> {
@@ -160,10 +157,26 @@ impl<'a> Run<'a> {
         }
         self.state.step += 1;
         self.watch.step(self.state.step, &self.state.means);
-        if self.state.step.is_multiple_of(config.log_every as u64) {
+        if self.at_row() {
             self.logs.steps(self.state.step, &self.state.means)?;
             self.state.means.clear();
         }
+        Ok(())
+    }
+
+    /// Whether a row of the log of steps ends here.
+    fn at_row(&self) -> bool {
+        let every = self.session.config.train.log_every;
+        self.state.step.is_multiple_of(every as u64)
+    }
+
+    /// Completes the logs and the curves of a run that ends here. Of the steps since the last row there is one row more, while
+    /// their means stay in the checkpoint, for a run of more epochs that goes on with the row that they began.
+    fn close(&mut self, ending: Ending) -> Result<()> {
+        if ending != Ending::Interrupted && !self.at_row() {
+            self.logs.steps(self.state.step, &self.state.means)?;
+        }
+        self.plot();
         Ok(())
     }
 

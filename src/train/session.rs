@@ -10,6 +10,7 @@ use super::{Adam, BatchTensors, Synthesis, SynthesisPlace, TrainConfig, checks};
 use crate::config::RunConfig;
 use crate::dataset::{Batch, Dataset, MakeSynthetic, Sample, Sampler, Split};
 use crate::error::{Error, Result};
+use crate::loss::{Items, LossConfig};
 use crate::model::{Model, WeightsFile};
 
 /// Synthetic pairs from this number on validate; no training run gets so far (see `TrainConfig::validate`).
@@ -30,8 +31,8 @@ pub struct Session {
     pub start: Option<WeightsFile>,
     /// Training grid, `(i, j, k)`.
     pub shape: [usize; 3],
-    /// Seed of the synthetic pairs.
-    pairs_seed: u64,
+    /// Seed of the pairs, and of the labels that are compared of them.
+    pub(super) pairs_seed: u64,
     held_out: HeldOut,
 }
 
@@ -63,7 +64,9 @@ impl Session {
         checks::precision(&config.train, &device)?;
         let factor = config.model.size_factor()[1];
         let data = config.data.as_ref();
-        let dataset = data.map(|data| Dataset::load(data, factor)).transpose()?;
+        let mut dataset = data.map(|data| Dataset::load(data, factor)).transpose()?;
+        // What is only checked here would take memory for as long as the run lasts.
+        dataset.iter_mut().for_each(|data| data.forget(Split::Test));
         let dataset = dataset.map(Arc::new);
         let shape = grid(&config, dataset.as_deref(), factor)?;
         if let Some(dataset) = dataset.as_deref().filter(|_| uses_real(&config)) {
@@ -78,7 +81,7 @@ impl Session {
         let on_device = synthesis
             .clone()
             .filter(|_| on_device(config.train.synthesis, &device));
-        let sampler = sampler(&config, dataset.clone(), synthesis)?;
+        let sampler = sampler(&config, pairs_seed, dataset.clone(), synthesis)?;
         let sampler = match &on_device {
             Some(_) => sampler.leaving_synthetic(shape),
             None => sampler,
@@ -122,7 +125,7 @@ impl Session {
         Ok(self)
     }
 
-    /// Seed of the synthetic pairs, if there are settings for some; that of the run, unless it starts from weights.
+    /// Seed of the pairs, if there are settings for synthetic ones; that of the run, unless it starts from weights.
     pub fn synthesis_seed(&self) -> Option<u64> {
         self.config.synth.as_ref().map(|_| self.pairs_seed)
     }
@@ -167,7 +170,7 @@ impl Session {
     pub fn held_out(&self) -> impl Iterator<Item = Result<Sample>> + '_ {
         (0..self.held_out_pairs()).map(move |n| match (&self.held_out, &self.dataset) {
             (HeldOut::Real(pairs), Some(dataset)) => dataset.pair(pairs[n].0, pairs[n].1),
-            (HeldOut::Synthetic(synthesis), _) => synthesis.sample(FIRST_HELD_OUT + n as u64),
+            (HeldOut::Synthetic(synthesis), _) => synthesis.held_out(FIRST_HELD_OUT + n as u64),
             _ => Err(Error::invalid("there are no held-out pairs")),
         })
     }
@@ -209,18 +212,29 @@ impl HeldOut {
 /// The batches of a run, whose synthetic pairs `synthesis` makes.
 fn sampler(
     config: &RunConfig,
+    pairs_seed: u64,
     dataset: Option<Arc<Dataset>>,
     synthesis: Option<Arc<Synthesis>>,
 ) -> Result<Sampler> {
     let make = synthesis.map(|s| -> Box<MakeSynthetic> { Box::new(move |index| s.sample(index)) });
-    Sampler::new(
+    let sampler = Sampler::new(
         config.mixture.clone(),
         config.train.batch,
-        config.seed,
+        pairs_seed,
         config.model.dimension,
         dataset,
         make,
-    )
+    )?;
+    Ok(match compares_real_labels(&config.loss) {
+        true => sampler,
+        false => sampler.without_labels(),
+    })
+}
+
+fn compares_real_labels(loss: &LossConfig) -> bool {
+    let terms = loss.terms();
+    let mut of_labels = terms.iter().filter(|used| used.term.needs_labels());
+    of_labels.any(|used| used.items.include(Items::Real))
 }
 
 /// Whether some step of the run trains on real pairs.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Means, TrainConfig};
+use super::{Ending, Means, TrainConfig};
 
 /// Where a run stands. The sampler's whole state is the number of the next batch, which is the step.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -51,8 +51,19 @@ impl RunState {
         self.step > 0 && (new_best || self.at(config, config.checkpoint_every))
     }
 
+    /// How the run came to its end, if nothing is left to do; `validates` says whether it has held-out pairs.
+    pub fn ending(&self, config: &TrainConfig, validates: bool) -> Option<Ending> {
+        if self.step >= config.steps() && !(validates && self.validation_due(config)) {
+            Some(Ending::Complete)
+        } else if self.out_of_patience(config) {
+            Some(Ending::EarlyStop)
+        } else {
+            None
+        }
+    }
+
     /// Whether no better validation came for as long as `patience` says.
-    pub fn out_of_patience(&self, config: &TrainConfig) -> bool {
+    fn out_of_patience(&self, config: &TrainConfig) -> bool {
         config.patience > 0 && self.since_best >= config.patience
     }
 
@@ -110,5 +121,31 @@ mod tests {
         assert!(!state.record(0.4));
         assert!(state.out_of_patience(&config()));
         assert_eq!((state.best, state.best_step), (Some(0.5), 20));
+    }
+
+    #[test]
+    fn a_run_is_over_when_it_is_validated_after_its_last_step() {
+        let ending = |step, validated: Option<u64>| {
+            let state = RunState {
+                step,
+                validated,
+                ..RunState::default()
+            };
+            state.ending(&config(), validated.is_some())
+        };
+        assert_eq!(ending(60, Some(60)), None);
+        // Interrupted in its last validation.
+        assert_eq!(ending(70, Some(60)), None);
+        assert_eq!(ending(70, Some(70)), Some(Ending::Complete));
+        // Nothing validates.
+        assert_eq!(ending(60, None), None);
+        assert_eq!(ending(70, None), Some(Ending::Complete));
+        let impatient = RunState {
+            step: 40,
+            validated: Some(40),
+            since_best: 2,
+            ..RunState::default()
+        };
+        assert_eq!(impatient.ending(&config(), true), Some(Ending::EarlyStop));
     }
 }

@@ -10,7 +10,6 @@ use super::{
     Activations, Adam, BatchTensors, ItemWeights, Means, Objective, Outcome, Session, gradients,
     objective,
 };
-use crate::config::RunConfig;
 use crate::dataset::{Batch, Kind, Mode};
 use crate::error::{Error, Result};
 use crate::model::{Model, Prediction};
@@ -73,14 +72,13 @@ impl Trainee {
                 ItemWeights::by_kind(batch, synthetic)
             }
         };
-        let config = &session.config;
         let work = |device: &Device, model: &Model, part: &Batch| {
             let images = session.tensors(part, device)?;
-            Ok(differentiate(config, model, part, images, weights))
+            Ok(differentiate(session, model, part, images, weights))
         };
         let found = match (&session.others, images) {
             (Some(others), _) => others.share(&session.device, &self.model, batch, work)?,
-            (None, Some(images)) => differentiate(config, &self.model, batch, images, weights),
+            (None, Some(images)) => differentiate(session, &self.model, batch, images, weights),
             (None, None) => work(&session.device, &self.model, batch)?,
         };
         found.ok_or_else(|| {
@@ -96,13 +94,14 @@ impl Trainee {
 ///
 /// The images are constants: only what meets the parameters is differentiated.
 fn differentiate(
-    config: &RunConfig,
+    session: &Session,
     model: &Model,
     batch: &Batch,
     mut images: BatchTensors,
     weights: ItemWeights,
 ) -> Option<(Objective, GradientsParams)> {
-    images.choose_labels(batch, &config.loss, config.seed);
+    let config = &session.config;
+    images.choose_labels(batch, &config.loss, session.pairs_seed);
     let images = &images;
     let judge = |prediction: &Prediction| {
         let judged = objective(&config.loss, model, batch, images, prediction, weights);

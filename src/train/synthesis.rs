@@ -1,11 +1,12 @@
 //! From the settings of a run to synthetic pairs.
 
-use crate::config::{LabelOrigin, RunConfig};
-use crate::dataset::{Dataset, Kind, Sample, Split, synthetic_id};
+use super::label_source::label_source;
+use crate::config::RunConfig;
+use crate::dataset::{Dataset, Kind, Sample, synthetic_id};
 use crate::error::{Error, Result};
 use crate::model::WeightsFile;
-use crate::synth::{LabelSource, Recipe, SynthConfig, SynthPair};
-use crate::volume::{Affine, Dimension, Geometry, LabelMap, centre_fit, read_labels};
+use crate::synth::{Host, LabelSource, Recipe, SynthConfig};
+use crate::volume::{Affine, Geometry};
 
 /// Everything that makes the synthetic pairs of a run.
 pub struct Synthesis {
@@ -14,6 +15,15 @@ pub struct Synthesis {
     /// Grid of the pairs: that of the first label map, or voxels of 1 mm for shapes.
     pub geometry: Geometry,
     pub seed: u64,
+    /// What the loss of the run asks for.
+    asked: Truths,
+}
+
+/// What is known about a pair beside its images, as far as somebody asks for it.
+#[derive(Debug, Clone, Copy)]
+struct Truths {
+    labels: bool,
+    field: bool,
 }
 
 impl Synthesis {
@@ -44,15 +54,51 @@ impl Synthesis {
             source,
             geometry,
             seed,
+            asked: Truths {
+                labels: config.loss.needs_labels(),
+                field: config.loss.needs_field(),
+            },
         }))
     }
 
-    /// Pair `index` as a training sample.
+    /// Pair `index` to train on, with labels and true field where the loss asks for them.
     ///
     /// # Errors
     /// Those of the synthesis.
     pub fn sample(&self, index: u64) -> Result<Sample> {
-        Ok(as_sample(self.recipe(index).pair()?, index))
+        self.with(self.asked, index)
+    }
+
+    /// Pair `index` to measure a model on, with all that is known about it.
+    ///
+    /// # Errors
+    /// Those of the synthesis.
+    pub fn held_out(&self, index: u64) -> Result<Sample> {
+        let all = Truths {
+            labels: true,
+            field: true,
+        };
+        self.with(all, index)
+    }
+
+    fn with(&self, truths: Truths, index: u64) -> Result<Sample> {
+        let made = self.recipe(index).make(&Host)?;
+        let [fixed_labels, moving_labels] = match truths.labels {
+            true => made.label_maps()?.map(Some),
+            false => [None, None],
+        };
+        let field = truths.field.then(|| made.field_map()).transpose()?;
+        let [fixed, moving] = made.into_images()?;
+        Ok(Sample {
+            kind: Kind::Synthetic,
+            fixed_id: synthetic_id(index, "fixed"),
+            moving_id: synthetic_id(index, "moving"),
+            fixed,
+            moving,
+            fixed_labels,
+            moving_labels,
+            field,
+        })
     }
 
     /// What pair `index` is made by.
@@ -68,7 +114,7 @@ impl Synthesis {
     }
 }
 
-/// Seed of the synthetic pairs of a run, those that validate among them. Pair n of a seed is always the same, so with its
+/// Seed of the pairs of a run, the synthetic ones that validate among them. Pair n of a seed is always the same, so with its
 /// seed alone a run from weights would see again what they were trained on. The weights decide, so that a run that goes on
 /// keeps its pairs.
 pub(super) fn pairs_seed(seed: u64, start: Option<&WeightsFile>) -> u64 {
@@ -78,19 +124,6 @@ pub(super) fn pairs_seed(seed: u64, start: Option<&WeightsFile>) -> u64 {
 /// Another seed, whatever the checksum, and one that TOML can keep.
 fn beside(seed: u64, checksum: u32) -> u64 {
     seed ^ ((1 << 62) | (u64::from(checksum) << 30))
-}
-
-fn as_sample(pair: SynthPair, index: u64) -> Sample {
-    Sample {
-        kind: Kind::Synthetic,
-        fixed_id: synthetic_id(index, "fixed"),
-        moving_id: synthetic_id(index, "moving"),
-        fixed: pair.fixed,
-        moving: pair.moving,
-        fixed_labels: Some(pair.fixed_labels),
-        moving_labels: Some(pair.moving_labels),
-        field: Some(pair.field),
-    }
 }
 
 /// The grid of a run, `(i, j, k)`: that of the images, which must have the network's dimension, or the one stated for
@@ -127,76 +160,37 @@ pub(super) fn grid(
     Ok(grid)
 }
 
-fn label_source(
-    config: &RunConfig,
-    dataset: Option<&Dataset>,
-    shape: [usize; 3],
-) -> Result<LabelSource> {
-    let maps = match (&config.synth_labels.source, dataset) {
-        (LabelOrigin::Shapes, _) => return Ok(LabelSource::Shapes),
-        (LabelOrigin::Data, Some(dataset)) => dataset.label_maps(Split::Train),
-        (LabelOrigin::Data, None) => {
-            return Err(Error::invalid(
-                "[synth_labels] source = \"data\" needs the labels of a [data] section",
-            ));
-        }
-        (LabelOrigin::Files(pattern), _) => read_label_maps(pattern, shape)?,
-    };
-    if maps.is_empty() {
-        return Err(none_found(&config.synth_labels.source));
-    }
-    check_dimension(&maps, config.model.dimension)?;
-    LabelSource::of_maps(&maps)
-}
-
-/// A source without a single map.
-fn none_found(source: &LabelOrigin) -> Error {
-    Error::invalid(match source {
-        LabelOrigin::Files(pattern) => format!(
-            "[synth_labels] no label map found: no file matches source = {pattern:?}, expected a pattern of label files, \
-             seen from the working folder, such as maps/*.nii.gz; or set source = \"shapes\""
-        ),
-        _ => "[synth_labels] no label map found: source is \"data\", but no training image has labels; name label maps \
-              in the manifest or by data.labels, or set source = \"shapes\""
-            .into(),
-    })
-}
-
-fn check_dimension(maps: &[(String, LabelMap)], dimension: Dimension) -> Result<()> {
-    let mut maps = maps.iter();
-    match maps.find(|(_, map)| map.geometry.dimension != dimension) {
-        None => Ok(()),
-        Some((name, map)) => Err(Error::invalid(format!(
-            "[synth_labels] label map {name} is {}-D, but [model] dimension is {}-D; set model.dimension, or name other \
-             maps",
-            map.geometry.dimension.axes(),
-            dimension.axes()
-        ))),
-    }
-}
-
-/// Every map that matches, with its path.
-fn read_label_maps(pattern: &str, shape: [usize; 3]) -> Result<Vec<(String, LabelMap)>> {
-    let paths = glob::glob(pattern).map_err(|e| {
-        Error::invalid(format!(
-            "[synth_labels] source = {pattern:?} is no pattern: {e}"
-        ))
-    })?;
-    paths
-        .map(|path| {
-            let path = path.map_err(|e| {
-                let path = e.path().to_owned();
-                Error::io(&path, e.into())
-            })?;
-            let map: LabelMap = read_labels(&path)?;
-            Ok((path.display().to_string(), centre_fit(&map, shape, 0)))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::load;
+
+    /// What a run on small random shapes makes its pairs by, with one more term in its loss.
+    fn synthesis(term: &str) -> Synthesis {
+        let changes = ["synth_labels.shape=[16, 20]", term].map(String::from);
+        let config: RunConfig = load("quickstart", &changes).unwrap();
+        Synthesis::plan(&config, None, 1, 3).unwrap().unwrap()
+    }
+
+    #[test]
+    fn pairs_to_train_on_hold_what_the_loss_asks_for() {
+        let whole = synthesis("loss.mse={}").held_out(5).unwrap();
+        assert!(whole.fixed_labels.is_some() && whole.moving_labels.is_some());
+        assert!(whole.field.is_some());
+        for (term, labels, field) in [
+            ("loss.mse={}", false, false),
+            ("loss.dice={}", true, false),
+            ("loss.field_mse={}", false, true),
+        ] {
+            let expected = Sample {
+                fixed_labels: whole.fixed_labels.clone().filter(|_| labels),
+                moving_labels: whole.moving_labels.clone().filter(|_| labels),
+                field: whole.field.clone().filter(|_| field),
+                ..whole.clone()
+            };
+            assert_eq!(synthesis(term).sample(5).unwrap(), expected, "{term}");
+        }
+    }
 
     #[test]
     fn weights_have_a_seed_of_their_own() {
@@ -208,19 +202,5 @@ mod tests {
                 assert_ne!(found, beside(seed, checksum ^ 2));
             }
         }
-    }
-
-    #[test]
-    fn a_source_without_maps_says_which_it_is() {
-        let of_files = none_found(&LabelOrigin::Files("maps/*.nii".into())).to_string();
-        assert!(
-            of_files.contains("no file matches source = \"maps/*.nii\""),
-            "{of_files}"
-        );
-        let of_data = none_found(&LabelOrigin::Data).to_string();
-        assert!(
-            of_data.contains("no training image has labels"),
-            "{of_data}"
-        );
     }
 }

@@ -92,6 +92,20 @@ impl std::str::FromStr for DType {
     }
 }
 
+/// How values are stored in a file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Encoding {
+    pub dtype: DType,
+    /// `(slope, intercept)`, which NIfTI alone has: value = slope * stored + intercept.
+    pub scale: Option<(f64, f64)>,
+}
+
+impl From<DType> for Encoding {
+    fn from(dtype: DType) -> Self {
+        Self { dtype, scale: None }
+    }
+}
+
 /// Byte order of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -15,7 +15,7 @@ use std::path::Path;
 use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array3, Array4, Axis};
 
-use super::dtype::{DType, Endian};
+use super::dtype::{DType, Encoding, Endian};
 use super::format::Format;
 use super::placement::{flip, in_axial_plane};
 use super::raw::{Intent, RawVolume};
@@ -25,6 +25,10 @@ use super::{Dimension, DisplacementField, Geometry, nifti};
 use crate::error::{Error, Result};
 
 const INTENT_VECTOR: i16 = 1007;
+const VECTORS: Encoding = Encoding {
+    dtype: DType::F32,
+    scale: None,
+};
 /// Voxels that a vector of a 2-D field may leave its slice by, for rounding.
 const OUT_OF_SLICE: f64 = 1e-3;
 
@@ -43,21 +47,20 @@ pub fn write_field(path: impl AsRef<Path>, field: &DisplacementField, note: &str
     let geometry = &field.geometry;
     let components = components_on_disk(geometry);
     let planes = to_lps(field, components);
-    let planes = planes
-        .iter()
-        .map(|plane| encode(plane, DType::F32, Endian::Little));
-    let voxels = planes.collect::<Vec<_>>().concat();
     let [x, y, z] = geometry.shape;
     let content = nifti::Content {
         shape: &[x, y, z, 1, components],
-        affine: &geometry.affine,
-        dtype: DType::F32,
+        geometry,
+        encoding: VECTORS,
         channels: 1,
         intent_code: INTENT_VECTOR,
-        frame_seconds: None,
+        frame_step: None,
         note,
     };
-    nifti::write(path, &content, &voxels)
+    nifti::write(path, &content, |out| {
+        let mut planes = planes.iter();
+        planes.try_for_each(|plane| out.write_all(&encode(plane, VECTORS, Endian::Little)))
+    })
 }
 
 /// Writes a field in voxels as Learn2Reg has it: `(x, y, z, 3)`, of a 2-D field `(x, y, 1, 2)`.
@@ -74,15 +77,13 @@ pub fn write_voxel_field(
         geometry: &field.geometry,
         trailing: &[components],
         channels: 1,
-        frame_seconds: None,
-        dtype: DType::F32,
+        frame_step: None,
+        encoding: VECTORS,
         note,
     };
-    write_content(path.as_ref(), &content, |endian| {
-        let planes = field.data.axis_iter(Axis(0));
-        planes
-            .flat_map(|plane| encode(&plane.to_owned(), DType::F32, endian))
-            .collect()
+    write_content(path.as_ref(), &content, |endian, out| {
+        let mut planes = field.data.axis_iter(Axis(0));
+        planes.try_for_each(|plane| out.write_all(&encode(&plane.to_owned(), VECTORS, endian)))
     })
 }
 
@@ -145,13 +146,19 @@ fn components(path: &Path, raw: &RawVolume) -> Result<Vec<Array3<f32>>> {
     (0..raw.frames()).map(one).collect()
 }
 
-fn check_kind(raw: &RawVolume) -> Result<(), String> {
+/// # Errors
+/// What is no displacement field in millimetres.
+pub(super) fn check_kind(raw: &RawVolume) -> Result<(), String> {
     let shape = raw.shape_text();
-    if let Intent::Image | Intent::Colour = raw.intent {
-        return Err(format!(
-            "not a displacement field: {shape} without vector intent; expected 5-D NIfTI with intent 1007 (a field in \
-             voxels, as Learn2Reg's, is named as l2r:FILE)"
-        ));
+    match raw.intent {
+        Intent::Image | Intent::Colour => {
+            return Err(format!(
+                "not a displacement field: {shape} without vector intent; expected 5-D NIfTI with intent 1007 (a field \
+                 in voxels, as Learn2Reg's, is named as l2r:FILE)"
+            ));
+        }
+        Intent::Deformation(what) => return Err(what.into()),
+        Intent::Displacement | Intent::DisplacementRas | Intent::Channels => {}
     }
     let flat = raw.grid()[2] == 1;
     match raw.shape[..] {

@@ -1,8 +1,8 @@
-//! Padding and cropping about the centre, without interpolation.
+//! Padding and cropping, without interpolation.
 
 use ndarray::{Array3, ArrayView3, Axis, s};
 
-use super::{Affine, Geometry, Volume};
+use super::{Affine, Geometry, Volume, VoxelPoint};
 use nalgebra::Vector3;
 
 /// Pads with `fill` or crops each axis to `shape`, about the centre; voxels keep their world positions.
@@ -25,7 +25,8 @@ fn fit_array<T: Copy>(data: ArrayView3<T>, shape: [usize; 3], fill: T) -> Array3
     out
 }
 
-fn fit_geometry(geometry: &Geometry, shape: [usize; 3]) -> Geometry {
+/// Where [`centre_fit`] puts a volume on this grid.
+pub fn fit_geometry(geometry: &Geometry, shape: [usize; 3]) -> Geometry {
     let first = [0, 1, 2].map(|axis| {
         let overlap = Overlap::new(geometry.shape[axis], shape[axis]);
         overlap.source as f64 - overlap.target as f64
@@ -37,6 +38,20 @@ fn fit_geometry(geometry: &Geometry, shape: [usize; 3]) -> Geometry {
         geometry.dimension,
         Affine::from_parts(linear, origin),
     )
+}
+
+/// The voxels from `bounds[axis][0]` up to but not including `bounds[axis][1]`, which keep their world positions.
+pub fn cut<T: Clone>(volume: &Volume<T>, bounds: [[usize; 2]; 3]) -> Volume<T> {
+    let [[i, a], [j, b], [k, c]] = bounds;
+    let Geometry {
+        dimension, affine, ..
+    } = volume.geometry;
+    let first = VoxelPoint(Vector3::new(i as f64, j as f64, k as f64));
+    let affine = Affine::from_parts(affine.linear(), affine.to_world(first).0);
+    Volume {
+        data: volume.data.slice(s![i..a, j..b, k..c]).to_owned(),
+        geometry: Geometry::new([a - i, b - j, c - k], dimension, affine),
+    }
 }
 
 /// The common part of an axis before and after.
@@ -75,7 +90,7 @@ impl Overlap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::{Dimension, VoxelPoint};
+    use crate::volume::Dimension;
 
     fn numbered(shape: [usize; 3]) -> Volume<i32> {
         let data = Array3::from_shape_fn(shape, |(i, j, k)| (100 * i + 10 * j + k + 1) as i32);

@@ -50,13 +50,35 @@ impl Dimension {
     }
 }
 
+/// What the world of a grid is, by NIfTI's code: 1 the scanner's, 2 that of another image, 3 Talairach's, 4 MNI's, 5
+/// another template's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct World(pub i16);
+
+impl World {
+    /// The file states no orientation; where the grid lies is assumed.
+    pub const ASSUMED: Self = Self(0);
+    /// That of another image, of which nothing more is known.
+    pub const ALIGNED: Self = Self(2);
+}
+
 /// A voxel grid: its size, whether it is 2-D or 3-D, and where it lies.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Geometry {
     /// Voxels along `(i, j, k)`; 2-D grids have `k = 1`.
     pub shape: [usize; 3],
     pub dimension: Dimension,
     pub affine: Affine,
+    /// For whoever reads results on this grid.
+    pub world: World,
+}
+
+/// Grids are equal where their voxels lie at the same places, whatever the world is called.
+impl PartialEq for Geometry {
+    fn eq(&self, other: &Self) -> bool {
+        let place = |grid: &Self| (grid.shape, grid.dimension, grid.affine);
+        place(self) == place(other)
+    }
 }
 
 impl Affine {
@@ -151,6 +173,7 @@ impl Geometry {
             shape,
             dimension,
             affine,
+            world: World::ALIGNED,
         }
     }
 

@@ -8,9 +8,9 @@ use flate2::bufread::MultiGzDecoder;
 use nalgebra::Matrix4;
 
 use super::format::is_gzip_name;
-use super::io::write_parts;
+use super::io::write_stream;
 use super::read::{Role, check_scalar, read_raw};
-use super::{Affine, Format, WorldAffine, mgh, nifti};
+use super::{Affine, Format, World, WorldAffine, mgh, nifti};
 use crate::error::{Error, Result};
 
 /// Writes the image `source` to `target` with its voxels where the inverse of `pull` takes them: what `pull` would
@@ -43,7 +43,9 @@ pub fn move_header(
     let affine = moved(&push.0, &raw.affine).map_err(at)?;
     let mut bytes = content(source).map_err(|e| Error::io(source, e))?;
     match format {
-        Format::Nifti => nifti::replace_affine(&mut bytes, &affine).map_err(at)?,
+        Format::Nifti => {
+            nifti::replace_affine(&mut bytes, &affine, World::ALIGNED).map_err(at)?;
+        }
         Format::Mgh => mgh::replace_affine(&mut bytes, &raw.geometry(), &affine).map_err(at)?,
         _ => {
             return Err(at(
@@ -51,7 +53,7 @@ pub fn move_header(
             ));
         }
     }
-    write_parts(target, &[&bytes])
+    write_stream(target, |out| out.write_all(&bytes))
 }
 
 fn moved(push: &Matrix4<f64>, affine: &Affine) -> Result<Affine, String> {

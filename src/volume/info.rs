@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use super::field_file::check_kind;
+use super::nifti::geometry_note;
 use super::orientation::axis_codes;
 use super::raw::{Intent, RawVolume};
 use super::read::{Role, read_raw};
-use super::{DType, Dimension, Endian, Format};
+use super::{DType, Dimension, Endian, Format, World};
 use crate::error::Result;
 
 /// The kind of content.
@@ -16,6 +18,8 @@ use crate::error::Result;
 pub enum Kind {
     Image,
     DisplacementField,
+    /// Several values a voxel that are neither colours nor displacements in mm.
+    VectorImage,
 }
 
 /// Header and statistics of an image file; statistics are over the finite voxels of all frames, after the
@@ -35,6 +39,9 @@ pub struct FileInfo {
     pub spacing: [f64; 3],
     /// World directions in which the voxel indices grow, such as `RAS`.
     pub orientation: String,
+    /// The file does not state it.
+    #[serde(skip)]
+    pub orientation_assumed: bool,
     /// Rows of the voxel-to-world (RAS mm) matrix.
     pub affine: [[f64; 4]; 4],
     /// `[slope, intercept]` where the file scales its values.
@@ -45,6 +52,8 @@ pub struct FileInfo {
     pub sum: f64,
     /// Number of NaN and infinite voxels.
     pub nonfinite: u64,
+    /// What a reader should know of its geometry or its vectors.
+    pub note: Option<String>,
 }
 
 /// A path as text: JSON holds no bytes that are no UTF-8.
@@ -72,10 +81,7 @@ fn describe(path: &Path, raw: &RawVolume) -> FileInfo {
     let matrix = raw.affine.0;
     FileInfo {
         path: path.to_path_buf(),
-        kind: match raw.intent {
-            Intent::Image | Intent::Channels | Intent::Colour => Kind::Image,
-            Intent::Displacement | Intent::DisplacementRas => Kind::DisplacementField,
-        },
+        kind: kind(raw),
         format: raw.format,
         shape: raw.shape.clone(),
         dimension: raw.geometry().dimension,
@@ -83,6 +89,7 @@ fn describe(path: &Path, raw: &RawVolume) -> FileInfo {
         endian: raw.samples.endian,
         spacing: raw.affine.spacing(),
         orientation: axis_codes(&raw.affine),
+        orientation_assumed: raw.world == World::ASSUMED,
         affine: std::array::from_fn(|row| std::array::from_fn(|column| matrix[(row, column)])),
         scaling: raw
             .samples
@@ -92,6 +99,21 @@ fn describe(path: &Path, raw: &RawVolume) -> FileInfo {
         max: some.then_some(statistics.max),
         sum: statistics.sum,
         nonfinite: statistics.nonfinite,
+        note: match raw.intent {
+            Intent::Deformation(what) => Some(what.into()),
+            _ => geometry_note(path),
+        },
+    }
+}
+
+fn kind(raw: &RawVolume) -> Kind {
+    // Whole numbers by threes are colours rather than millimetres, where the file does not say what they are.
+    let real = matches!(raw.samples.dtype, DType::F16 | DType::F32 | DType::F64);
+    match raw.intent {
+        Intent::Image | Intent::Colour => Kind::Image,
+        Intent::Channels if !real => Kind::VectorImage,
+        _ if check_kind(raw).is_ok() => Kind::DisplacementField,
+        _ => Kind::VectorImage,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use super::format::is_gzip_name;
 use crate::error::{Error, Result};
@@ -27,14 +28,26 @@ pub fn write_atomically(
     write: impl FnOnce(&mut Output) -> io::Result<()>,
 ) -> Result<()> {
     let path = path.as_ref();
+    placed(complete(path, write)?, path)
+}
+
+/// The whole content of the file at `path`, still under a temporary name.
+fn complete(
+    path: &Path,
+    write: impl FnOnce(&mut Output) -> io::Result<()>,
+) -> Result<NamedTempFile> {
     let mut file = temporary_beside(path)?;
     let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     write(&mut writer)
         .and_then(|()| writer.flush())
         .map_err(|e| Error::io(path, e))?;
     drop(writer);
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
+    Ok(file)
+}
+
+fn placed(file: NamedTempFile, path: &Path) -> Result<()> {
+    let placed = file.persist(path).map_err(|e| Error::io(path, e.error));
+    placed.map(drop)
 }
 
 /// Whether [`write_atomically`] could begin; leaves nothing behind. For callers with long work before the write.
@@ -53,16 +66,20 @@ pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
     write_atomically(path, |file| file.write_all(text.as_bytes()))
 }
 
-/// Writes a header and, beside it, the voxels it stands for. An old header goes first and the new one comes last: where
-/// one stands, its own voxels stand too.
-pub(crate) fn write_beside(header: (&Path, &str), voxels: (&Path, &[u8])) -> Result<()> {
-    let path = header.0;
+/// Writes a header and, beside it, the voxels it stands for. An old header goes before their place is taken and the new
+/// one comes last: where one stands, its own voxels stand too.
+pub(crate) fn write_beside(
+    (path, header): (&Path, &str),
+    voxels: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let file = complete(voxels, |out| pack(voxels, out, write))?;
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(path, e)),
         _ => {}
     }
-    write_parts(voxels.0, &[voxels.1])?;
-    write_text(path, header.1)
+    placed(file, voxels)?;
+    write_text(path, header)
 }
 
 /// Writes rows as CSV with a header line, in the same way.
@@ -79,22 +96,29 @@ pub fn write_table<T: Serialize>(path: impl AsRef<Path>, rows: &[T]) -> Result<(
     })
 }
 
-/// Writes the parts one after the other, gzipped where the name says so.
-///
-/// The gzip header carries no time stamp and no name: equal images make equal files.
-pub(crate) fn write_parts(path: &Path, parts: &[&[u8]]) -> Result<()> {
-    let all = |out: &mut dyn Write| parts.iter().try_for_each(|part| out.write_all(part));
-    write_atomically(path, |out| {
-        if !is_gzip_name(path) {
-            return all(out);
-        }
-        let mut gz = GzBuilder::new().mtime(0).write(out, COMPRESSION);
-        all(&mut gz)?;
-        gz.finish().map(drop)
-    })
+/// As [`write_atomically`], gzipped where the name says so.
+pub(crate) fn write_stream(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    write_atomically(path, |out| pack(path, out, write))
 }
 
-fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile> {
+/// The gzip header carries no time stamp and no name: equal images make equal files.
+fn pack(
+    path: &Path,
+    out: &mut Output,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    if !is_gzip_name(path) {
+        return write(out);
+    }
+    let mut gz = GzBuilder::new().mtime(0).write(out, COMPRESSION);
+    write(&mut gz)?;
+    gz.finish().map(drop)
+}
+
+fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     let folder = folder_of(path);
     if !folder.is_dir() {
         let problem = format!(

@@ -4,6 +4,7 @@
 //! (`Mdc`, whose rows are the world directions of the voxel axes) and the world position of voxel
 //! `shape / 2`. Without the "good RAS" flag the orientation is FreeSurfer's coronal default, 1 mm.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use nalgebra::{Matrix3, Vector3};
@@ -11,11 +12,11 @@ use nalgebra::{Matrix3, Vector3};
 use super::dtype::{DType, Endian, Storable};
 use super::fields::Fields;
 use super::format::Format;
-use super::io::write_parts;
+use super::io::write_stream;
 use super::raw::{Intent, Layout, RawVolume, Samples, byte_count};
 use super::source::{Source, Trailing};
 use super::write::Content;
-use super::{Affine, Geometry};
+use super::{Affine, Geometry, World};
 use crate::error::{Error, Result};
 
 const HEADER_BYTES: usize = 284;
@@ -45,8 +46,9 @@ pub(crate) fn read(path: &Path) -> Result<RawVolume> {
         format: Format::Mgh,
         shape,
         affine,
+        world: World::ALIGNED,
         intent: Intent::Image,
-        frame_seconds: None,
+        frame_step: None,
         samples: Samples {
             bytes: Vec::new(),
             dtype,
@@ -118,19 +120,27 @@ fn half(shape: &[usize]) -> Vector3<f64> {
     Vector3::new(shape[0] as f64, shape[1] as f64, shape[2] as f64) / 2.0
 }
 
-/// Writes `.mgh` or `.mgz`; `voxels` are big-endian with the first axis fastest.
+/// Writes `.mgh` or `.mgz`; `voxels` writes them big-endian with the first axis fastest.
 ///
 /// # Errors
 /// A type MGH does not have, refusals of the operating system.
-pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
-    let dtype = content.dtype;
+pub(crate) fn write(
+    path: &Path,
+    content: &Content,
+    voxels: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let dtype = content.encoding.dtype;
     let known = CODES.iter().find(|(_, d)| *d == dtype);
     let &(code, _) = known.ok_or_else(|| {
         let problem = format!("MGH has no {dtype}; choose uint8, int16, uint16, int32 or float32");
         Error::file(path, problem)
     })?;
     let header = header(content, code);
-    write_parts(path, &[&header, voxels, &footer(content.note)])
+    write_stream(path, |out| {
+        out.write_all(&header)?;
+        voxels(out)?;
+        out.write_all(&footer(content.note))
+    })
 }
 
 fn header(content: &Content, type_code: i32) -> Vec<u8> {

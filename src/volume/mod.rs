@@ -20,6 +20,7 @@ mod nifti;
 mod nrrd;
 mod numpy;
 mod orientation;
+mod overlap;
 mod placement;
 mod png;
 mod raw;
@@ -32,20 +33,24 @@ mod transform_file;
 mod write;
 
 pub use affine_file::{WorldAffine, read_affine, write_affine};
-pub use dtype::{DType, Endian};
+pub use dtype::{DType, Encoding, Endian};
 pub use field_file::{read_field, read_voxel_field, write_field, write_voxel_field};
-pub use fit::centre_fit;
+pub use fit::{centre_fit, cut, fit_geometry};
 pub use format::{Format, voxel_file};
-pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, WorldPoint};
+pub use geometry::{Affine, Dimension, Geometry, VoxelPoint, World, WorldPoint};
 pub use header_only::move_header;
 pub use info::{FileInfo, Kind, probe};
 pub use io::{
     TEMPORARY, check_writable, folder_of, temporary, write_atomically, write_table, write_text,
 };
 pub use labels::distinct_labels;
+pub use nifti::geometry_note;
 pub use orientation::{axis_codes, codes_to_meet, reorient, reoriented};
-pub use read::{read_image, read_image_frame, read_labels};
-pub use series::{Series, SeriesFile, SeriesKind, read_series, write_series};
+pub use overlap::overlap;
+pub use read::{image_files, read_geometry, read_image, read_image_frame, read_labels};
+pub use series::{
+    FrameStep, Series, SeriesFile, SeriesKind, read_series, write_series, write_volumes,
+};
 pub use spline::Spline;
 pub use transform_file::{Step, common_dimension, read_transform, write_composite};
 pub use write::{write_image, write_labels};

@@ -4,7 +4,7 @@
 //! `(width, height, 1)`. A PNG has no place in the world: it is read as lying in the LPS plane with its first
 //! pixel at the origin, as ITK reads it, which makes the affine `diag(-1, -1, 1)` in RAS.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Write};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageEncoder, Limits, codecs::png};
@@ -15,7 +15,7 @@ use super::format::Format;
 use super::io::write_atomically;
 use super::raw::{Intent, Layout, RawVolume, Samples};
 use super::write::Content;
-use super::{Affine, Dimension};
+use super::{Affine, Dimension, World};
 use crate::error::{Error, Result};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -63,8 +63,9 @@ pub(crate) fn read(path: &Path) -> Result<RawVolume> {
         format: Format::Png,
         shape,
         affine: affine(),
+        world: World::ALIGNED,
         intent,
-        frame_seconds: None,
+        frame_step: None,
         samples,
     })
 }
@@ -83,12 +84,16 @@ fn affine() -> Affine {
     )
 }
 
-/// Writes a picture of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels; `voxels` are in native byte order, the
-/// channels of a pixel together, then the first axis.
+/// Writes a picture of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels; `voxels` writes them in native byte order,
+/// the channels of a pixel together, then the first axis.
 ///
 /// # Errors
 /// A volume, or a type other than uint8 and uint16.
-pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
+pub(crate) fn write(
+    path: &Path,
+    content: &Content,
+    voxels: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     use image::ExtendedColorType as Colour;
 
     if content.geometry.dimension != Dimension::Two {
@@ -97,7 +102,7 @@ pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()>
             "PNG holds 2-D images; write the volume as .nii.gz",
         ));
     }
-    let colour = match (content.dtype, content.channels) {
+    let colour = match (content.encoding.dtype, content.channels) {
         (DType::U8, 1) => Colour::L8,
         (DType::U8, 2) => Colour::La8,
         (DType::U8, 3) => Colour::Rgb8,
@@ -112,10 +117,12 @@ pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()>
         }
     };
     let [width, height, _] = content.geometry.shape.map(|n| n as u32);
+    let mut bytes = Vec::new();
+    voxels(&mut bytes).map_err(|e| Error::io(path, e))?;
     write_atomically(path, |out| {
         let encoder = png::PngEncoder::new(out);
         encoder
-            .write_image(voxels, width, height, colour)
-            .map_err(std::io::Error::other)
+            .write_image(&bytes, width, height, colour)
+            .map_err(io::Error::other)
     })
 }

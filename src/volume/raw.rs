@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use super::dtype::{DType, Element, Endian, with_element};
 use super::format::Format;
-use super::{Affine, Dimension, Geometry};
+use super::series::FrameStep;
+use super::{Affine, Dimension, Geometry, World};
 
 /// Order of the voxels in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) enum Intent {
     Channels,
     /// Colours: the fourth axis holds grey and alpha, RGB, or RGBA.
     Colour,
+    /// Vectors of another program that are no displacements in millimetres: what they are, and what to do.
+    Deformation(&'static str),
 }
 
 /// Voxel bytes with what is needed to turn them into numbers.
@@ -56,9 +59,10 @@ pub(crate) struct RawVolume {
     /// All axes as the header gives them, 1 to 7 of them.
     pub shape: Vec<usize>,
     pub affine: Affine,
+    pub world: World,
     pub intent: Intent,
-    /// Time between the volumes of a series, where the file gives it in known units.
-    pub frame_seconds: Option<f64>,
+    /// What the fourth axis steps by, where the file says it.
+    pub frame_step: Option<FrameStep>,
     pub samples: Samples,
 }
 
@@ -81,7 +85,10 @@ impl RawVolume {
         } else {
             Dimension::Three
         };
-        Geometry::new(shape, dimension, self.affine)
+        Geometry {
+            world: self.world,
+            ..Geometry::new(shape, dimension, self.affine)
+        }
     }
 
     /// `181x217x181x2`, as in messages.
@@ -90,12 +97,14 @@ impl RawVolume {
         sizes.join("x")
     }
 
-    /// One volume, converted by `convert`; the first value for which it gives `None` is the error.
+    /// One volume, converted by `convert`; the first value for which it gives `None` is the error. Frames count along the
+    /// fourth axis first, whatever the order in the file.
     pub fn frame<T: Copy + Default + Send>(
         &self,
         frame: usize,
         convert: impl Fn(f64) -> Option<T> + Sync,
     ) -> Result<Array3<T>, Offending> {
+        let frame = self.place_of(frame);
         let grid = self.grid();
         let mut data = vec![T::default(); grid.iter().product()];
         let failed = AtomicBool::new(false);
@@ -109,6 +118,19 @@ impl RawVolume {
             return Err(self.first_offending(frame, &convert));
         }
         Ok(Array3::from_shape_vec(grid, data).expect("one value per voxel"))
+    }
+
+    /// Where a frame comes among those of the file.
+    fn place_of(&self, frame: usize) -> usize {
+        if self.samples.layout != Layout::LastFastest {
+            return frame;
+        }
+        let (mut left, mut place) = (frame, 0);
+        for &size in self.shape.iter().skip(3) {
+            place = place * size + left % size;
+            left /= size;
+        }
+        place
     }
 
     /// Row-major output from either layout, in slabs that keep strided reads within cache lines.

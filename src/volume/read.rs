@@ -1,10 +1,11 @@
 //! Reading images and label maps of any format.
 
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 
-use super::format::Format;
+use super::format::{Format, header_and_image};
 use super::raw::{Intent, Offending, RawVolume};
-use super::{Image, LabelMap, Volume, colour, metaimage, mgh, nifti, nrrd, numpy, png};
+use super::{Geometry, Image, LabelMap, Volume, colour, metaimage, mgh, nifti, nrrd, numpy, png};
 use crate::error::{Error, Result};
 
 /// Whether intensities or labels are wanted: an `.npz` holds both under different names.
@@ -53,7 +54,7 @@ pub(crate) fn volumes_of(path: &Path, raw: &RawVolume) -> Result<Vec<Image>> {
 }
 
 /// One frame or channel as float32.
-fn image_of(path: &Path, raw: &RawVolume, frame: usize) -> Result<Image> {
+pub(crate) fn image_of(path: &Path, raw: &RawVolume, frame: usize) -> Result<Image> {
     let float = |value: f64| {
         let narrow = value as f32;
         (narrow.is_finite() || !value.is_finite()).then_some(narrow)
@@ -118,6 +119,28 @@ fn describe(offending: Offending) -> String {
     format!("value {} at voxel ({i}, {j}, {k})", offending.value)
 }
 
+/// The grid of a file of any kind, also of a displacement field; of an `.npz` that of its image.
+///
+/// # Errors
+/// An unreadable file.
+pub fn read_geometry(path: impl AsRef<Path>) -> Result<Geometry> {
+    Ok(read_raw(path.as_ref(), Role::Image)?.geometry())
+}
+
+/// The files that an image is read from: `path`, and the one that holds its voxels or its header beside it.
+pub fn image_files(path: &Path) -> Vec<PathBuf> {
+    let beside = match Format::of(path) {
+        Ok(Format::NiftiPair) => header_and_image(path).map(|(header, image)| vec![header, image]),
+        Ok(Format::MetaImage) => metaimage::data_file(path).map(Vec::from_iter),
+        Ok(Format::Nrrd) => nrrd::data_file(path).map(Vec::from_iter),
+        _ => Ok(Vec::new()),
+    };
+    // Of a file that cannot be read its reader tells.
+    let beside = beside.unwrap_or_default().into_iter();
+    let others = beside.filter(|file| file != path);
+    iter::once(path.to_path_buf()).chain(others).collect()
+}
+
 /// Decodes the header and takes the voxels as bytes, whatever the format.
 pub(crate) fn read_raw(path: &Path, role: Role) -> Result<RawVolume> {
     match Format::of(path)? {
@@ -142,6 +165,7 @@ pub(crate) fn check_scalar(path: &Path, raw: &RawVolume) -> Result<()> {
         Intent::Image | Intent::Colour => return Ok(()),
         Intent::Displacement => a_field(1007),
         Intent::DisplacementRas => a_field(1006),
+        Intent::Deformation(what) => what.to_string(),
         Intent::Channels => format!(
             "{} values a voxel; an image has one (a displacement field is passed as a transform)",
             raw.frames()

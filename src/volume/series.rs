@@ -1,10 +1,12 @@
 //! Images of several volumes: the frames of a 4-D image, the channels of a colour image.
 
+use std::borrow::Borrow;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::dtype::DType;
+use super::dtype::Encoding;
 use super::raw::{Intent, RawVolume};
-use super::read::{Role, check_scalar, image_in, read_raw, volumes_of};
+use super::read::{Role, check_scalar, image_in, image_of, read_raw, volumes_of};
 use super::write::{Content, encode, write_content};
 use super::{Geometry, Image, colour};
 use crate::error::Result;
@@ -22,18 +24,34 @@ pub enum SeriesKind {
     /// Those along the fourth and further axes, which have these sizes (none of a single volume).
     Frames {
         sizes: Vec<usize>,
-        /// Time from one to the next, where the file gives it in known units.
-        seconds: Option<f64>,
+        /// From one to the next along the fourth axis, where the file says it.
+        step: Option<FrameStep>,
     },
     /// Grey and alpha, RGB, or RGBA.
     Colour,
+}
+
+/// What the fourth axis of a NIfTI file steps by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrameStep {
+    pub value: f64,
+    /// The bits of NIfTI for its unit: 8 seconds, 16 ms, 24 us, 32 Hz, 40 ppm, 48 rad/s, 0 where the file does not say it.
+    pub unit: u8,
+}
+
+impl FrameStep {
+    /// What files hold that do not know.
+    pub(crate) const UNKNOWN: Self = Self {
+        value: 1.0,
+        unit: 0,
+    };
 }
 
 impl SeriesKind {
     /// Of a single volume.
     pub const SINGLE: Self = Self::Frames {
         sizes: Vec::new(),
-        seconds: None,
+        step: None,
     };
 
     /// Images that can be registered each by itself.
@@ -101,17 +119,33 @@ impl SeriesFile {
         };
         SeriesKind::Frames {
             sizes,
-            seconds: self.raw.frame_seconds,
+            step: self.raw.frame_step,
         }
     }
 
-    /// The type of the values: that of the voxels, or float32 where the file scales them, since no integer holds what they
-    /// stand for.
-    pub fn dtype(&self) -> DType {
-        match self.raw.samples.scale {
-            Some(_) => DType::F32,
-            None => self.raw.samples.dtype,
+    /// How the file stores its values.
+    pub fn encoding(&self) -> Encoding {
+        Encoding {
+            dtype: self.raw.samples.dtype,
+            scale: self.raw.samples.scale,
         }
+    }
+
+    pub fn geometry(&self) -> Geometry {
+        self.raw.geometry()
+    }
+
+    /// How many volumes or channels [`Self::all`] finds.
+    pub fn volumes(&self) -> usize {
+        self.raw.frames()
+    }
+
+    /// One of [`Self::all`].
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub fn volume(&self, number: usize) -> Result<Image> {
+        image_of(&self.path, &self.raw, number)
     }
 
     /// One volume, as [`read_image_frame`](super::read_image_frame) reads it.
@@ -146,39 +180,63 @@ pub fn read_series(path: impl AsRef<Path>) -> Result<Series> {
 ///
 /// # Errors
 /// As [`write_image`](super::write_image); colours that the format does not have (PNG has 8 and 16 bits, NIfTI RGB and
-/// RGBA of 8).
+/// RGBA of 8), scales that the format does not have.
 pub fn write_series(
     path: impl AsRef<Path>,
     series: &Series,
-    dtype: DType,
+    encoding: impl Into<Encoding>,
     note: &str,
 ) -> Result<()> {
-    let (trailing, channels, frame_seconds) = match &series.kind {
-        SeriesKind::Frames { sizes, seconds } => (&sizes[..], 1, *seconds),
-        SeriesKind::Colour => (&[][..], series.volumes.len(), None),
+    let head = (series.geometry(), &series.kind);
+    write_volumes(path, head, encoding, note, series.volumes.iter().map(Ok))
+}
+
+/// As [`write_series`] for volumes that are made one by one, each when the one before is written, as many as the kind
+/// says. What the format cannot hold is refused before the first is made.
+///
+/// # Errors
+/// As [`write_series`], and those of the volumes.
+pub fn write_volumes<V: Borrow<Image>>(
+    path: impl AsRef<Path>,
+    (geometry, kind): (&Geometry, &SeriesKind),
+    encoding: impl Into<Encoding>,
+    note: &str,
+    volumes: impl ExactSizeIterator<Item = Result<V>>,
+) -> Result<()> {
+    let encoding = encoding.into();
+    let (trailing, channels, frame_step) = match kind {
+        SeriesKind::Frames { sizes, step } => (&sizes[..], 1, *step),
+        SeriesKind::Colour => (&[][..], volumes.len(), None),
     };
     let content = Content {
-        geometry: series.geometry(),
+        geometry,
         trailing,
         channels,
-        frame_seconds,
-        dtype,
+        frame_step,
+        encoding,
         note,
     };
-    write_content(path.as_ref(), &content, |endian| {
-        let volumes = series.volumes.iter();
-        let encoded = volumes.map(|volume| encode(&volume.data, dtype, endian));
-        match series.kind {
-            // One after the other: of a long series a second copy would take as much memory again.
-            SeriesKind::Frames { .. } => {
-                let values = series.volumes.len() * series.geometry().voxels();
-                let mut bytes = Vec::with_capacity(values * dtype.size());
-                encoded.for_each(|volume| bytes.extend(volume));
-                bytes
+    let mut failed = None;
+    let written = write_content(path.as_ref(), &content, |endian, out| {
+        let mut encoded = volumes.map(|volume| match volume {
+            Ok(volume) => {
+                let image: &Image = volume.borrow();
+                Ok(encode(&image.data, encoding, endian))
             }
-            SeriesKind::Colour => interleaved(&encoded.collect::<Vec<_>>(), dtype.size()),
+            Err(error) => {
+                failed = Some(error);
+                Err(io::Error::other("a volume is missing"))
+            }
+        });
+        match kind {
+            SeriesKind::Frames { .. } => encoded.try_for_each(|bytes| out.write_all(&bytes?)),
+            SeriesKind::Colour => {
+                let channels: Vec<Vec<u8>> = encoded.collect::<io::Result<_>>()?;
+                out.write_all(&interleaved(&channels, encoding.dtype.size()))
+            }
         }
-    })
+    });
+    failed.map_or(written, Err)
 }
 
 /// Values of `size` bytes, one of each channel in turn.

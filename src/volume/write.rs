@@ -1,11 +1,13 @@
 //! Writing images and label maps; the suffix chooses the format.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use ndarray::Array3;
 
-use super::dtype::{DType, Endian, Storable, with_element};
+use super::dtype::{DType, Encoding, Endian, Storable, with_element};
 use super::format::Format;
+use super::series::FrameStep;
 use super::{Geometry, Image, LabelMap, Volume, metaimage, mgh, nifti, nrrd, png};
 use crate::error::{Error, Result};
 
@@ -42,15 +44,18 @@ fn write_volume<T>(path: &Path, volume: &Volume<T>, dtype: DType, note: &str) ->
 where
     T: Copy + Into<f64>,
 {
+    let encoding = dtype.into();
     let content = Content {
         geometry: &volume.geometry,
         trailing: &[],
         channels: 1,
-        frame_seconds: None,
-        dtype,
+        frame_step: None,
+        encoding,
         note,
     };
-    write_content(path, &content, |endian| encode(&volume.data, dtype, endian))
+    write_content(path, &content, |endian, out| {
+        out.write_all(&encode(&volume.data, encoding, endian))
+    })
 }
 
 /// What a file says about the voxels that are written to it.
@@ -60,9 +65,9 @@ pub(crate) struct Content<'a> {
     pub trailing: &'a [usize],
     /// Values of a voxel, more than one of colours.
     pub channels: usize,
-    /// Time from one volume to the next, which only NIfTI keeps.
-    pub frame_seconds: Option<f64>,
-    pub dtype: DType,
+    /// What the fourth axis steps by, which only NIfTI keeps.
+    pub frame_step: Option<FrameStep>,
+    pub encoding: Encoding,
     /// Where the image came from.
     pub note: &'a str,
 }
@@ -81,14 +86,18 @@ impl Content<'_> {
     }
 }
 
-/// Writes in the format of the suffix; `voxels` gives them in a byte order, the values of a colour together, then the
-/// first axis fastest, frames last.
+/// Writes in the format of the suffix; `voxels` writes them in a byte order, the values of a colour together, then the
+/// first axis fastest, frames last. It is not called where the format cannot hold them.
 pub(crate) fn write_content(
     path: &Path,
     content: &Content,
-    voxels: impl FnOnce(Endian) -> Vec<u8>,
+    voxels: impl FnOnce(Endian, &mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
     match Format::of(path)? {
+        format if content.encoding.scale.is_some() && format != Format::Nifti => {
+            let problem = "only NIfTI scales its values; write .nii or .nii.gz, or float32";
+            Err(Error::file(path, problem))
+        }
         Format::Mgh | Format::MetaImage | Format::Nrrd if content.channels > 1 => {
             let problem = "colours are written as .png, .nii or .nii.gz";
             Err(Error::file(path, problem))
@@ -96,23 +105,23 @@ pub(crate) fn write_content(
         Format::Nifti => {
             let nifti = nifti::Content {
                 shape: &content.shape(content.geometry.dimension.axes()),
-                affine: &content.geometry.affine,
-                dtype: content.dtype,
+                geometry: content.geometry,
+                encoding: content.encoding,
                 channels: content.channels,
                 intent_code: 0,
-                frame_seconds: content.frame_seconds,
+                frame_step: content.frame_step,
                 note: content.note,
             };
-            nifti::write(path, &nifti, &voxels(Endian::Little))
+            nifti::write(path, &nifti, |out| voxels(Endian::Little, out))
         }
-        Format::Mgh => mgh::write(path, content, &voxels(Endian::Big)),
-        Format::MetaImage => metaimage::write(path, content, &voxels(Endian::Little)),
-        Format::Nrrd => nrrd::write(path, content, &voxels(Endian::Little)),
+        Format::Mgh => mgh::write(path, content, |out| voxels(Endian::Big, out)),
+        Format::MetaImage => metaimage::write(path, content, |out| voxels(Endian::Little, out)),
+        Format::Nrrd => nrrd::write(path, content, |out| voxels(Endian::Little, out)),
         Format::Png if !content.trailing.is_empty() => {
             let problem = "PNG holds one picture; write the series as .nii.gz";
             Err(Error::file(path, problem))
         }
-        Format::Png => png::write(path, content, &voxels(Endian::NATIVE)),
+        Format::Png => png::write(path, content, |out| voxels(Endian::NATIVE, out)),
         Format::NiftiPair | Format::Npy | Format::Npz => {
             let problem = "this format is only read; write .nii, .nii.gz, .mgh, .mgz, .mha, .mhd, .nrrd, .nhdr or (2-D) .png";
             Err(Error::file(path, problem))
@@ -123,12 +132,14 @@ pub(crate) fn write_content(
 /// The voxels as bytes, first axis fastest.
 pub(crate) fn encode<T: Copy + Into<f64>>(
     data: &Array3<T>,
-    dtype: DType,
+    Encoding { dtype, scale }: Encoding,
     endian: Endian,
 ) -> Vec<u8> {
+    let (slope, intercept) = scale.unwrap_or((1.0, 0.0));
     let mut bytes = Vec::with_capacity(data.len() * dtype.size());
     with_element!(dtype, E => for &value in data.view().reversed_axes() {
-        E::store(value.into()).put(endian, &mut bytes);
+        let value: f64 = value.into();
+        E::store((value - intercept) / slope).put(endian, &mut bytes);
     });
     bytes
 }

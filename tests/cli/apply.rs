@@ -453,6 +453,30 @@ fn what_cannot_be_applied_is_said_in_one_line_and_nothing_is_written() {
             "-t field.nii.gz -p points.csv --points-space voxel -o o",
             "--points-image",
         ),
+        (
+            "-t field.nii.gz -p points.csv --points-space voxel --points-image reference.nii.gz -o o",
+            "by -r",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -o o.jpg",
+            "no result is written in this format",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz reference.nii.gz -r reference.nii.gz -o o.gz",
+            "no result is written in this format",
+        ),
+        (
+            "-t field.nii.gz -i moving.nii.gz -r reference.nii.gz -o o.csv",
+            "not an image format",
+        ),
+        (
+            "-t field.nii.gz -p points.csv -o o.nii.gz",
+            "the same suffix",
+        ),
+        (
+            "-t [field.nii.gz,1] -i moving.nii.gz -r reference.nii.gz -o o",
+            "for the inverse write inv:field.nii.gz",
+        ),
     ] {
         let mut command = hmorph();
         command
@@ -476,8 +500,14 @@ fn deformations_of_spm_are_not_taken_for_displacements() {
     // The intent's name in a NIfTI-1 header, as SPM fills it.
     bytes[328..335].copy_from_slice(b"Mapping");
     std::fs::write(&path, bytes).unwrap();
-    let error = one_line_error(hmorph().arg("info").arg(&path));
-    assert!(error.contains("SPM"), "{error}");
+    let arguments = "-t y_scan.nii -i y_scan.nii -r y_scan.nii -o o.nii";
+    refused(&bench, "apply", arguments, "SPM");
+    let output = hmorph().arg("info").arg(&path).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("vector-image") && text.contains("SPM"),
+        "{text}"
+    );
 }
 
 #[test]

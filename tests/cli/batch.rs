@@ -14,7 +14,7 @@ use crate::support::{
 const HEAD: &str = "fixed,moving,fixed_labels,moving_labels,id\n";
 
 /// Scans a..d with labels, a model of a constant displacement, and a list of three pairs.
-fn study() -> Bench {
+pub fn study() -> Bench {
     let bench = Bench::new();
     for (number, name) in ["a", "b", "c", "d"].iter().enumerate() {
         let centre = [number as f64, -1.0, 2.0];
@@ -39,7 +39,7 @@ fn study() -> Bench {
 }
 
 /// Writes a list; names stand for files.
-fn list(bench: &Bench, name: &str, rows: &[&str]) {
+pub fn list(bench: &Bench, name: &str, rows: &[&str]) {
     let file = |text: &str| {
         if text.is_empty() {
             String::new()
@@ -56,7 +56,7 @@ fn list(bench: &Bench, name: &str, rows: &[&str]) {
     std::fs::write(bench.path(name), text).unwrap();
 }
 
-fn batch(bench: &Bench, arguments: &str) -> Command {
+pub fn batch(bench: &Bench, arguments: &str) -> Command {
     let mut command = hmorph();
     command
         .current_dir(bench.folder.path())
@@ -74,7 +74,7 @@ fn batch(bench: &Bench, arguments: &str) -> Command {
 }
 
 /// What a command that must succeed prints.
-fn text(mut command: Command) -> String {
+pub fn text(mut command: Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
-use hmorph::volume::{DType, Series, SeriesKind, read_image, read_series, write_series};
+use hmorph::volume::{DType, FrameStep, Series, SeriesKind, read_image, read_series, write_series};
 use serde_json::Value;
 
 use crate::support::{
@@ -22,7 +22,10 @@ fn study() -> (Bench, Series) {
             .collect(),
         kind: SeriesKind::Frames {
             sizes: vec![3],
-            seconds: Some(2.5),
+            step: Some(FrameStep {
+                value: 2.5,
+                unit: 8,
+            }),
         },
     };
     write_series(bench.path("bold.nii.gz"), &bold, DType::F32, "").unwrap();
@@ -149,4 +152,22 @@ fn a_wrong_choice_of_volumes_is_refused_before_anything_is_written() {
     ] {
         register(&bench, arguments).assert().code(2);
     }
+}
+
+#[test]
+fn a_moved_image_of_ones_own_is_not_replaced() {
+    let (bench, _) = study();
+    // In the folder of results: an image of another command, and then the moving image itself.
+    let frames = |moving: &str, force: &str| {
+        let arguments = format!("fixed.nii.gz {moving} --all-frames -o . {force}");
+        one_line_error(&mut register(&bench, &arguments))
+    };
+    let own = bench.path("moved.nii.gz");
+    std::fs::copy(bench.path("bold.nii.gz"), &own).unwrap();
+    let before = bench.names();
+    let error = frames("bold.nii.gz", "");
+    assert!(error.contains("--force"), "{error}");
+    let error = frames("moved.nii.gz", "--force");
+    assert!(error.contains("an input of this command"), "{error}");
+    assert_eq!(bench.names(), before);
 }

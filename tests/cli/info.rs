@@ -1,9 +1,12 @@
 //! `hmorph info`.
 
-use hmorph::volume::{DisplacementField, write_field};
+use hmorph::volume::{
+    Dimension, DisplacementField, Step, WorldAffine, write_composite, write_field,
+};
 use ndarray::Array4;
 use serde_json::Value;
 
+use crate::golden::interop_file;
 use crate::support::{
     Bench, Card, asr, constant_model, grid, hmorph, one_line_error, painted, ramp,
 };
@@ -90,6 +93,7 @@ fn every_kind_of_file_says_what_it_holds() {
         .assert()
         .success();
     let facts = json(&bench, "run");
+    assert_eq!(facts, json(&bench, "run/run.json"));
     assert_eq!(facts["run"]["measures"]["folded_voxels"], 0);
     assert!(
         facts["files"]
@@ -97,6 +101,61 @@ fn every_kind_of_file_says_what_it_holds() {
             .unwrap()
             .contains(&"qc.png".into())
     );
+}
+
+/// What `hmorph info` prints without `--json`.
+fn text(bench: &Bench, name: &str) -> String {
+    let mut hmorph = hmorph();
+    hmorph.current_dir(bench.folder.path()).args(["info", name]);
+    String::from_utf8(hmorph.output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn an_assumed_orientation_is_marked() {
+    let bench = Bench::new();
+    let geometry = grid([7, 6, 5], [1.0; 3], asr(), [0.0; 3]);
+    let path = bench.image("a.nii", &painted(&geometry, ramp));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[252..256].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let text = text(&bench, "a.nii");
+    assert!(text.contains("orientation    LAS (assumed)\n"), "{text}");
+    assert!(text.contains("states no orientation"), "{text}");
+}
+
+#[test]
+fn the_steps_of_a_composite_are_described_as_files_are() {
+    let bench = Bench::new();
+    let geometry = grid([7, 6, 5], [1.0, 2.0, 3.0], asr(), [0.0; 3]);
+    // Two voxels of 1 mm along i, everywhere.
+    let data = Array4::from_shape_fn((3, 7, 6, 5), |(c, ..)| if c == 0 { 2.0 } else { 0.0 });
+    let affine = WorldAffine::identity();
+    let dimension = Dimension::Three;
+    let steps = [
+        Step::Affine { affine, dimension },
+        Step::Field(DisplacementField { data, geometry }),
+    ];
+    write_composite(bench.path("a.h5"), &steps, dimension).unwrap();
+    let facts = json(&bench, "a.h5");
+    assert_eq!(facts["steps"][0]["determinant"], 1.0);
+    let field = &facts["steps"][1];
+    let longest = field["longest_mm"].as_f64().unwrap();
+    approx::assert_relative_eq!(longest, 2.0, epsilon = 1e-4);
+    assert_eq!(field["folded_voxels"], 0);
+    assert_eq!(field["grid"]["shape"], serde_json::json!([7, 6, 5]));
+    let text = text(&bench, "a.h5");
+    assert!(text.contains("places of the reference"), "{text}");
+    assert!(text.contains("steps 2\n") && !text.contains('{'), "{text}");
+}
+
+#[test]
+fn weights_are_told_by_every_suffix_that_import_takes() {
+    let bench = Bench::new();
+    for suffix in ["pt", "pth", "ckpt", "tar"] {
+        let name = format!("a.{suffix}");
+        std::fs::copy(interop_file("vxm_2d.pt"), bench.path(&name)).unwrap();
+        assert_eq!(json(&bench, &name)["kind"], "weights", "{suffix}");
+    }
 }
 
 #[test]

@@ -11,7 +11,9 @@ mod support;
 mod training;
 
 mod apply;
+mod apply_files;
 mod batch;
+mod batch_folders;
 mod channels;
 mod eval;
 mod frames;

@@ -40,7 +40,7 @@ fn files() -> Bench {
         volumes: vec![volume.clone(), volume],
         kind: SeriesKind::Frames {
             sizes: vec![2],
-            seconds: None,
+            step: None,
         },
     };
     write_series(bench.path("series.nii.gz"), &series, DType::I16, "").unwrap();
@@ -125,8 +125,18 @@ fn files_that_are_not_what_is_wanted() {
         ("good.nii.gz scan.dcm", "dcm2niix"),
         ("IM0001 good.nii.gz", "dcm2niix"),
         ("series good.nii.gz", "dcm2niix"),
-        ("series.nii.gz good.nii.gz", "--fixed-frame"),
-        ("good.nii.gz series.nii.gz", "--moving-frame"),
+        (
+            "series.nii.gz good.nii.gz",
+            "4-D: choose a volume by --fixed-frame N (0 to 1)",
+        ),
+        (
+            "good.nii.gz series.nii.gz",
+            "4-D: choose a volume by --moving-frame N (0 to 1), or take all by --all-frames",
+        ),
+        (
+            "good.nii.gz good.nii.gz --spacing 3",
+            "good.nii.gz states 1x1x1 mm. For the network's grid see --network-spacing",
+        ),
         (
             "good.nii.gz good.nii.gz --moving-labels series.nii.gz",
             "4-D labels",

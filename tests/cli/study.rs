@@ -168,7 +168,7 @@ fn the_list_has_a_command_per_cell_and_each_runs_alone() {
     assert_eq!(commands.len(), 18);
     assert_eq!(
         commands[17],
-        "hmorph --threads 1 --device cpu study --config study.toml -o out --cell 17"
+        "hmorph --threads 1 --device cpu study --config study.toml -o out --cell 17  # weighted_n2_a0.5_seed4_fold1"
     );
     assert!(!bench.path("out").exists(), "a list writes nothing");
     // A cell that needs a pretraining makes it; the next one finds it.
@@ -385,4 +385,76 @@ fn who_waits_for_a_pretraining_reads_no_images() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(waits);
+}
+
+/// What was measured of a cell is lost.
+fn forget_results(out: &Path) {
+    fs::remove_dir_all(out.join("results")).unwrap();
+}
+
+#[test]
+fn a_study_goes_on_however_its_folder_is_spelt_and_wherever_it_lies() {
+    let bench = bench();
+    study(&bench, &["--cell", "2"]).assert().success();
+    let cell = |out: &Path| out.join("cells/synthetic_seed3_fold0");
+    let trained = fs::read(cell(&bench.path("out")).join("run.json")).unwrap();
+    let goes_on = |out: &Path| {
+        forget_results(out);
+        let mut again = bench.hmorph();
+        again.args(["study", "--config", "study.toml", "--cell", "2", "-o"]);
+        again.arg(out).assert().success();
+        assert!(out.join("results/synthetic_seed3_fold0.csv").is_file());
+        // Measured again, not trained again.
+        assert_eq!(fs::read(cell(out).join("run.json")).unwrap(), trained);
+    };
+    goes_on(&bench.path("out"));
+    goes_on(&bench.path("scans/../out"));
+    fs::rename(bench.path("out"), bench.path("moved")).unwrap();
+    goes_on(&bench.path("moved"));
+}
+
+#[test]
+fn a_cell_that_was_stopped_in_its_last_validation_is_validated() {
+    let bench = bench();
+    let validated_once = [
+        "weights=best",
+        "run.train.validation_pairs=2",
+        "run.train.validate_every=2",
+    ];
+    let run = || {
+        let mut command = study(&bench, &["--cell", "2"]);
+        command.args(validated_once.iter().flat_map(|change| ["--set", change]));
+        command.assert().success();
+    };
+    run();
+    let cell = bench.path("out/cells/synthetic_seed3_fold0");
+    let [best, validations] = ["best.safetensors", "validation.csv"].map(|name| cell.join(name));
+    let read = || {
+        (
+            fs::read(&best).unwrap(),
+            fs::read_to_string(&validations).unwrap(),
+        )
+    };
+    let before = read();
+    // As an interruption leaves it: all steps done, and measured before the first alone.
+    let state = cell.join("checkpoints/step-4/state.toml");
+    let text = fs::read_to_string(&state).unwrap();
+    assert!(
+        text.contains("validated = 4") && text.contains("best_step = 4"),
+        "{text}"
+    );
+    let text = text
+        .replace("validated = 4", "validated = 0")
+        .replace("best_step = 4", "best_step = 0");
+    let lines = text.lines().filter(|line| !line.starts_with("best = "));
+    fs::write(
+        &state,
+        lines.map(|line| format!("{line}\n")).collect::<String>(),
+    )
+    .unwrap();
+    fs::remove_file(&best).unwrap();
+    forget_results(&bench.path("out"));
+    run();
+    let after = read();
+    assert!(after == before, "{} {}", after.1, before.1);
 }

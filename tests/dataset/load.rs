@@ -225,6 +225,68 @@ fn an_atlas_is_fixed_in_every_pair() {
 }
 
 #[test]
+fn an_atlas_that_is_listed_is_in_no_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    small_study(at, 8);
+    // The subject of the atlas has another image, which is one as any other.
+    let subject = |n: usize| n.saturating_sub(1);
+    let rows = (0..8).map(|n| format!("s{n}/t1.nii.gz,p{}\n", subject(n)));
+    let list = format!("image,subject\n{}", rows.collect::<String>());
+    fs::write(at.join("study.csv"), list).unwrap();
+    let with = |manifest: &str| {
+        format!("manifest = '@/{manifest}'\npairs = 'atlas'\natlas = '@/s1/../s0/t1.nii.gz'\n")
+    };
+    let first = load(at, &with("study.csv")).unwrap();
+    let members = |data: &Dataset| {
+        [Split::Train, Split::Validation, Split::Test].map(|split| {
+            let members = data.members(split).iter();
+            members
+                .map(|&n| data.items()[n].id.clone())
+                .collect::<Vec<_>>()
+        })
+    };
+    let found = members(&first);
+    assert_eq!(found.each_ref().map(Vec::len), [5, 1, 1]);
+    assert!(
+        !found.concat().contains(&"s0/t1.nii.gz".to_string()),
+        "{found:?}"
+    );
+    let told = first
+        .notes()
+        .iter()
+        .find(|note| note.contains("is the atlas"));
+    assert!(
+        told.is_some_and(|note| note.starts_with("s0/t1.nii.gz ")),
+        "{told:?}"
+    );
+    first.write_split(&at.join("split.csv")).unwrap();
+    let written = fs::read_to_string(at.join("split.csv")).unwrap();
+    let row = written.lines().find(|line| line.ends_with(",s0/t1.nii.gz"));
+    assert!(row.is_some_and(|row| row.contains(",unused,")), "{written}");
+    assert_eq!(members(&load(at, &with("split.csv")).unwrap()), found);
+    let counted = HeldOutPairs::count(&config(at, &with("split.csv"))).unwrap();
+    assert_eq!((counted.validation, counted.test), (1, 1));
+}
+
+#[test]
+fn few_subjects_can_all_train() {
+    let folder = tempfile::tempdir().unwrap();
+    small_study(folder.path(), 3);
+    let report = load(folder.path(), PATTERNS).unwrap_err().to_string();
+    for split in ["train", "validation", "test"] {
+        assert!(
+            report.contains(&format!("the {split} split has one subject")),
+            "{report}"
+        );
+    }
+    let remedy = "split = [1, 0, 0]";
+    assert!(report.contains(&format!("data.{remedy}")), "{report}");
+    let data = load(folder.path(), &format!("{PATTERNS}{remedy}\n")).unwrap();
+    assert_eq!(data.subjects(Split::Train), 3);
+}
+
+#[test]
 fn listed_pairs_may_be_of_one_subject() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

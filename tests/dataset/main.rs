@@ -6,6 +6,8 @@ mod scans;
 mod studies;
 
 mod align;
+mod apart;
 mod geometry;
 mod load;
 mod mixture;
+mod splits;

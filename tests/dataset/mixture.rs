@@ -247,6 +247,31 @@ fn synthesis_in_workers_is_the_same_as_inline() {
 }
 
 #[test]
+fn pairs_without_labels_are_the_same_pairs() {
+    // Grids of their own, so that moving images are brought to those of the fixed ones.
+    let folder = tempfile::tempdir().unwrap();
+    for s in 0..10 {
+        let mut picture = image([16, 20, 1], Dimension::Two, |[i, j, _]| (i * j) as f32);
+        picture.geometry.affine.0[(0, 3)] = 0.3 * s as f64;
+        let labels = picture.map(|v| 1 + *v as i32 % 3);
+        save(folder.path(), &format!("s{s}/t1.nii.gz"), &picture);
+        save_labels(folder.path(), &format!("s{s}/seg.nii.gz"), &labels);
+    }
+    let data = load(folder.path(), &format!("{PATTERNS}[augment]\n"));
+    let data = Arc::new(data.unwrap());
+    let sampler = || {
+        let (mixture, data) = (MixtureConfig::default(), Some(data.clone()));
+        Sampler::new(mixture, 4, 5, Dimension::Two, data, None).unwrap()
+    };
+    let with = sampler().batch(3).unwrap();
+    assert_eq!(with.has_labels, [true; 4]);
+    let without = sampler().without_labels().batch(3).unwrap();
+    assert_eq!(without.has_labels, [false; 4]);
+    assert!(without.fixed_labels.is_empty() && without.moving_labels.is_empty());
+    assert_eq!((without.fixed, without.moving), (with.fixed, with.moving));
+}
+
+#[test]
 fn training_pairs_are_augmented_and_held_out_pairs_are_not() {
     let data = squares("shape = [16, 24]\n[augment]\n");
     let mixture = MixtureConfig::default();

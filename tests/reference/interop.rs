@@ -91,18 +91,71 @@ fn the_strided_network_of_2018() {
 }
 
 #[test]
-fn options_go_before_what_the_file_says() {
-    let options = ImportOptions {
-        int_steps: Some(6),
-        int_downsize: Some(1),
+fn options_say_only_what_the_file_does_not() {
+    let options = |int_steps, int_downsize| ImportOptions {
+        int_steps,
+        int_downsize,
     };
-    let config = read(&interop_file("keras_3d.h5"), options)
-        .unwrap()
-        .weights
-        .card
-        .config;
+    // This one says that it is integrated, but not how.
+    let open = read(&interop_file("keras_2d_half.h5"), options(Some(6), Some(4))).unwrap();
+    let config = &open.weights.card.config;
     assert_eq!(config.transform, TransformKind::Velocity);
-    assert_eq!((config.int_steps, config.int_downsize), (6, 1));
+    assert_eq!((config.int_steps, config.int_downsize), (6, 4));
+    // What the file says may be said again.
+    assert!(read(&interop_file("vxm_2d.pt"), options(Some(5), Some(2))).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let ours = folder.path().join("ours.safetensors");
+    open.weights.write(&ours).unwrap();
+    for (file, options, part) in [
+        (
+            interop_file("keras_2d_velocity.h5"),
+            options(Some(6), None),
+            "this file says 5",
+        ),
+        (
+            interop_file("keras_2d_velocity.h5"),
+            options(None, Some(1)),
+            "this file says 2",
+        ),
+        (
+            interop_file("keras_2d_half.h5"),
+            options(Some(0), None),
+            "this file says velocity",
+        ),
+        (
+            interop_file("keras_3d.h5"),
+            options(Some(6), Some(1)),
+            "this file says displacement",
+        ),
+        (
+            interop_file("vxm_3d_state.pt"),
+            options(None, Some(2)),
+            "this file says displacement",
+        ),
+        (ours, options(Some(3), None), "a file of hmorph says itself"),
+    ] {
+        let error = read(&file, options).unwrap_err().to_string();
+        assert!(error.contains(part) && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn exported_networks_have_a_size_that_their_levels_divide() {
+    let weights = read_weights(&interop_file("keras_3d.h5")).unwrap();
+    // Two levels: multiples of 4.
+    let error = export(&weights, Some([16, 22, 9])).unwrap_err().to_string();
+    assert!(
+        error.contains("found 16,22,9") && error.contains("--shape 16,24,12"),
+        "{error}"
+    );
+    let weights = read_weights(&interop_file("vxm_2d.pt")).unwrap();
+    let error = export(&weights, Some([18, 16, 1])).unwrap_err().to_string();
+    assert!(error.contains("--shape 20,16"), "{error}");
+    let notes = export(&weights, None).unwrap().notes;
+    assert!(
+        notes[0].contains("normalisation min-max, alignment by header"),
+        "{notes:?}"
+    );
 }
 
 #[test]

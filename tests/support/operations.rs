@@ -1,10 +1,13 @@
 //! Every operation of `ops` as cases: inputs, and the operation in both of its forms.
 #![allow(dead_code)] // Each test program uses a part.
 
+mod warps;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::f16;
 use hmorph::kernels::oracle::random::uniform;
 use hmorph::ops::{self, Border, ConvOptions, CorrelationForm, Norm, reference};
+use warps::warps;
 
 type Operation = Box<dyn Fn(&[Tensor<5>]) -> Tensor<5>>;
 
@@ -119,18 +122,6 @@ fn random(seed: u64, shape: [usize; 5]) -> Input {
     Input { shape, values }
 }
 
-/// Displacements of up to 3 voxels, at least 0.1 from a whole number: there the gradient jumps, and rounding
-/// would decide on which side a device falls.
-fn flow(seed: u64, shape: [usize; 5]) -> Input {
-    let mut field = random(seed, shape);
-    for value in &mut field.values {
-        let whole = (*value * 3.0).floor();
-        let fraction = *value * 3.0 - whole;
-        *value = whole + 0.1 + 0.8 * fraction;
-    }
-    field
-}
-
 /// All operations in 2-D and 3-D, in sizes that a software GPU can manage.
 pub fn cases() -> Vec<Case> {
     let mut all = convolutions();
@@ -186,34 +177,38 @@ fn convolutions() -> Vec<Case> {
 }
 
 fn joined_convolutions() -> Vec<Case> {
-    let case = |slope, depth: usize, low: [usize; 3], skip: [usize; 3]| {
+    let case = |slope, depth: usize, low: [usize; 3], skip: [usize; 3], channels: [usize; 3]| {
         let options = ConvOptions {
             stride: [1; 3],
             slope,
         };
         let tensor = |seed, channels, [d, h, w]: [usize; 3]| random(seed, [2, channels, d, h, w]);
+        let [coarse, fine, out] = channels;
         let inputs = vec![
-            tensor(11, 5, low),
-            tensor(12, 3, skip),
-            random(13, [6, 8, depth, 3, 3]),
-            random(14, [6, 1, 1, 1, 1]),
+            tensor(11, coarse, low),
+            tensor(12, fine, skip),
+            random(13, [out, coarse + fine, depth, 3, 3]),
+            random(14, [out, 1, 1, 1, 1]),
         ];
-        let bias = |inputs: &[Tensor<5>]| inputs[3].clone().reshape([6]);
+        let bias = move |inputs: &[Tensor<5>]| inputs[3].clone().reshape([out]);
         let [public, composed] = [ops::joined_conv, reference::joined_conv].map(|form| {
             move |x: &[Tensor<5>]| {
                 let [low, skip, weight] = [0, 1, 2].map(|n| x[n].clone());
                 form(low, skip, weight, bias(x), options)
             }
         });
-        let name = format!("conv of {low:?} joined with {skip:?}, slope {slope:?}");
+        let name =
+            format!("conv of {low:?} joined with {skip:?}, {channels:?} channels, slope {slope:?}");
         Case::new(name, inputs, public, composed).with_features(2)
     };
     vec![
-        case(Some(0.2), 1, [1, 8, 6], [1, 16, 12]),
-        case(Some(0.2), 3, [3, 4, 5], [6, 8, 10]),
-        case(None, 3, [2, 3, 9], [4, 6, 18]),
+        case(Some(0.2), 1, [1, 8, 6], [1, 16, 12], [5, 3, 6]),
+        case(Some(0.2), 3, [3, 4, 5], [6, 8, 10], [5, 3, 6]),
+        // More channels and voxels than one group of units of a GPU takes, and an odd number of them out.
+        case(None, 3, [2, 5, 18], [4, 10, 36], [17, 2, 35]),
+        case(Some(0.2), 1, [1, 10, 20], [1, 20, 40], [4, 9, 19]),
         // Odd: joined first.
-        case(Some(0.2), 3, [3, 4, 5], [6, 9, 10]),
+        case(Some(0.2), 3, [3, 4, 5], [6, 9, 10], [5, 3, 6]),
     ]
 }
 
@@ -231,25 +226,6 @@ fn correlations() -> Vec<Case> {
         case(CorrelationForm::Plain, [1, 1, 8, 9, 10], [3, 3, 3]),
         case(CorrelationForm::Signed, [2, 1, 1, 15, 12], [1, 9, 9]),
     ]
-}
-
-fn warps() -> Vec<Case> {
-    let case = |border: Border, image: [usize; 5], field: [usize; 5]| {
-        Case::new(
-            format!("warp of {image:?} by {field:?}, {border:?}"),
-            vec![random(4, image), flow(5, field)],
-            move |x| ops::warp(x[0].clone(), x[1].clone(), border),
-            move |x| reference::warp(x[0].clone(), x[1].clone(), border),
-        )
-    };
-    let mut all = Vec::new();
-    for border in [Border::Zeros, Border::Edge] {
-        all.push(case(border, [2, 2, 1, 16, 12], [2, 2, 1, 16, 12]));
-        all.push(case(border, [2, 2, 8, 9, 10], [2, 3, 8, 9, 10]));
-    }
-    // The grid of the result is the field's, not the image's.
-    all.push(case(Border::Zeros, [1, 1, 8, 9, 10], [1, 3, 5, 12, 7]));
-    all
 }
 
 fn integrations() -> Vec<Case> {
@@ -313,33 +289,47 @@ fn resizing() -> Vec<Case> {
             move |x| reference::resize(x[0].clone(), to, scale),
         )
     };
-    let box_sum = |shape: [usize; 5], window: [usize; 3]| {
-        Case::new(
-            format!("box sum of {shape:?} over {window:?}"),
-            vec![random(7, shape)],
-            move |x| ops::box_sum(x[0].clone(), window),
-            move |x| reference::box_sum(x[0].clone(), window),
-        )
-    };
     vec![
         resize([2, 2, 1, 8, 6], [1, 16, 12], 2.0),
         resize([2, 3, 4, 5, 6], [8, 9, 10], 2.0),
         resize([2, 3, 8, 9, 10], [4, 4, 5], 0.5),
-        box_sum([2, 1, 1, 16, 12], [1, 9, 9]),
-        box_sum([2, 1, 8, 9, 10], [5, 5, 5]),
     ]
 }
 
+fn pool(input: Input, factor: [usize; 3]) -> Case {
+    Case::new(
+        format!("max-pool of {:?} by {factor:?}", input.shape),
+        vec![input],
+        move |x| ops::max_pool2(x[0].clone(), factor),
+        move |x| reference::max_pool2(x[0].clone(), factor),
+    )
+    .with_features(1)
+}
+
+/// Three blocks of four voxels, two of them with a NaN; see [`assert_nan_won`].
+pub fn pool_of_nan() -> Case {
+    let rows = [
+        [1.0, f32::NAN, 3.0, 4.0, 8.0, 9.0],
+        [2.0, 5.0, f32::NAN, 7.0, 6.0, 1.0],
+    ];
+    let values = rows.concat();
+    let shape = [1, 1, 1, 2, 6];
+    pool(Input { shape, values }, [1, 2, 2])
+}
+
+/// Fails unless each block gave its NaN, or else its maximum, and the gradient went there.
+pub fn assert_nan_won(found: &Outcome) {
+    assert!(found.value[0].is_nan() && found.value[1].is_nan());
+    assert_eq!(found.value[2], 9.0);
+    let gradient = found.gradients[0].iter().enumerate();
+    let places: Vec<usize> = gradient
+        .filter(|(_, g)| **g != 0.0)
+        .map(|(n, _)| n)
+        .collect();
+    assert_eq!(places, [1, 5, 8]);
+}
+
 fn pooling() -> Vec<Case> {
-    let pool = |shape: [usize; 5], factor: [usize; 3]| {
-        Case::new(
-            format!("max-pool of {shape:?} by {factor:?}"),
-            vec![random(8, shape)],
-            move |x| ops::max_pool2(x[0].clone(), factor),
-            move |x| reference::max_pool2(x[0].clone(), factor),
-        )
-        .with_features(1)
-    };
     let upsample = |low: [usize; 5], skip: [usize; 5]| {
         Case::new(
             format!("upsample of {low:?} to {skip:?}"),
@@ -350,8 +340,8 @@ fn pooling() -> Vec<Case> {
         .with_features(2)
     };
     vec![
-        pool([2, 2, 1, 16, 12], [1, 2, 2]),
-        pool([2, 2, 8, 9, 10], [2, 2, 2]),
+        pool(random(8, [2, 2, 1, 16, 12]), [1, 2, 2]),
+        pool(random(8, [2, 2, 8, 9, 10]), [2, 2, 2]),
         upsample([2, 2, 1, 8, 6], [2, 3, 1, 16, 12]),
         upsample([2, 2, 4, 4, 5], [2, 3, 8, 9, 10]),
     ]

@@ -8,6 +8,7 @@ mod training;
 mod learning;
 mod mixture;
 mod on_device;
+mod pairs;
 mod presets;
 mod refusals;
 #[cfg(unix)]

@@ -13,8 +13,9 @@ fn wrong_settings_are_named_before_anything_is_written() {
         ("trian.lr=1", "did you mean `train`?"),
         (
             "train.lr=fast",
-            "invalid type: string \"fast\", expected f64",
+            "invalid type: string \"fast\", expected a number",
         ),
+        ("loss.mse=2", "expected a section: write loss.mse.weight=2"),
         ("train.lr=-1", "[train] lr is -1"),
         (
             "train.warmup=12",
@@ -77,6 +78,15 @@ fn a_run_of_other_settings_is_kept_unless_forced() {
         "{line}"
     );
     assert_eq!(fs::read(bench.path("out/last.safetensors")).unwrap(), first);
+    // The folder of a run in the place of its settings.
+    let mut again = bench.hmorph();
+    again.args(["train", "--config", "out", "-o", "other"]);
+    let line = failure(&mut again, 1);
+    assert!(
+        line.contains("out: is a folder; name a file in it"),
+        "{line}"
+    );
+    assert!(line.contains("out/config.toml"), "{line}");
     // A mistake with --force costs nothing.
     failure(bench.train("out", &["train.lr=-1"]).arg("--force"), 1);
     assert_eq!(fs::read(bench.path("out/last.safetensors")).unwrap(), first);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::CommandCargoExt;
 
-use crate::training::{Bench, assert_same_run, failure, names, one_line};
+use crate::training::{Bench, assert_same_run, failure, names, one_line, rows};
 
 /// Long enough to be interrupted: some seconds.
 const LONG: [&str; 2] = ["train.epochs=120", "train.patience=0"];
@@ -100,10 +100,45 @@ fn a_longer_run_continues_and_a_complete_one_does_nothing() {
     bench.train("grown", &[]).assert().success();
     bench.train("grown", &["train.epochs=6"]).assert().success();
     assert_same_run(&bench.path("grown"), &bench.path("long"));
-    let last = bench.path("grown/last.safetensors");
-    let before = fs::metadata(&last).unwrap().modified().unwrap();
-    bench.train("grown", &["train.epochs=6"]).assert().success();
-    assert_eq!(fs::metadata(&last).unwrap().modified().unwrap(), before);
+    let written = || {
+        let file = |name: &str| fs::metadata(bench.path("grown").join(name)).unwrap();
+        ["last.safetensors", "run.json"].map(|name| file(name).modified().unwrap())
+    };
+    let before = written();
+    let again = bench.train("grown", &["train.epochs=6"]).output().unwrap();
+    assert!(again.status.success());
+    let told = String::from_utf8(again.stdout).unwrap();
+    assert!(
+        told.contains("best Dice ") && told.contains("already complete (24 steps)"),
+        "{told}"
+    );
+    assert_eq!(written(), before);
+}
+
+#[test]
+fn the_log_ends_with_the_run_and_goes_on_with_it() {
+    let bench = Bench::new();
+    let log = |out: &str| rows(&bench.path(out).join("metrics.csv"));
+    let steps = |out: &str| log(out).iter().map(|row| row["step"]).collect::<Vec<_>>();
+    bench.train("grown", &["train.epochs=2"]).assert().success();
+    assert_eq!(steps("grown"), [3.0, 6.0, 8.0]);
+    // The last row is of the two steps that are left.
+    bench
+        .train("each", &["train.epochs=2", "train.log_every=1"])
+        .assert()
+        .success();
+    let [seventh, eighth] = [6, 7].map(|n| log("each")[n]["total"]);
+    let (found, expected) = (log("grown")[2]["total"], (seventh + eighth) / 2.0);
+    // Values have seven digits.
+    assert!(
+        (found - expected).abs() < 1e-5 * expected,
+        "{found} {expected}"
+    );
+
+    bench.train("grown", &["train.epochs=4"]).assert().success();
+    assert_eq!(steps("grown"), [3.0, 6.0, 9.0, 12.0, 15.0, 16.0]);
+    bench.train("long", &["train.epochs=4"]).assert().success();
+    assert_same_run(&bench.path("grown"), &bench.path("long"));
 }
 
 #[test]

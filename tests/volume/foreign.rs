@@ -187,3 +187,23 @@ fn itk_fields_of_two_components() {
         );
     }
 }
+
+/// Of any number of axes: `numpy.arange(48).reshape(2, 2, 1, 3, 4)`, of which frame (f, g) is the number f + 3 g.
+#[test]
+fn frames_of_c_ordered_arrays_count_as_those_of_fortran_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npy");
+    let mut text =
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2, 1, 3, 4), }".to_string();
+    text += &" ".repeat(117 - text.len());
+    let mut bytes = [&b"\x93NUMPY\x01\x00\x76\x00"[..], text.as_bytes(), b"\n"].concat();
+    bytes.extend((0..48).flat_map(|n| (n as f32).to_le_bytes()));
+    std::fs::write(&path, bytes).unwrap();
+    for (f, g) in (0..3).flat_map(|f| (0..4).map(move |g| (f, g))) {
+        let image = volume::read_image_frame(&path, Some(f + 3 * g)).unwrap();
+        for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let expected = ((i * 2 + j) * 3 + f) * 4 + g;
+            assert_eq!(image.data[[i, j, 0]], expected as f32, "{i} {j} {f} {g}");
+        }
+    }
+}

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use hmorph::volume::{self, Affine, DType, Dimension, Endian, Geometry, Image, Series, SeriesKind};
+use hmorph::volume::{
+    self, Affine, DType, Dimension, Endian, FrameStep, Geometry, Image, Series, SeriesKind,
+};
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
 use crate::{golden, linear};
 
 /// 20 i + 5 j + k on the golden grid.
-fn numbered() -> Image {
+pub fn numbered() -> Image {
     let affine = Affine::from_parts(linear(), Vector3::new(10.0, -20.0, 30.0));
     Image {
         data: Array3::from_shape_fn((3, 4, 5), |(i, j, k)| (20 * i + 5 * j + k) as f32),
@@ -257,8 +259,12 @@ fn what_is_written_comes_back() {
 #[test]
 fn series_come_back_with_all_their_volumes() {
     let folder = tempfile::tempdir().unwrap();
-    for (image, sizes, seconds) in [
-        (numbered(), vec![3], Some(1.5)),
+    let step = FrameStep {
+        value: 1.5,
+        unit: 8,
+    };
+    for (image, sizes, step) in [
+        (numbered(), vec![3], Some(step)),
         (
             volume::read_image(golden("plane.mha")).unwrap(),
             vec![3],
@@ -268,7 +274,7 @@ fn series_come_back_with_all_their_volumes() {
         let volumes: Vec<Image> = (0..3)
             .map(|n| image.map(|v| v + 100.0 * n as f32))
             .collect();
-        let kind = SeriesKind::Frames { sizes, seconds };
+        let kind = SeriesKind::Frames { sizes, step };
         let series = Series { volumes, kind };
         for name in ["a.nii.gz", "a.mha", "a.nrrd", "a.mgz"] {
             let path = folder.path().join(name);
@@ -432,5 +438,53 @@ fn dicom_is_told_where_to_go() {
     for path in [file.as_path(), folder.path(), Path::new("scan.dcm")] {
         let error = volume::read_image(path).unwrap_err().to_string();
         assert!(error.contains("dcm2niix"), "{error}");
+    }
+}
+
+#[test]
+fn the_files_of_an_image_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let meta = "NDims = 3\nDimSize = 2 3 4\nElementType = MET_UCHAR\nElementDataFile = ";
+    let nrrd = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 3 4\nencoding: raw\n";
+    for (name, header, voxels) in [
+        ("a.mhd", format!("{meta}other.raw\n"), Some("other.raw")),
+        ("a.mha", format!("{meta}LOCAL\n"), None),
+        ("a.nhdr", format!("{nrrd}data file: v.raw\n"), Some("v.raw")),
+        ("a.nrrd", format!("{nrrd}\n"), None),
+        ("b.hdr", String::new(), Some("b.img")),
+        ("none.mhd", "damaged".into(), None),
+    ] {
+        std::fs::write(path(name), header).unwrap();
+        std::fs::write(path("b.img"), "").unwrap();
+        let expected: Vec<PathBuf> = [name].into_iter().chain(voxels).map(path).collect();
+        assert_eq!(volume::image_files(&path(name)), expected, "{name}");
+    }
+    // From the other name of a pair the header is the one beside it.
+    let pair = volume::image_files(&path("b.img"));
+    assert_eq!(pair, ["b.img", "b.hdr"].map(path));
+}
+
+#[test]
+fn vectors_in_millimetres_are_told_from_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = |element: &str| {
+        format!(
+            "NDims = 3\nDimSize = 1 1 2\nElementNumberOfChannels = 3\nElementType = {element}\nElementDataFile = LOCAL\n"
+        )
+    };
+    let path = folder.path().join("a.mha");
+    for (element, bytes, kind) in [
+        ("MET_FLOAT", 24, volume::Kind::DisplacementField),
+        ("MET_UCHAR", 6, volume::Kind::VectorImage),
+    ] {
+        std::fs::write(
+            &path,
+            [header(element).into_bytes(), vec![0; bytes]].concat(),
+        )
+        .unwrap();
+        assert_eq!(volume::probe(&path).unwrap().kind, kind, "{element}");
+        // The grid is known in any case.
+        assert_eq!(volume::read_geometry(&path).unwrap().shape, [1, 1, 2]);
     }
 }

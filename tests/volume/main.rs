@@ -13,8 +13,10 @@ mod foreign;
 mod formats;
 mod fuzz;
 mod nifti;
+mod nifti_meaning;
 mod nifti_write;
 mod odd;
+mod one_by_one;
 mod resample;
 mod transforms;
 

@@ -8,14 +8,14 @@ use hmorph::volume::{self, Dimension};
 use nalgebra::{Matrix3, Vector3};
 
 /// A NIfTI-1 file in either byte order: a header of zeros but for what a test puts there.
-struct Raw {
-    bytes: Vec<u8>,
+pub struct Raw {
+    pub bytes: Vec<u8>,
     big: bool,
 }
 
 impl Raw {
     /// A 2x3x2 int16 image with voxel values 0 to 11 in file order, 2 mm voxels and no orientation.
-    fn new(big: bool) -> Self {
+    pub fn new(big: bool) -> Self {
         let mut raw = Self {
             bytes: vec![0; 352],
             big,
@@ -39,7 +39,7 @@ impl Raw {
         }
     }
 
-    fn i16(&mut self, at: usize, values: &[i16]) -> &mut Self {
+    pub fn i16(&mut self, at: usize, values: &[i16]) -> &mut Self {
         for (n, value) in values.iter().enumerate() {
             self.put(at + 2 * n, &value.to_le_bytes());
         }
@@ -51,14 +51,14 @@ impl Raw {
         self
     }
 
-    fn f32(&mut self, at: usize, values: &[f32]) -> &mut Self {
+    pub fn f32(&mut self, at: usize, values: &[f32]) -> &mut Self {
         for (n, value) in values.iter().enumerate() {
             self.put(at + 4 * n, &value.to_le_bytes());
         }
         self
     }
 
-    fn save(&self, path: &Path) -> PathBuf {
+    pub fn save(&self, path: &Path) -> PathBuf {
         std::fs::write(path, &self.bytes).unwrap();
         path.to_path_buf()
     }
@@ -68,7 +68,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn error_of(path: &Path) -> String {
+pub fn error_of(path: &Path) -> String {
     let message = volume::read_image(path).unwrap_err().to_string();
     assert!(
         !message.contains('\n') && message.starts_with(path.to_str().unwrap()),

@@ -1,6 +1,6 @@
 //! What hmorph writes as NIfTI: geometry in both forms, voxel types, notes.
 
-use hmorph::volume::{self, Affine, DType, Dimension, Geometry, Image, Volume};
+use hmorph::volume::{self, Affine, DType, Dimension, Encoding, Geometry, Image, Volume};
 use nalgebra::{Matrix3, Rotation3, Vector3};
 use ndarray::Array3;
 use nifti::{IntoNdArray, NiftiObject, ReaderOptions};
@@ -91,6 +91,30 @@ fn chosen_types_round_and_saturate_and_the_note_is_kept() {
         .unwrap_err()
         .to_string();
     assert!(refused.contains("no float16"), "{refused}");
+}
+
+#[test]
+fn values_are_stored_by_the_scale_that_is_asked_for() {
+    let folder = folder();
+    let path = folder.path().join("a.nii");
+    let original = image([2, 1, 1], Dimension::Three, oblique());
+    let encoding = Encoding {
+        dtype: DType::I16,
+        scale: Some((0.5, -1024.0)),
+    };
+    // -20.25 and 29.75 are half a step from whole numbers, and go to the even ones.
+    volume::write_series(&path, &original.into(), encoding, "").unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(bytes[112..116], 0.5_f32.to_le_bytes());
+    assert_eq!(bytes[116..120], (-1024.0_f32).to_le_bytes());
+    let stored = [352, 354].map(|at| i16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    // (-20.25 + 1024) / 0.5 = 2007.5, (29.75 + 1024) / 0.5 = 2107.5.
+    assert_eq!(stored, [2008, 2108]);
+    let series = volume::read_series(&path).unwrap();
+    assert_eq!(series.volumes[0].data[[1, 0, 0]], 30.0);
+    let other = folder.path().join("a.mha");
+    let error = volume::write_series(&other, &series, encoding, "").unwrap_err();
+    assert!(error.to_string().contains("only NIfTI"), "{error}");
 }
 
 #[test]

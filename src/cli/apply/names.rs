@@ -73,16 +73,42 @@ pub(super) fn is_file(path: &Path) -> bool {
     !path.is_dir() && (table || Markups::is_named(path) || Format::of(path).is_ok())
 }
 
-/// Landmarks are written in the format they came in: the name of a single result must say the same.
+/// Suffixes of files that are not written, and hardly of folders.
+const OTHER_FILES: [&str; 17] = [
+    "bmp", "dcm", "gif", "gz", "h5", "jpeg", "jpg", "json", "mat", "mnc", "pdf", "tfm", "tif",
+    "tiff", "txt", "vtk", "zip",
+];
+
+/// Refuses what looks like a file of a format that hmorph does not write and would become a folder of this name.
 ///
 /// # Errors
-/// A name of another format.
-pub(super) fn check_points(points: &[PathBuf], out: &Path) -> anyhow::Result<()> {
-    let format = |path: &Path| match Markups::is_named(path) {
+/// Such a name of no folder.
+pub(super) fn check_out(out: &Path) -> anyhow::Result<()> {
+    let suffix = out.extension().unwrap_or_default().to_ascii_lowercase();
+    ensure!(
+        out.is_dir() || is_file(out) || !OTHER_FILES.iter().any(|other| suffix == *other),
+        "{}: no result is written in this format; name a file (.nii.gz, .nii, .mgz, .mha, .nrrd, .png in 2-D, .csv of landmarks) \
+         or a folder",
+        out.display()
+    );
+    Ok(())
+}
+
+/// Refuses the name of a single result that says another format: landmarks are written in the one they came in, images in
+/// one of images.
+///
+/// # Errors
+/// Such a name.
+pub(super) fn check_format(args: &ApplyArgs, out: &Path) -> anyhow::Result<()> {
+    if args.points.is_empty() {
+        Format::of(out)?;
+        return Ok(());
+    }
+    let format = |path: &Path| match Markups::is_named(path) || Format::of(path).is_ok() {
         true => path.extension().map(|suffix| suffix.to_ascii_lowercase()),
         false => None,
     };
-    match points.iter().find(|path| format(path) != format(out)) {
+    match args.points.iter().find(|path| format(path) != format(out)) {
         None => Ok(()),
         Some(path) => bail!(
             "{}: landmarks are written in the format of {}; give the result the same suffix",

@@ -7,16 +7,16 @@ use anyhow::{Context, bail, ensure};
 use super::ApplyArgs;
 use super::names::Names;
 use crate::cli::Common;
-use crate::cli::output::as_held;
 use crate::cli::points::PointFile;
 use crate::cli::spacing::{PixelSpacing, grid_of, placed};
 use crate::cli::transforms::{Transforms, recorded_spacing};
+use crate::error::Error;
 use crate::register::{
-    Residual, Transform, check_inverses, map_point, matrix_of, pull_labels, pull_series,
+    Mover, Residual, Transform, check_inverses, map_point, matrix_of, pull_labels,
 };
 use crate::volume::{
-    Geometry, LabelMap, SeriesFile, WorldAffine, WorldPoint, move_header, read_image_frame,
-    read_labels, write_labels, write_series,
+    Format, Geometry, Image, LabelMap, SeriesFile, SeriesKind, WorldAffine, WorldPoint,
+    move_header, read_labels, write_labels, write_volumes,
 };
 
 const NOTE: &str = "hmorph apply";
@@ -61,6 +61,11 @@ impl<'a> Plan<'a> {
             (false, false) => transforms.pull(false)?,
         };
         let read = |path: &PathBuf| PointFile::read(path, args.points_space, points_grid.as_ref());
+        let points: Vec<PointFile> = args.points.iter().map(read).collect::<Result<_, Error>>()?;
+        ensure!(
+            reference.is_some() || !points.iter().any(PointFile::has_voxels),
+            "--points-space voxel: voxel indices that are written need the grid that they are of; name it by -r"
+        );
         Ok(Self {
             args,
             spacing,
@@ -69,28 +74,9 @@ impl<'a> Plan<'a> {
                 false => Vec::new(),
             },
             carry,
-            points: args
-                .points
-                .iter()
-                .map(read)
-                .collect::<crate::error::Result<_>>()?,
+            points,
             reference,
         })
-    }
-
-    /// Reads every image once, so that nothing is written when one of them cannot be used.
-    pub fn check_inputs(&self) -> anyhow::Result<()> {
-        let args = self.args;
-        if args.images.len() + args.labels.len() < 2 {
-            return Ok(());
-        }
-        for path in &args.images {
-            read_image_frame(path, Some(args.frame.unwrap_or(0)))?;
-        }
-        for path in &args.labels {
-            read_labels(path)?;
-        }
-        Ok(())
     }
 
     pub fn write_all(
@@ -129,24 +115,32 @@ impl<'a> Plan<'a> {
             return Ok(move_header(path, out, &self.affine()?)?);
         }
         let file = SeriesFile::read(path)?;
-        let series = match args.frame {
-            None => file.all()?,
-            frame => file.image(frame)?.into(),
-        };
-        let mut series = as_held(series, path, out)?;
+        let content = Content::new(file, args.frame, out)?;
         // A result in a folder has no lasting name yet, but its input's suffix.
         let named = if out == args.out { out } else { path };
-        args.output.check_dtype(named, &series.kind)?;
-        for volume in &mut series.volumes {
-            volume.geometry = placed(self.spacing, path, volume.geometry.clone())?;
-        }
-        let dtype = args
-            .output
-            .dtype_or_own(&series.kind, out, || Ok(file.dtype()))?;
-        let between = args.interpolation.into();
-        let moved = pull_series(series, self.grid()?, &self.pull, between, args.output.fill)
-            .with_context(|| path.display().to_string())?;
-        Ok(write_series(out, &moved, dtype, NOTE)?)
+        args.output.check_dtype(named, &content.kind)?;
+        let own = content.file.encoding();
+        let encoding = args.output.encoding(&content.kind, out, own)?;
+        let from = placed(self.spacing, path, content.file.geometry())?;
+        let grid = self.grid()?;
+        let at = |error: Error| Error::file(path, error.to_string());
+        let mover = Mover::new(&from, content.volumes, grid, &self.pull).map_err(at)?;
+        let (between, fill) = (args.interpolation.into(), args.output.fill);
+        // One by one, since a long series in float32 may not fit into memory.
+        let moved = (0..content.volumes).map(|number| {
+            let mut image = content.volume(number)?;
+            image.geometry = from.clone();
+            mover
+                .moved(&image, between, fill.outside(&image))
+                .map_err(at)
+        });
+        Ok(write_volumes(
+            out,
+            (grid, &content.kind),
+            encoding,
+            NOTE,
+            moved,
+        )?)
     }
 
     fn write_labels(&self, path: &Path, out: &Path) -> anyhow::Result<()> {
@@ -175,6 +169,42 @@ impl<'a> Plan<'a> {
             None => bail!(
                 "--header-only: a displacement field among the transforms, which no header can hold; resample with -r"
             ),
+        }
+    }
+}
+
+/// What of an image file is moved.
+struct Content {
+    file: SeriesFile,
+    /// Where not all of it is moved: the volume that `--frame` chooses, or else the luminance.
+    one: Option<Option<usize>>,
+    kind: SeriesKind,
+    /// Volumes, or channels of colours.
+    volumes: usize,
+}
+
+impl Content {
+    /// All volumes, or the one that `frame` chooses; colours if the result has the format of the image.
+    fn new(file: SeriesFile, frame: Option<usize>, out: &Path) -> anyhow::Result<Self> {
+        let kind = file.kind();
+        let same = Format::of(file.path())? == Format::of(out)?;
+        let whole = frame.is_none() && (same || kind != SeriesKind::Colour);
+        let (kind, volumes) = match whole {
+            true => (kind, file.volumes()),
+            false => (SeriesKind::SINGLE, 1),
+        };
+        Ok(Self {
+            file,
+            one: (!whole).then_some(frame),
+            kind,
+            volumes,
+        })
+    }
+
+    fn volume(&self, number: usize) -> crate::error::Result<Image> {
+        match self.one {
+            None => self.file.volume(number),
+            Some(frame) => self.file.image(frame),
         }
     }
 }

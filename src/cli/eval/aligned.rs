@@ -5,7 +5,7 @@ use ndarray::Array3;
 use super::EvalArgs;
 use super::landmarks::Points;
 use super::listed::Solution;
-use crate::cli::pairs::Row;
+use crate::cli::pairs::{Row, of_both};
 use crate::cli::scan::ScanFile;
 use crate::dataset::stem;
 use crate::device::peak_memory_bytes;
@@ -17,9 +17,11 @@ use crate::volume::{Affine, Image, LabelMap, SeriesKind};
 
 /// Images, labels and landmarks of a pair, and the voxels that count.
 pub struct Aligned {
-    pub images: Views<Image>,
+    images: Views<Image>,
     labels: Option<Views<LabelMap>>,
     points: Option<Points>,
+    /// Of the moving scan's file.
+    moving_spacing: [f64; 3],
     /// Before and after: what is measured before must not depend on the transform that is judged.
     masks: [Option<Array3<bool>>; 2],
     /// What is to be said where landmarks are left out.
@@ -38,23 +40,26 @@ impl Aligned {
         solution: &Solution,
     ) -> anyhow::Result<Self> {
         let [fixed, moving] = scans;
-        let labels = match &row.labels {
+        let labels = match of_both(&row.labels) {
             None => None,
             Some([f, m]) => Some(Views::labels(
-                fixed.labels(f)?,
-                &moving.labels(m)?,
+                fixed.labels(&f)?,
+                &moving.labels(&m)?,
                 solution,
                 args.label_interpolation.into(),
             )?),
         };
-        let (points, note) = match &row.points {
+        let (points, note) = match of_both(&row.points) {
             None => (None, None),
             Some(files) => {
-                let (points, note) = Points::read(args, files, scans, solution)?;
+                let (points, note) = Points::read(args, &files, scans, solution)?;
                 (Some(points), note)
             }
         };
-        let masks = scans.map(|scan| scan.mask.as_ref());
+        // The challenges ask for the mask of the fixed scan alone.
+        let of_moving = moving.mask.as_ref();
+        let of_moving = of_moving.filter(|_| !args.protocol.challenge());
+        let masks = [fixed.mask.as_ref(), of_moving];
         let within = |transform: &Transform| {
             counted(masks, fixed.geometry(), std::slice::from_ref(transform))
         };
@@ -62,6 +67,7 @@ impl Aligned {
             images: Views::images(scans, solution, args.protocol)?,
             labels,
             points,
+            moving_spacing: moving.own_grid().spacing(),
             note,
             masks: [
                 within(&Transform::Affine(solution.linear))?,
@@ -101,6 +107,7 @@ impl Aligned {
             landmarks: self.points.as_ref().map(Points::landmarks),
             moved,
             landmark_affine: Some(Affine(solution.linear * images.fixed.geometry.affine.0)),
+            moving_spacing: Some(self.moving_spacing),
             mask,
             mask_before,
             foreground: self.foreground.as_ref(),
@@ -109,6 +116,21 @@ impl Aligned {
             ..Pair::new(&row.id, &fixed, &moving, &solution.deformation)
         };
         evaluate_pair(&pair, options)
+    }
+
+    /// The moving image before and after, not a number where it does not count: so a population leaves it out.
+    pub fn into_counted(self) -> [Image; 2] {
+        let mut images = [self.images.moving, self.images.moved];
+        for (image, mask) in images.iter_mut().zip(&self.masks) {
+            if let Some(mask) = mask {
+                image.data.zip_mut_with(mask, |value, &counts| {
+                    if !counts {
+                        *value = f32::NAN;
+                    }
+                });
+            }
+        }
+        images
     }
 }
 

@@ -1,26 +1,24 @@
 //! Held-out pairs of a training configuration, on its network grid.
 
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use nalgebra::Matrix4;
 use ndarray::Array3;
 use serde_json::json;
 
+use super::images::images;
 use super::unused::Origin;
 use super::walk::walk;
 use super::{EvalArgs, Outcome};
 use crate::cli::Common;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::config::{self, RunConfig};
-use crate::dataset::{DataConfig, Dataset, SharedLandmarks};
+use crate::dataset::{Dataset, SharedLandmarks};
 use crate::device::peak_memory_bytes;
-use crate::eval::{Evaluation, Landmarks, Options, Pair, Protocol, evaluate_pair};
+use crate::eval::{Evaluation, Landmarks, Options, Pair, PairResult, Populations, evaluate_pair};
 use crate::register::{NetworkFields, NetworkPair};
-use crate::train::SPLIT;
-use crate::volume::intensity::Normalisation;
 use crate::volume::{Geometry, LabelMap, Volume};
 
 /// Evaluates pairs of a split of the configuration's images.
@@ -33,15 +31,11 @@ pub fn evaluate(
 ) -> anyhow::Result<Outcome> {
     args.check_unused(Origin::HeldOut)?;
     let settings: RunConfig = config::load(name, &args.overrides)?;
-    let data = images(name, &settings, options.protocol)?;
-    let registrar = Registrar::new(
-        &args.model,
-        settings.model.dimension,
-        Stages::Network,
-        common,
-    )?;
+    let dimension = settings.model.dimension;
+    let data = images(name, settings, &args.overrides, options.protocol)?;
+    let registrar = Registrar::new(&args.model, dimension, Stages::Network, common)?;
     common.say(format!("model    {}", registrar.describe()));
-    let dataset = Dataset::load(&data, registrar.size_factor())?;
+    let dataset = Dataset::load_to_measure(&data, registrar.size_factor(), args.split)?;
     let pairs = dataset.validation_pairs(args.split, args.count, common.seed.unwrap_or(0));
     ensure!(
         !pairs.is_empty(),
@@ -51,61 +45,51 @@ pub fn evaluate(
     let id = |&(fixed, _): &(usize, usize)| dataset.items()[fixed].id.clone();
     let fixed: Vec<String> = pairs.iter().map(id).collect();
     let mut outcome = Outcome::of_pairs(options.protocol, &fixed);
-    let walked = walk(&fixed, stop, |done, number| {
-        let pair = HeldOut::new(&dataset, pairs[number].into())?;
-        let evaluation = pair.evaluate(|images| Ok(registrar.predict(images)?.fields), options)?;
-        if let Some(moved) = &evaluation.moved {
-            let populations = &mut outcome.populations;
-            populations.add(&pair.fixed_id, &pair.images.moving, moved)?;
-        }
-        let (count, to) = (pairs.len(), &pair.fixed_id);
-        common.say(format!("{done:>4} of {count}  {} to {to}", pair.moving_id));
-        Ok(evaluation.rows)
-    })?;
-    outcome.left = walked.left;
+    let say = |line: String| common.say(line);
+    let walked = walk(&fixed, stop, say, |number| {
+        let populations = &mut outcome.populations;
+        let measured = measure(&dataset, pairs[number], &registrar, options, populations);
+        let (fixed, moving) = pairs[number];
+        let [fixed, moving] = [fixed, moving].map(|item| &dataset.items()[item].id);
+        (pair_id(fixed, moving), measured)
+    });
+    (outcome.left, outcome.failures) = (walked.left, walked.failures);
     outcome.rows = walked.found.into_iter().flatten().collect();
     outcome.facts = json!({
-        "data": name, "overrides": args.overrides, "split": args.split.to_string(),
-        "count": pairs.len(), "model": registrar.record(),
+        "data": name, "overrides": args.overrides, "split": args.split.to_string(), "count": pairs.len(),
+        "failures": outcome.failures, "model": registrar.record(),
     });
     Ok(outcome)
 }
 
-/// The images of a configuration, and which of them are held out.
-fn images(name: &str, settings: &RunConfig, protocol: Protocol) -> anyhow::Result<DataConfig> {
-    let data = settings.data.clone();
-    let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;
-    check_foreground(name, protocol, &data.normalize)?;
-    Ok(as_split(data, Path::new(name)))
+/// What tables call a pair.
+fn pair_id(fixed: &str, moving: &str) -> String {
+    format!("{moving}_to_{fixed}")
 }
 
-/// LUMIR masks by the voxels above 0 of the moving image as it is on file, which normalised intensities do not tell.
-fn check_foreground(
-    name: &str,
-    protocol: Protocol,
-    normalize: &Normalisation,
-) -> anyhow::Result<()> {
-    ensure!(
-        protocol != Protocol::Lumir || *normalize == Normalisation::None {},
-        "{name}: data.normalize changes which voxels of moving images are above 0, the mask of --protocol lumir; list the \
-         pairs in a table (--pairs)"
-    );
-    Ok(())
-}
-
-/// With the split that the run of these settings wrote beside them. Assigned again, subjects would change places wherever
-/// images were added or removed since, and training subjects would be tested.
-fn as_split(data: DataConfig, config: &Path) -> DataConfig {
-    let split = config.with_file_name(SPLIT);
-    if !(config.is_file() && split.is_file()) {
-        return data;
-    }
-    DataConfig {
-        manifest: Some(split),
-        images: None,
-        labels: None,
-        n_train: None,
-        ..data
+/// The rows of one pair, whose images join the population of the fixed one.
+fn measure(
+    dataset: &Dataset,
+    (fixed, moving): (usize, usize),
+    registrar: &Registrar,
+    options: &Options,
+    populations: &mut Populations,
+) -> anyhow::Result<Vec<PairResult>> {
+    let measured = HeldOut::new(dataset, [fixed, moving]).and_then(|pair| {
+        let network = |images: &NetworkPair| Ok(registrar.predict(images)?.fields);
+        Ok((pair.evaluate(network, options)?, pair))
+    });
+    match measured {
+        Ok((evaluation, pair)) => {
+            if let Some(moved) = &evaluation.moved {
+                populations.add(&pair.fixed_id, &pair.images.moving, moved)?;
+            }
+            Ok(evaluation.rows)
+        }
+        Err(error) => {
+            populations.expect_one_less(&dataset.items()[fixed].id);
+            Err(error.into())
+        }
     }
 }
 
@@ -172,7 +156,7 @@ impl HeldOut {
         let started = Instant::now();
         let fields = predict(&self.images)?;
         let seconds = started.elapsed().as_secs_f64();
-        let id = format!("{}_to_{}", self.moving_id, self.fixed_id);
+        let id = pair_id(&self.fixed_id, &self.moving_id);
         let points = Landmarks::Points {
             names: &self.landmarks.names,
             fixed: &self.landmarks.fixed,

@@ -5,24 +5,27 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Reads lines of a number and a name: FreeSurfer's colour tables (whose colours do not matter here), or CSV. Empty lines,
-/// those after `#`, and a first line of titles are passed over. Labels of one name get their number behind it.
+/// Reads lines of a number and a name: FreeSurfer's colour tables and ITK-SNAP's label descriptions (whose colours do not matter
+/// here), or CSV. Empty lines, those after `#`, and a first line of titles are passed over. Labels of one name get their number
+/// behind it.
 ///
 /// # Errors
 /// An unreadable file, a line that begins with no number.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<i32, String>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    // Windows puts a mark of the encoding first.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut names = BTreeMap::new();
     for (number, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        let Some((label, name)) = parts(line) else {
+        let Some((label, name)) = parts(without_comment(line).trim()) else {
             continue;
         };
+        let titles = number == 0 && !label.contains(|c: char| c.is_ascii_digit());
         match label.parse() {
             Ok(label) => {
                 names.insert(label, name);
             }
-            Err(_) if number == 0 => {}
+            Err(_) if titles => {}
             Err(_) => {
                 let problem = format!(
                     "line {}: expected a label's number and its name, found '{label} {name}'",
@@ -38,19 +41,42 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<i32, String>> {
     }
 }
 
-/// The first word of a line, and the name after it, without quotes and without the colour behind it.
+/// Within quotes `#` is a part of the name.
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let comment = line.find(|c: char| {
+        quoted ^= c == '"';
+        c == '#' && !quoted
+    });
+    &line[..comment.unwrap_or(line.len())]
+}
+
+/// The first word of a line, and the name after it, without quotes and without colours.
 fn parts(line: &str) -> Option<(&str, String)> {
-    let (label, rest) = line.split_once(|c: char| c == ',' || c.is_whitespace())?;
-    let rest = rest.trim();
-    let name = match line.contains(',') {
-        true => first_field(rest),
-        false => {
-            let words: Vec<&str> = rest.split_whitespace().collect();
-            let colours = words.iter().rev().take_while(|w| w.parse::<f64>().is_ok());
-            words[..words.len() - colours.count()].join(" ")
-        }
+    let end = line.find(|c: char| c == ',' || c.is_whitespace())?;
+    let (label, rest) = (&line[..end], line[end..].trim_start());
+    let name = match (rest.strip_prefix(','), rest.split_once('"')) {
+        (Some(fields), _) => first_field(fields.trim_start()),
+        // ITK-SNAP: colour, opacity and visibility come before the name.
+        (None, Some((_, name))) => name
+            .split('"')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_string(),
+        (None, None) => without_colour(rest),
     };
     (!name.is_empty()).then_some((label, name))
+}
+
+/// FreeSurfer: red, green, blue and transparency come after the name, which may end in a number itself.
+fn without_colour(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let name = match words.split_last_chunk::<4>() {
+        Some((name, colour)) if colour.iter().all(|word| word.parse::<u8>().is_ok()) => name,
+        _ => words.as_slice(),
+    };
+    name.join(" ")
 }
 
 /// Of CSV, which may be quoted.
@@ -115,9 +141,41 @@ mod tests {
     }
 
     #[test]
+    fn names_may_end_in_numbers() {
+        let expected = BTreeMap::from([(2, "Area 44".to_string()), (3, "Area 45".to_string())]);
+        for text in [
+            "2 Area 44 1 2 3 0\n3 Area 45 255 0 0 255\n",
+            "2 Area 44\n3 Area 45 1 2 3 0\n",
+        ] {
+            assert_eq!(table(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mark_of_the_encoding_is_no_part_of_the_first_label() {
+        for text in [
+            "\u{feff}1 Left-Thalamus 0 118 14 0\n",
+            "\u{feff}1,Left-Thalamus\n",
+        ] {
+            assert_eq!(table(text).unwrap()[&1], "Left-Thalamus", "{text}");
+        }
+    }
+
+    #[test]
+    fn descriptions_of_itk_snap_have_their_names_in_quotes() {
+        let text = "####\n# ITK-SnAP Label Description File\n####\n\
+                    0     0    0    0        0  0  0    \"Clear Label\"\n\
+                    1   255    0    0        1  1  1    \"Gyrus #2, left\"\n";
+        let expected = [(0, "Clear Label"), (1, "Gyrus #2, left")];
+        let expected = expected.map(|(label, name)| (label, name.to_string()));
+        assert_eq!(table(text).unwrap(), BTreeMap::from(expected));
+    }
+
+    #[test]
     fn other_files_are_refused() {
         for (text, part) in [
             ("17 Left\nthe right one\n", "line 2"),
+            ("1x Left\n2 Right\n", "line 1"),
             ("# nothing\n", "no label"),
         ] {
             let error = table(text).unwrap_err().to_string();

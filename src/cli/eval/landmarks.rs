@@ -1,13 +1,15 @@
 //! Landmarks of a pair as its files have them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
 
 use super::EvalArgs;
 use super::listed::Solution;
 use crate::cli::points::correspondence;
 use crate::cli::scan::ScanFile;
-use crate::dataset::SharedLandmarks;
-use crate::eval::Landmarks;
+use crate::dataset::{Landmark, SharedLandmarks};
+use crate::eval::{Landmarks, Protocol, drawn_landmarks};
 use crate::register::{Transform, pull_labels};
 use crate::volume::resample::LabelInterpolation;
 use crate::volume::{Affine, Format, Geometry, LabelMap};
@@ -15,6 +17,7 @@ use crate::volume::{Affine, Format, Geometry, LabelMap};
 /// Corresponding landmarks, on the fixed grid after the linear part.
 pub enum Points {
     Lists(SharedLandmarks),
+    /// As LUMIR measures those that are drawn: they move as labels do.
     Volumes {
         fixed: Box<LabelMap>,
         moving: Box<LabelMap>,
@@ -32,13 +35,14 @@ impl Points {
         scans: [&ScanFile; 2],
         solution: &Solution,
     ) -> anyhow::Result<(Self, Option<String>)> {
-        match Format::of(&files[0]) {
-            Ok(_) => Ok((Self::drawn(files, scans, solution)?, None)),
-            Err(_) => Self::listed(args, files, scans, solution),
+        let drawn = Format::of(&files[0]).is_ok();
+        match args.protocol {
+            Protocol::Lumir if drawn => Ok((Self::volumes(files, scans, solution)?, None)),
+            _ => Self::lists(args, files, scans, solution),
         }
     }
 
-    fn drawn(
+    fn volumes(
         [fixed_file, moving_file]: &[PathBuf; 2],
         [fixed, moving]: [&ScanFile; 2],
         solution: &Solution,
@@ -58,21 +62,21 @@ impl Points {
         })
     }
 
-    fn listed(
+    fn lists(
         args: &EvalArgs,
         [fixed_file, moving_file]: &[PathBuf; 2],
         [fixed, moving]: [&ScanFile; 2],
         solution: &Solution,
     ) -> anyhow::Result<(Self, Option<String>)> {
-        let space = args.points_space;
-        let grid = fixed.geometry();
-        let f = space.read(fixed_file, Some(grid))?;
-        let m = space.read(moving_file, Some(moving.geometry()))?;
+        let f = listed(args, fixed_file, fixed)?;
+        let m = listed(args, moving_file, moving)?;
         let (found, note) = correspondence((&f, fixed_file), (&m, moving_file))?;
-        // The fixed grid as the moving world sees it: its voxels are those of the fixed grid.
-        let affine = Affine(solution.linear * grid.affine.0);
+        let grid = fixed.geometry();
+        // The fixed grid as the world of the moving scan's file sees it: its voxels are those of the fixed grid.
+        let to_own = moving.own_grid().affine.0 * moving.geometry().to_voxel()?;
+        let affine = Affine(to_own * solution.linear * grid.affine.0);
         let beside = Geometry::new(grid.shape, grid.dimension, affine);
-        let shared = found.voxels((&f, grid), (&m, &beside))?;
+        let shared = found.voxels((&f, fixed.own_grid()), (&m, &beside))?;
         Ok((Self::Lists(shared), note))
     }
 
@@ -86,4 +90,24 @@ impl Points {
             Self::Volumes { fixed, moving } => Landmarks::Volumes { fixed, moving },
         }
     }
+}
+
+/// Landmarks in the world of the scan's file. Those that are drawn are where their voxels have their centre: resampled to another
+/// grid, single voxels would be lost.
+fn listed(args: &EvalArgs, file: &Path, scan: &ScanFile) -> anyhow::Result<Vec<Landmark>> {
+    if Format::of(file).is_err() {
+        return Ok(args.points_space().read(file, Some(scan.own_grid()))?);
+    }
+    let drawn = drawn_landmarks(&scan.labels(file)?);
+    ensure!(
+        !drawn.is_empty(),
+        "{}: no landmark is drawn in it; expected voxels above 0, or a list x,y,z,name",
+        file.display()
+    );
+    let to_world = &scan.own_grid().affine;
+    let landmark = |(name, place)| Landmark {
+        at: to_world.to_world(place),
+        name,
+    };
+    Ok(drawn.into_iter().map(landmark).collect())
 }

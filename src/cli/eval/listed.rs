@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
 use nalgebra::Matrix4;
 use serde_json::json;
 
@@ -12,7 +11,7 @@ use super::unused::Origin;
 use super::walk::walk;
 use super::{EvalArgs, FieldUnits, Outcome, given};
 use crate::cli::Common;
-use crate::cli::pairs::{self, Row};
+use crate::cli::pairs::{self, Purpose, Row};
 use crate::cli::record;
 use crate::cli::registrar::{Registrar, Stages};
 use crate::cli::scan::ScanFile;
@@ -29,7 +28,7 @@ pub fn evaluate(
     common: &Common,
     stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
-    let rows = pairs::read(path)?;
+    let rows = pairs::read(path, Purpose::Evaluate)?;
     let origin = match rows.iter().any(|row| row.transform.is_some()) {
         true => Origin::Column(path),
         false if args.transforms.is_some() => Origin::Folder,
@@ -42,29 +41,22 @@ pub fn evaluate(
     };
     let fixed: Vec<String> = rows.iter().map(target).collect();
     let mut outcome = Outcome::of_pairs(options.protocol, &fixed);
-    let walked = walk(&fixed, stop, |done, number| {
+    let say = |line: String| common.say(line);
+    let walked = walk(&fixed, stop, say, |number| {
         let row = &rows[number];
         let populations = &mut outcome.populations;
         let measured = pair(args, row, &mut method, options, common, populations);
-        let failed = if measured.is_ok() { "" } else { "  failed" };
-        common.say(format!("{done:>4} of {}  {}{failed}", rows.len(), row.id));
-        // One that fails does not keep the others from being measured.
-        Ok(measured.with_context(|| format!("pair {}", row.id)))
-    })?;
-    outcome.left = walked.left;
+        (row.id.clone(), measured)
+    });
+    (outcome.left, outcome.failures) = (walked.left, walked.failures);
     let mut notes = Vec::new();
-    for measured in walked.found {
-        match measured {
-            Ok((measured, note)) => {
-                outcome.rows.extend(measured);
-                notes.extend(note);
-            }
-            Err(error) => outcome.failures.push(format!("{error:#}")),
-        }
+    for (measured, note) in walked.found {
+        outcome.rows.extend(measured);
+        notes.extend(note);
     }
     outcome.facts = json!({
         "pairs": record::shown(path), "count": rows.len(), "failures": outcome.failures, "notes": notes, "method": method.record(),
-        "reading": args.reading, "label_interpolation": args.label_interpolation,
+        "reading": args.reading, "label_interpolation": args.label_interpolation, "points_space": args.points_space(),
     });
     Ok(outcome)
 }
@@ -85,15 +77,9 @@ impl Method {
         for row in rows {
             given::find(row, args.transforms.as_deref())?;
         }
-        let challenge = args.protocol != Protocol::Hmorph;
-        let usual = if challenge {
-            FieldUnits::Voxel
-        } else {
-            FieldUnits::Lps
-        };
         let normalisation = args.model.normalize.clone().unwrap_or_default();
         Ok(Self::Files {
-            units: args.field_units.unwrap_or(usual),
+            units: args.field_units(),
             normaliser: normalisation.prepare()?,
         })
     }
@@ -172,8 +158,9 @@ fn pair(
     let fixed = target(row);
     match measure(args, row, method, options, common) {
         Ok((rows, aligned)) => {
-            let Aligned { images, note, .. } = aligned;
-            populations.add(&fixed, &images.moving, &images.moved)?;
+            let note = aligned.note.clone();
+            let [before, after] = aligned.into_counted();
+            populations.add(&fixed, &before, &after)?;
             Ok((rows, note))
         }
         Err(error) => {
@@ -200,7 +187,7 @@ fn measure(
     Ok((evaluation.rows, aligned))
 }
 
-/// Both scans, with the intensities of the file where the protocol asks for them.
+/// Both scans, with the intensities of the file where the protocol asks for them, and on one grid where it compares arrays.
 fn scans(args: &EvalArgs, row: &Row) -> anyhow::Result<[ScanFile; 2]> {
     let [of_fixed, of_moving] = row.masks.each_ref().map(Option::as_deref);
     let fixed = ScanFile::read(&row.fixed, None, args.reading.fixed())?;
@@ -211,6 +198,13 @@ fn scans(args: &EvalArgs, row: &Row) -> anyhow::Result<[ScanFile; 2]> {
         }
         Protocol::Hmorph | Protocol::Learn2reg => {
             ScanFile::read(&row.moving, None, args.reading.moving())?
+        }
+    };
+    let [fixed, moving] = match args.protocol.challenge() {
+        false => [fixed, moving],
+        true => {
+            let grid = fixed.geometry().clone();
+            [fixed.laid_on(&grid)?, moving.laid_on(&grid)?]
         }
     };
     Ok([fixed.masked(of_fixed)?, moving.masked(of_moving)?])

@@ -3,6 +3,7 @@
 mod aligned;
 mod given;
 mod held_out;
+mod images;
 mod label_names;
 mod landmarks;
 mod listed;
@@ -16,6 +17,7 @@ use anyhow::{bail, ensure};
 use serde_json::json;
 
 use super::Common;
+use super::options::{INPUTS, MEASURES, OUTPUT};
 use super::output::LabelBetween;
 use super::points::PointSpace;
 use super::reading::ReadArgs;
@@ -35,27 +37,38 @@ pub(super) use held_out::HeldOut;
 #[command(after_help = "\
 Examples:
   hmorph eval --pairs pairs.csv --model runs/brains/best.safetensors -o results
-  hmorph eval --pairs pairs.csv --transforms ants/ -o results_ants         fields that any method made
-  hmorph eval --data runs/brains/config.toml --split test --count 100 --model runs/brains/best.safetensors -o results
+  hmorph eval --pairs pairs.csv --transforms ants/ -o results_ants       fields of any method
+  hmorph eval --data runs/brains/config.toml --split test --count 100 \\
+      --model runs/brains/best.safetensors -o results
   hmorph eval --pairs pairs.csv --transforms submission/ --protocol learn2reg -o results
 
-pairs.csv has the columns fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,fixed_mask,
-moving_mask,id,transform; paths are relative to it. Intensities and Jacobians are measured within both masks and where both
-scans reach. Landmarks are CSV x,y,z,name in LPS mm (--points-space), or label volumes; errors are mm of the moving world.
+pairs.csv has the columns fixed,moving and, where known,
+fixed_labels,moving_labels,fixed_points,moving_points,fixed_mask,moving_mask,id,transform; paths
+are relative to it. Intensities are measured within both masks and where both scans reach, Jacobians
+within both masks, without masks on the whole grid of the fixed image. Landmarks are CSV x,y,z,name
+in LPS mm (--points-space), or label volumes, where a landmark is the centre of its voxels; errors
+are mm of the moving world.
 
 Transforms are looked for in the column `transform`, then as DIR/ID.nii.gz, DIR/ID/forward.nii.gz,
-DIR/MOVING_to_FIXED/forward.nii.gz and DIR/disp_ID.nii.gz. They are pulls on the fixed grid, moved(x) = moving(x + u(x)):
-5-D NIfTI in LPS mm, or with --field-units voxel 4-D NIfTI (x, y, z, 3) in voxels, which the protocols of the
-challenges expect. The column may also name an affine or a composite, as hmorph apply reads them.
+DIR/MOVING_to_FIXED/forward.nii.gz and DIR/disp_ID.nii.gz. They are pulls on the fixed grid,
+moved(x) = moving(x + u(x)): 5-D NIfTI in LPS mm, or with --field-units voxel 4-D NIfTI (x, y, z, 3)
+in voxels, which the protocols of the challenges expect. The column may also name an affine or a
+composite, as hmorph apply reads them.
 
-Without --transforms the network registers alone, as hmorph register --linear none --refine 0 does: no linear stage unless
---linear asks for it, no optimisation. `before` is what the network starts from. With --data the pairs are held-out pairs
-of a training configuration, on its network grid and prepared as it says; of a run's config.toml they are those of the
-split beside it. Options that would do nothing, such as --refine beside --data or --transforms, are refused.
+The protocols of the challenges compare arrays voxel by voxel, as the challenges' programs do,
+whatever headers say: images, labels and masks of a pair need one shape, landmarks are voxels of it,
+and only the mask of the fixed image counts.
 
-Results in DIR: results.csv (a row per pair, structure and measure, before and after), pairs.csv (a row per pair),
-summary.csv and summary.md (over pairs and per structure), a box plot (PNG) of each measure that has a before and an after,
-from two pairs on, run.json.")]
+Without --transforms the network registers alone, as hmorph register --linear none --refine 0 does:
+no linear stage unless --linear asks for it, no optimisation. `before` is what the network starts
+from. With --data the pairs are held-out pairs of a training configuration, on its network grid and
+prepared as it says; of a run's config.toml they are those of the split beside it, unless --set
+data.manifest=FILE or data.images=PATTERN names others. Options that would do nothing, such as
+--refine beside --data or --transforms, are refused.
+
+Results in DIR: results.csv (a row per pair, structure and measure, before and after), pairs.csv (a
+row per pair), summary.csv and summary.md (over pairs and per structure), a box plot (PNG) of each
+measure that has a before and an after, from two pairs on, run.json.")]
 pub struct EvalArgs {
     /// CSV of pairs
     #[arg(
@@ -88,30 +101,49 @@ pub struct EvalArgs {
         value_enum,
         default_value_t,
         value_name = "HOW",
-        requires = "pairs"
+        requires = "pairs",
+        help_heading = MEASURES
     )]
     pub label_interpolation: LabelBetween,
     /// Folder of transforms to evaluate instead of a model
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data"], help_heading = INPUTS)]
     pub transforms: Option<PathBuf>,
     /// What the vectors of given transforms are [default: lps, with the protocol of a challenge voxel]
-    #[arg(long, value_enum, value_name = "UNITS")]
+    #[arg(long, value_enum, value_name = "UNITS", help_heading = INPUTS)]
     pub field_units: Option<FieldUnits>,
     /// Rules: hmorph (every measure, mm), learn2reg, lumir (with --data where data.normalize is none)
     #[arg(long, value_parser = protocol, default_value = "hmorph", value_name = "RULES")]
+    #[arg(help_heading = MEASURES)]
     pub protocol: Protocol,
     /// Labels to measure [default: those of each fixed image but 0]
-    #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
+    #[arg(long, value_delimiter = ',', value_name = "N,N,...", help_heading = MEASURES)]
     pub labels: Option<Vec<i32>>,
-    /// Names of the labels for the tables: FreeSurfer's colour table, or CSV label,name
-    #[arg(long, value_name = "FILE")]
+    /// Names of the labels for the tables: FreeSurfer's colour table, ITK-SNAP's label descriptions, or CSV label,name
+    #[arg(long, value_name = "FILE", help_heading = MEASURES)]
     pub label_names: Option<PathBuf>,
-    /// What the numbers of landmark files are
-    #[arg(long, value_enum, default_value_t, conflicts_with = "data")]
-    pub points_space: PointSpace,
+    /// What the numbers of landmark files are [default: lps, with the protocol of a challenge voxel]
+    #[arg(long, value_enum, conflicts_with = "data", help_heading = INPUTS)]
+    pub points_space: Option<PointSpace>,
     /// Folder of results
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", help_heading = OUTPUT)]
     pub out: PathBuf,
+}
+
+impl EvalArgs {
+    fn field_units(&self) -> FieldUnits {
+        self.field_units.unwrap_or(match self.protocol.challenge() {
+            true => FieldUnits::Voxel,
+            false => FieldUnits::Lps,
+        })
+    }
+
+    fn points_space(&self) -> PointSpace {
+        self.points_space
+            .unwrap_or(match self.protocol.challenge() {
+                true => PointSpace::Voxel,
+                false => PointSpace::Lps,
+            })
+    }
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
@@ -146,12 +178,26 @@ impl Outcome {
         }
     }
 
-    /// Structures that either the fixed or the moved labels lack: distances cannot count them.
-    fn lost(&self) -> usize {
-        let lost = |row: &&PairResult| {
-            row.metric == Metric::Hd95 && row.after.is_some_and(f64::is_infinite)
+    /// What is to be said of structures and landmarks that one side lacks: distances cannot count them.
+    fn lost(&self) -> Vec<String> {
+        let count = |lost: fn(Metric, f64) -> bool| {
+            let after = |row: &PairResult| row.after.filter(|&after| lost(row.metric, after));
+            self.rows.iter().filter_map(after).count()
         };
-        self.rows.iter().filter(lost).count()
+        let mut lines = Vec::new();
+        let structures = count(|metric, after| metric == Metric::Hd95 && after.is_infinite());
+        if structures > 0 {
+            lines.push(format!(
+                "{structures} structures are in only one of the fixed and the moved labels: their Dice is 0, and distances leave them out"
+            ));
+        }
+        let landmarks = count(|metric, after| metric.of_landmarks() && after.is_nan());
+        if landmarks > 0 {
+            lines.push(format!(
+                "{landmarks} landmarks are in only one of the fixed and the moved volumes: they have no error"
+            ));
+        }
+        lines
     }
 
     /// Pairs that failed end the program with an error, once all others are on disk.
@@ -213,11 +259,8 @@ pub fn run(args: &EvalArgs, common: &Common) -> anyhow::Result<()> {
     record::write(&folder.path(RECORD), common, facts)?;
     folder.finish()?;
     common.say(report::table(&outcome.rows, args.protocol));
-    match outcome.lost() {
-        0 => {}
-        lost => common.say(format!(
-            "{lost} structures are in only one of the fixed and the moved labels: their Dice is 0, and distances leave them out"
-        )),
+    for line in outcome.lost() {
+        common.say(line);
     }
     common.say(format!(
         "written  {}: {}",

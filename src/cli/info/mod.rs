@@ -5,7 +5,7 @@ mod devices;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Common;
 use super::common::print;
@@ -15,8 +15,12 @@ use crate::interop;
 use crate::metric::folding;
 use crate::register::RECORD;
 use crate::volume::{
-    FileInfo, Kind, Step, WorldAffine, probe, read_affine, read_field, read_transform,
+    DisplacementField, FileInfo, Kind, Step, WorldAffine, folder_of, probe, read_affine,
+    read_field, read_transform,
 };
+
+/// Of every transform in a file.
+const DIRECTION: &str = "maps places of the reference to places of the image (RAS mm)";
 
 /// Describe images, transforms, weights files and run folders; without any, list the devices
 #[derive(Debug, clap::Args)]
@@ -25,11 +29,14 @@ Examples:
   hmorph info scan.nii.gz
   hmorph info --json scan.nii.gz | jq .spacing
   hmorph info runs/brains runs/brains/best.safetensors patient_to_atlas/forward.nii.gz
-  hmorph info                                                  the devices that --device can name here
+  hmorph info                              the devices that --device can name here
 
-Images: shape, voxel type, voxel size (mm), orientation, voxel-to-world matrix (RAS mm), and minimum, maximum and sum of
-the finite voxels after the file's intensity scaling. Displacement fields: lengths in mm and folds. Devices: the name
-that --device takes, the kind, the memory (of the CPU what is free) and the adapter, and which of them auto takes. With
+Images: shape, voxel type, voxel size (mm), orientation, voxel-to-world matrix (RAS mm), and
+minimum, maximum and sum of the finite voxels after the file's intensity scaling; a note where a
+NIfTI header states no orientation or two that differ. Displacement fields, also of .h5 files:
+lengths in mm, folds and the least Jacobian determinant, of result folders with their affine (those
+of run.json, qc.png and report.html are without it). Devices: the name that --device takes, the
+kind, the memory (of the CPU what is free) and the adapter, and which of them auto takes. With
 --json one line per file or device, each a JSON object.")]
 pub struct InfoArgs {
     /// Files and run folders; the devices if there is none
@@ -70,14 +77,17 @@ fn describe(path: &Path) -> Result<Value> {
     if path.is_dir() {
         return folder(path);
     }
+    if path.file_name().is_some_and(|name| name == RECORD) {
+        return folder(folder_of(path));
+    }
     let suffix = path
         .extension()
         .and_then(|s| s.to_str())
         .unwrap_or_default()
         .to_lowercase();
     match suffix.as_str() {
-        "safetensors" => weights(path),
-        "h5" | "hdf5" | "pt" | "pth" if interop::is_foreign(path)? => weights(path),
+        "safetensors" | "pt" | "pth" | "ckpt" | "tar" | "keras" => weights(path),
+        "h5" | "hdf5" if interop::is_foreign(path)? => weights(path),
         "tfm" | "h5" | "hdf5" => transform(path),
         "mat" | "txt" | "lta" => affine(path),
         _ => image(path),
@@ -86,17 +96,20 @@ fn describe(path: &Path) -> Result<Value> {
 
 fn image(path: &Path) -> Result<Value> {
     let info: FileInfo = probe(path)?;
-    let kind = info.kind;
+    let (kind, assumed) = (info.kind, info.orientation_assumed);
+    let orientation = format!("{} (assumed)", info.orientation);
     let mut facts = serde_json::to_value(info).map_err(|e| Error::file(path, e.to_string()))?;
+    if assumed {
+        facts["orientation"] = json!(orientation);
+    }
     if let (Kind::DisplacementField, Value::Object(facts)) = (kind, &mut facts) {
-        facts.extend(field(path)?);
+        facts.extend(lengths(&read_field(path)?)?);
     }
     Ok(facts)
 }
 
 /// Lengths in millimetres, and folds.
-fn field(path: &Path) -> Result<serde_json::Map<String, Value>> {
-    let field = read_field(path)?;
+fn lengths(field: &DisplacementField) -> Result<Map<String, Value>> {
     let linear = field.geometry.affine.linear();
     let (mut longest, mut sum) = (0.0_f64, 0.0);
     for vector in field.data.lanes(ndarray::Axis(0)) {
@@ -108,7 +121,7 @@ fn field(path: &Path) -> Result<serde_json::Map<String, Value>> {
         longest = longest.max(length);
         sum += length;
     }
-    let folds = folding(&field, None)?;
+    let folds = folding(field, None)?;
     let facts = json!({
         "longest_mm": longest, "mean_length_mm": sum / field.geometry.voxels() as f64,
         "folded_voxels": folds.folded, "folded_percent": folds.percent(),
@@ -123,7 +136,7 @@ fn field(path: &Path) -> Result<serde_json::Map<String, Value>> {
 fn affine(path: &Path) -> Result<Value> {
     let affine = read_affine(path)?;
     Ok(json!({
-        "path": record::shown(path), "kind": "affine", "direction": "fixed to moving, RAS mm",
+        "path": record::shown(path), "kind": "affine", "direction": DIRECTION,
         "matrix": rows(&affine), "determinant": affine.0.determinant(),
     }))
 }
@@ -131,15 +144,20 @@ fn affine(path: &Path) -> Result<Value> {
 /// The transforms of a composite, in the order in which a point goes through them.
 fn transform(path: &Path) -> Result<Value> {
     let step = |step: Step| match step {
-        Step::Affine { affine, .. } => json!({ "kind": "affine", "matrix": rows(&affine) }),
+        Step::Affine { affine, .. } => Ok(
+            json!({ "kind": "affine", "matrix": rows(&affine), "determinant": affine.0.determinant() }),
+        ),
         Step::Field(field) => {
-            json!({ "kind": "displacement-field", "grid": grid(&field.geometry) })
+            let mut facts = lengths(&field)?;
+            facts.insert("kind".into(), json!("displacement-field"));
+            facts.insert("grid".into(), grid(&field.geometry));
+            Ok(Value::Object(facts))
         }
     };
-    let steps: Vec<Value> = read_transform(path)?.into_iter().map(step).collect();
+    let steps = read_transform(path)?.into_iter().map(step);
     Ok(json!({
-        "path": record::shown(path), "kind": "transform", "direction": "fixed to moving, RAS mm",
-        "steps": steps,
+        "path": record::shown(path), "kind": "transform", "direction": DIRECTION,
+        "steps": steps.collect::<Result<Vec<Value>>>()?,
     }))
 }
 
@@ -202,6 +220,12 @@ fn lines_of(facts: &Value, depth: usize, lines: &mut Vec<String>) {
             Value::Object(_) => {
                 lines.push(format!("{indent}{key}"));
                 lines_of(value, depth + 1, lines);
+            }
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for (n, item) in items.iter().enumerate() {
+                    lines.push(format!("{indent}{key} {}", n + 1));
+                    lines_of(item, depth + 1, lines);
+                }
             }
             Value::Array(rows) if rows.iter().any(Value::is_array) => {
                 lines.push(format!("{indent}{key}"));

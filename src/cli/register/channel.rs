@@ -43,6 +43,11 @@ impl FromStr for ChannelFiles {
 }
 
 impl ChannelFiles {
+    /// Both files.
+    pub fn paths(&self) -> [&Path; 2] {
+        [&self.fixed, &self.moving]
+    }
+
     /// For `run.json`.
     pub fn record(&self, files: &FileRecords) -> Value {
         json!({

@@ -1,6 +1,6 @@
 //! What a pair is registered from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,11 +11,11 @@ use super::landmarks::Landmarks;
 use crate::cli::points::PointSpace;
 use crate::cli::reading::ReadArgs;
 use crate::cli::record;
-use crate::cli::scan::ScanFile;
-use crate::error::Result;
+use crate::cli::scan::{ScanFile, spacing_text};
+use crate::error::{Error, Result};
 use crate::register::Assessed;
 use crate::volume::resample::LabelInterpolation;
-use crate::volume::{LabelMap, SeriesFile};
+use crate::volume::{Format, LabelMap, SeriesFile, SeriesKind, read_geometry};
 
 /// The files of a pair.
 #[derive(Debug, Clone, Default)]
@@ -57,14 +57,83 @@ impl PairFiles {
         })
     }
 
+    /// All that it names.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let points = [&self.fixed_points, &self.moving_points].into_iter();
+        self.volumes().chain(points.flatten().map(PathBuf::as_path))
+    }
+
+    /// Images, and what lies on their grids.
+    fn volumes(&self) -> impl Iterator<Item = &Path> {
+        let others = [
+            &self.fixed_labels,
+            &self.moving_labels,
+            &self.fixed_mask,
+            &self.moving_mask,
+        ];
+        let own = [&self.fixed, &self.moving].into_iter();
+        let own = own.chain(others.into_iter().flatten());
+        let channels = self.channels.iter().flat_map(ChannelFiles::paths);
+        own.map(PathBuf::as_path).chain(channels)
+    }
+
     /// The content of the fixed (0) or the moving image (1), read now unless it is shared.
+    ///
+    /// # Errors
+    /// A file that cannot be read, one of several volumes none of which was chosen.
     fn content(&self, side: usize) -> Result<Arc<SeriesFile>> {
         let path = [&self.fixed, &self.moving][side];
-        match &self.shared[side] {
-            Some(file) => Ok(file.clone()),
-            None => Ok(Arc::new(SeriesFile::read(path)?)),
+        let file = match &self.shared[side] {
+            Some(file) => file.clone(),
+            None => Arc::new(SeriesFile::read(path)?),
+        };
+        match file.kind() {
+            SeriesKind::Frames { sizes, .. }
+                if !sizes.is_empty() && self.frames[side].is_none() =>
+            {
+                Err(Error::file(path, unchosen(&sizes, side)))
+            }
+            SeriesKind::Frames { .. } | SeriesKind::Colour => Ok(file),
         }
     }
+}
+
+/// What is to be done where a volume of the fixed (0) or the moving image (1) has to be chosen, which has `sizes` beside the
+/// three axes of space.
+fn unchosen(sizes: &[usize], side: usize) -> String {
+    let (axes, last) = (3 + sizes.len(), sizes.iter().product::<usize>() - 1);
+    let [option, or_all] = [
+        ["--fixed-frame", ""],
+        ["--moving-frame", ", or take all by --all-frames"],
+    ][side];
+    format!("{axes}-D: choose a volume by {option} N (0 to {last}){or_all}")
+}
+
+/// Refuses a pixel size where every file states that of its voxels.
+///
+/// # Errors
+/// A pixel size beside pairs none of which has a picture or a numpy file.
+pub fn check_spacing<'a>(
+    args: &ReadArgs,
+    mut pairs: impl Iterator<Item = &'a PairFiles> + Clone,
+) -> Result<()> {
+    let first = pairs.clone().next();
+    let (Some(_), Some(first)) = (args.spacing, first) else {
+        return Ok(());
+    };
+    let states = |path: &Path| Format::of(path).is_ok_and(Format::has_geometry);
+    // What cannot be read is told when it is read.
+    let Ok(grid) = read_geometry(&first.fixed) else {
+        return Ok(());
+    };
+    if !pairs.all(|pair| pair.volumes().all(states)) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "--spacing is for pictures and numpy files; {} states {} mm. For the network's grid see --network-spacing",
+        first.fixed.display(),
+        spacing_text(&grid)
+    )))
 }
 
 /// The content of the files.

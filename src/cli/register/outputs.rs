@@ -94,11 +94,11 @@ fn write_moved(path: &Path, pair: &Registered, method: &Method) -> Result<()> {
         kind,
     };
     let moved = as_held(moved, &moving.path, path)?;
-    let dtype = output.dtype_or_own(&moved.kind, path, || Ok(moving.dtype))?;
+    let encoding = output.encoding(&moved.kind, path, moving.encoding)?;
     write_series(
         path,
         &moved,
-        dtype,
+        encoding,
         "hmorph: moving image on the fixed grid",
     )
 }
@@ -163,8 +163,8 @@ pub fn say(pair: &Registered, record: &Value, common: &Common) {
             "{name:<8} {before:.4} -> {linear:.4} -> {after:.4}{note}"
         ));
     };
-    if let Some(similarity) = pair.similarity {
-        common.say(format!("metric   {}", similarity.name()));
+    if let Some(by) = &pair.optimised {
+        common.say(format!("metric   {}", by.similarity.name()));
     }
     common.say("         before -> linear -> all");
     if let [Some(before), Some(linear), Some(after)] = states.map(|measures| measures.dice) {
@@ -190,9 +190,12 @@ pub fn say(pair: &Registered, record: &Value, common: &Common) {
         quality.folded_voxels, quality.voxels, quality.folded_percent
     ));
     common.say(format!(
-        "inverse  within {:.3} voxels on average, {:.3} at most",
+        "inverse  error {:.2} voxels mean, {:.2} max",
         quality.inverse_error_mean_voxels, quality.inverse_error_max_voxels
     ));
+    if let Some(note) = pair.note() {
+        common.say(note);
+    }
     let memory = record["peak_memory_bytes"].as_f64();
     let memory = memory.map_or(String::new(), |bytes| {
         format!(", at most {:.2} GB of memory", bytes / 1e9)

@@ -13,9 +13,8 @@ use super::outputs;
 use crate::cli::output::OutputArgs;
 use crate::cli::points::PointSpace;
 use crate::cli::reading::ReadArgs;
-use crate::cli::registrar::{Found, Registrar};
+use crate::cli::registrar::{Found, Optimised, Registrar};
 use crate::cli::{Common, record};
-use crate::linear::Similarity;
 use crate::register::{Assessment, OtherScans, RECORD, Registration, ResultFolder, assess};
 use crate::volume::Geometry;
 
@@ -53,8 +52,7 @@ pub struct Registered {
     pub registration: Registration,
     /// The grid that the network worked on, where it did.
     network_grid: Option<Geometry>,
-    /// By which the optimisation compared the scans.
-    pub similarity: Option<Similarity>,
+    pub optimised: Option<Optimised>,
     pub judged: Assessment,
     pub errors: Option<LandmarkErrors>,
     started: Instant,
@@ -80,7 +78,7 @@ pub fn register(
     let Found {
         registration,
         network_grid,
-        similarity,
+        optimised,
         seconds: seconds_register,
     } = registrar.register(&inputs.fixed, &inputs.moving, &others, common)?;
     let assessed = inputs.assessed(method.output.label_interpolation.into());
@@ -93,7 +91,7 @@ pub fn register(
         inputs,
         registration,
         network_grid,
-        similarity,
+        optimised,
         judged,
         errors,
         started,
@@ -103,19 +101,26 @@ pub fn register(
 }
 
 impl Registered {
-    /// Writes the folder of results, whole or not at all; its record.
+    /// Writes the folder of results, whole or not at all; its record. Earlier results are replaced by `force`.
     ///
     /// # Errors
     /// Refusals of the operating system.
-    pub fn write(&self, out: &Path, method: &Method, common: &Common) -> anyhow::Result<Value> {
-        let folder = ResultFolder::new(out, common.force)?;
+    pub fn write(
+        &self,
+        out: &Path,
+        force: bool,
+        method: &Method,
+        common: &Common,
+    ) -> anyhow::Result<Value> {
+        let folder = ResultFolder::new(out, force)?;
         let mut files = outputs::write_files(&folder, self, method)?;
         files.push(RECORD);
         let facts = json!({
             "inputs": self.inputs.record(&method.files),
             "model": method.model,
             "settings": method.settings(),
-            "optimised_by": self.similarity,
+            "optimised_by": self.optimised.as_ref().map(|by| by.similarity),
+            "note": self.note(),
             "network_grid": self.network_grid.as_ref().map(record::grid),
             "measures": self.measures(),
             "landmarks": self.errors.as_ref().map(LandmarkErrors::record),
@@ -129,6 +134,16 @@ impl Registered {
         let record = record::write(&folder.path(RECORD), common, facts)?;
         folder.finish()?;
         Ok(record)
+    }
+
+    /// What is to be said of a result that is worse than its start.
+    pub fn note(&self) -> Option<String> {
+        let optimised = self.optimised.as_ref().filter(|by| by.worse)?;
+        Some(format!(
+            "note: by {} the scans are less alike after the optimisation than before it; judge the result, or leave the \
+             optimisation out by --refine 0",
+            optimised.similarity.name()
+        ))
     }
 
     /// Everything measured, before and after.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use crate::cli::linear::LinearArgs;
-use crate::cli::options::given;
+use crate::cli::options::{NETWORK, OPTIMISATION, given};
 use crate::cli::refine::RefineArgs;
 use crate::volume::intensity::{Mask, Normalisation};
 
 /// Which model, and how images are brought to it.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = NETWORK)]
 pub struct ModelArgs {
     /// Weights of hmorph train, finetune or import, or of VoxelMorph (.h5, .pt) [default: the built-in model for 2-D or 3-D images]
     #[arg(long, value_name = "FILE")]
@@ -26,7 +27,7 @@ pub struct ModelArgs {
     /// For volumes of few thick slices, where movement across them is not to be trusted: move within the slices of FIXED
     /// only (across is the axis of the largest voxel size). Linear map and deformation keep each place in its slice,
     /// where the start (--init) puts it; the deformation is found for all slices together, without the network
-    #[arg(long)]
+    #[arg(long, help_heading = OPTIMISATION)]
     pub in_plane: bool,
 }
 

@@ -1,6 +1,7 @@
 //! The model that a command line chooses, ready to register.
 
 mod args;
+mod memory;
 mod unused;
 
 use std::time::Instant;
@@ -14,16 +15,13 @@ use super::linear::AlignmentPlan;
 use super::progress::Progress;
 use super::scan::ScanFile;
 use crate::dataset::Preprocessing;
-use crate::device;
 use crate::error::Error;
 use crate::interop;
 use crate::linear::{Similarity, Start};
 use crate::model::{Model, ModelCard, WeightsFile, builtin};
-use crate::ops;
 use crate::register::{
     Alignment, InitialField, NetworkPair, OtherScans, Predicted, RefineSettings, Refined,
-    Registration, Scan, align, back_to_scans, largest_tensor_bytes, network_bytes, optimise,
-    predict, prepare, preprocessing, unmoved,
+    Registration, Scan, align, back_to_scans, optimise, predict, prepare, preprocessing, unmoved,
 };
 use crate::volume::intensity::Normaliser;
 use crate::volume::{Dimension, Geometry};
@@ -44,9 +42,16 @@ pub struct Found {
     pub registration: Registration,
     /// The grid that the network worked on, where it did.
     pub network_grid: Option<Geometry>,
-    /// By which the optimisation compared the scans, where there was one.
-    pub similarity: Option<Similarity>,
+    pub optimised: Option<Optimised>,
     pub seconds: f64,
+}
+
+/// How the optimisation of a pair went.
+pub struct Optimised {
+    /// By which it compared the scans.
+    pub similarity: Similarity,
+    /// Whether the scans are less alike after it than before.
+    pub worse: bool,
 }
 
 /// A model on its device, with all that is done before and after it.
@@ -136,7 +141,7 @@ impl Registrar {
         let alignment = self.as_network(alignment, predicted.as_ref());
         // Not that of the transform below, which an optimisation finds on the fixed scan's grid.
         let network_grid = predicted.as_ref().map(|(pair, _)| pair.grid().clone());
-        let ((pair, fields), similarity) = match (&self.refine, predicted) {
+        let ((pair, fields), optimised) = match (&self.refine, predicted) {
             (None, Some((pair, predicted))) => ((pair, predicted.fields), None),
             (None, None) => (unmoved(scans, alignment)?, None),
             (Some(settings), predicted) => {
@@ -146,15 +151,19 @@ impl Registrar {
                     ..*settings
                 };
                 let (pair, refined) =
-                    optimised(scans, others, alignment, start.as_ref(), &settings, common)?;
-                ((pair, refined.fields), Some(refined.similarity))
+                    refined(scans, others, alignment, start.as_ref(), &settings, common)?;
+                let optimised = Optimised {
+                    similarity: refined.similarity,
+                    worse: refined.is_worse(),
+                };
+                ((pair, refined.fields), Some(optimised))
             }
         };
         let registration = back_to_scans(&pair, &fields, fixed.geometry(), moving.geometry())?;
         Ok(Found {
             registration,
             network_grid,
-            similarity,
+            optimised,
             seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -197,52 +206,6 @@ impl Registrar {
             },
             _ => alignment,
         }
-    }
-
-    /// A network that does not fit would be killed by the system without a word.
-    fn check_memory(&self, scans: [&Geometry; 2]) -> crate::error::Result<()> {
-        let voxels = scans.map(|grid| self.network_voxels(grid));
-        let voxels = match self.plan {
-            AlignmentPlan::Centre => voxels[0].max(voxels[1]),
-            AlignmentPlan::Header | AlignmentPlan::Linear(_) => voxels[0],
-        };
-        self.check_largest_tensor(voxels)?;
-        let needed = network_bytes(self.model.config(), voxels);
-        let on_gpu = ops::device_memory(&self.device);
-        match on_gpu.or_else(device::available_memory) {
-            Some(free) if needed > free as f64 => Err(Error::invalid(format!(
-                "the network needs about {:.1} GB for {:.1} million voxels, there are {:.1} GB; choose larger voxels \
-                 by --network-spacing, or crop the images",
-                needed / 1e9,
-                voxels / 1e6,
-                free as f64 / 1e9
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// A GPU allocates no more at once than a part of its memory, some by a fixed limit.
-    fn check_largest_tensor(&self, voxels: f64) -> crate::error::Result<()> {
-        let needed = largest_tensor_bytes(self.model.config(), voxels);
-        match ops::largest_tensor(&self.device) {
-            Some(most) if needed > most as f64 => Err(Error::invalid(format!(
-                "the network needs a tensor of {:.2} GB for {:.1} million voxels, and this GPU allocates at most {:.2} GB at once; choose \
-                 larger voxels by --network-spacing, or --device cpu, or crop the images",
-                needed / 1e9,
-                voxels / 1e6,
-                most as f64 / 1e9
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Voxels of a scan at the network's voxel size, before padding.
-    fn network_voxels(&self, grid: &Geometry) -> f64 {
-        let axes = grid.dimension.axes();
-        let size: f64 = grid.spacing()[..axes].iter().product();
-        let wanted = self.preprocessing.spacing.as_ref();
-        let ratio = wanted.map_or(1.0, |wanted| size / wanted.iter().product::<f64>());
-        grid.voxels() as f64 * ratio
     }
 
     /// The transform of a pair that is on a grid already.
@@ -302,7 +265,7 @@ impl Registrar {
 }
 
 /// [`optimise`] with a bar that shows how far it is.
-fn optimised(
+fn refined(
     scans: [Scan; 2],
     others: &[OtherScans],
     alignment: Alignment,

@@ -129,12 +129,12 @@ impl Study<'_> {
     }
 }
 
-/// Whether the folder holds a run of these settings whose steps are done.
+/// Whether the folder holds a run of these settings that has come to its end.
 fn is_finished(
     folder: &Path,
     settings: &RunConfig,
     start: Option<&WeightsFile>,
 ) -> anyhow::Result<bool> {
     let last = RunFolder::find(folder, settings, start, false)?;
-    Ok(last.is_some_and(|checkpoint| checkpoint.state.step >= settings.train.steps()))
+    Ok(last.is_some_and(|checkpoint| checkpoint.ending(&settings.train).is_some()))
 }

@@ -21,16 +21,17 @@ use crate::volume::write_table;
 #[command(after_help = "\
 Examples:
   hmorph study --config hybridmorph-study --set run.data.manifest=scans.csv -o study
-  hmorph study --config my-study.toml -o study                   the same command continues; finished cells are skipped
-  hmorph study --config my-study.toml -o study --list            a command per cell, pretrainings first
+  hmorph study --config my-study.toml -o study                   again: skips what is done
+  hmorph study --config my-study.toml -o study --list            a command and name per cell
   hmorph study --config my-study.toml -o study --list | parallel -j 4
   hmorph study --config my-study.toml -o study --cell $SLURM_ARRAY_TASK_ID
-  hmorph study --config my-study.toml -o study --summary         tables and figures of the cells that are finished
+  hmorph study --config my-study.toml -o study --summary         tables of finished cells
 
-A cell is a way of training (real, synthetic, few-shot, transfer, weighted), a number of real subjects, an alpha, a seed
-and a fold. All have the same number of steps. Cells that share a pretraining on synthetic images use it once: with --list
-the pretrainings come first, and cells that run side by side wait for the one they need. After cells that ran side by side,
---summary brings all together.
+A cell is a way of training (real, synthetic, few-shot, transfer, weighted), a number of real
+subjects, an alpha, a seed and a fold. All have the same number of steps. Cells that share a
+pretraining on synthetic images use it once: with --list the pretrainings come first, and cells that
+run side by side wait for the one they need. After cells that ran side by side, --summary brings all
+together.
 
 Results in DIR:
   cells/NAME/           run folder of each cell, as of hmorph train or finetune; pretrainings too
@@ -82,7 +83,7 @@ pub fn run(args: &StudyArgs, common: &Common) -> anyhow::Result<()> {
     };
     let count = study.count();
     if args.list {
-        (0..count).for_each(|number| print(study.command(number)));
+        (0..count).for_each(|number| print(study.listed(number)));
         return Ok(());
     }
     if let Some(number) = args.cell {
@@ -120,6 +121,18 @@ impl Study<'_> {
         self.pretrainings.len() + self.jobs.len()
     }
 
+    fn name(&self, number: usize) -> &str {
+        match number.checked_sub(self.pretrainings.len()) {
+            None => &self.pretrainings[number].name,
+            Some(place) => &self.jobs[place].name,
+        }
+    }
+
+    /// The command that runs one cell, with the name of the cell as a comment, which shells skip.
+    fn listed(&self, number: usize) -> String {
+        format!("{}  # {}", self.command(number), self.name(number))
+    }
+
     /// The command that runs one cell, for a shell.
     fn command(&self, number: usize) -> String {
         let mut words = vec!["hmorph".to_string()];
@@ -138,23 +151,16 @@ impl Study<'_> {
     }
 
     fn job(&self, number: usize, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
-        let header = |name: &str| {
-            let line = format!("cell {number} of {}: {name}", self.count());
-            self.common.say(line);
-        };
+        let name = self.name(number);
+        self.common
+            .say(format!("cell {number} of {}: {name}", self.count()));
         match number.checked_sub(self.pretrainings.len()) {
-            None => {
-                let pretraining = &self.pretrainings[number];
-                header(&pretraining.name);
-                self.pretrain(pretraining, self.common.force, stop)
-                    .map(drop)
-            }
-            Some(place) => {
-                let job = &self.jobs[place];
-                header(&job.name);
-                self.cell(job, stop)
-                    .with_context(|| format!("cell {number} ({})", job.name))
-            }
+            None => self
+                .pretrain(&self.pretrainings[number], self.common.force, stop)
+                .map(drop),
+            Some(place) => self
+                .cell(&self.jobs[place], stop)
+                .with_context(|| format!("cell {number} ({name})")),
         }
     }
 

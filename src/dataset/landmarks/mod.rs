@@ -3,6 +3,7 @@
 mod csv;
 mod slicer;
 
+pub use self::csv::PointTable;
 pub use slicer::Markups;
 
 use std::collections::{HashMap, HashSet};
@@ -21,8 +22,7 @@ pub struct Landmark {
     pub name: String,
 }
 
-/// Reads landmarks: `.mrk.json` and `.fcsv` of 3D Slicer, else CSV `x,y,z,name` in LPS millimetres (the name may be left
-/// out).
+/// Reads landmarks: `.mrk.json` and `.fcsv` of 3D Slicer, else CSV as [`PointTable::read`].
 ///
 /// # Errors
 /// A file that is not of that kind, or holds no landmark.
@@ -30,7 +30,7 @@ pub fn read_landmarks(path: impl AsRef<Path>) -> Result<Vec<Landmark>> {
     let path = path.as_ref();
     let landmarks = match Markups::is_named(path) {
         true => Markups::read(path)?.landmarks().to_vec(),
-        false => csv::read(path)?,
+        false => PointTable::read(path)?.landmarks().to_vec(),
     };
     if landmarks.is_empty() {
         return Err(Error::file(
@@ -179,6 +179,40 @@ mod tests {
                 "{error}"
             );
         }
+        let error = read("1,2,3,ac\n4,5,6,pc\n").unwrap_err().to_string();
+        assert!(error.contains("line 1 has no column x"), "{error}");
+    }
+
+    /// As ANTs writes points, and as Learn2Reg does.
+    #[test]
+    fn tables_of_other_programs_are_read() {
+        let ants = read("x,y,z,t,label,comment\n1,2,3,0,7,tumour\n4,5,6,0,8,\n").unwrap();
+        assert_eq!(ants[0].at.0, Vector3::new(-1.0, -2.0, 3.0));
+        assert_eq!([&ants[0].name, &ants[1].name], ["7", "8"]);
+        let kinds = read("x,y,z,t,label\n1,2,3,0,1\n4,5,6,0,1\n").unwrap();
+        assert!(kinds.iter().all(|landmark| landmark.name.is_empty()));
+        let bare = read("1,2,3\n4, 5, 6\n").unwrap();
+        assert_eq!(bare.len(), 2);
+        assert_eq!(bare[1].at.0, Vector3::new(-4.0, -5.0, 6.0));
+        let named = read("z,y,x,label,name\n3,2,1,7,ac\n").unwrap();
+        assert_eq!(named[0].at.0, Vector3::new(-1.0, -2.0, 3.0));
+        assert_eq!(named[0].name, "ac");
+    }
+
+    #[test]
+    fn numbers_are_all_that_changes_in_a_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("points.csv");
+        let moved = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let table = PointTable::read(&path).unwrap();
+            table.moved_to(&[Vector3::new(10.0, -20.0, 30.25)])
+        };
+        assert_eq!(
+            moved("z,name,x,y,t,comment\n3,ac,1,2,0,\"a, b\"\n"),
+            "z,name,x,y,t,comment\n30.250000,ac,10.000000,-20.000000,0,\"a, b\"\n"
+        );
+        assert_eq!(moved("1,2,3\n"), "10.000000,-20.000000,30.250000\n");
     }
 
     #[test]

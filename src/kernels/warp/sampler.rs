@@ -50,8 +50,10 @@ impl Axis {
         }
     }
 
+    /// A position held between the edges; NaN for one that is not finite.
     #[inline(always)]
     pub fn clamp(&self, p: f32) -> f32 {
+        let p = if p.is_finite() { p } else { f32::NAN };
         // Written so that NaN stays NaN.
         let p = if p < self.low { self.low } else { p };
         if p > self.high { self.high } else { p }

@@ -176,7 +176,7 @@ fn poisoned_displacements_sample_zero_and_touch_nothing() {
         for (at, value) in out.iter().enumerate() {
             let (item, voxel) = (at / voxels / p.channels, at % voxels);
             let u = (0..c).map(|a| flow[(item * c + a) * voxels + voxel]);
-            let lost = |u: f32| u.is_nan() || (p.border == Border::Zeros && u.abs() > 1e3);
+            let lost = |u: f32| !u.is_finite() || (p.border == Border::Zeros && u.abs() > 1e3);
             if u.into_iter().any(lost) {
                 assert_eq!((*value, nearest[at]), (0.0, 0.0), "{p:?} output {at}");
                 zeros += 1;

@@ -7,7 +7,7 @@ use nalgebra::{Matrix4, Translation3, Vector3};
 
 use super::bfgs::{Limits, minimise};
 use super::lncc::lncc;
-use super::measures::{Energy, mean, mse, ncc};
+use super::measures::{Energy, mean, mi, mse, ncc};
 use super::pose::Pose;
 use super::pyramid::Level;
 use super::samples::Samples;
@@ -15,7 +15,6 @@ use super::similarity::Similarity;
 use crate::error::Result;
 use crate::kernels::affine::{Map, Sample, Source, chain, sample, squared_distance};
 use crate::kernels::mind::{PAIRS_2D, PAIRS_3D, descriptors};
-use crate::kernels::parzen::mutual_information;
 use crate::volume::{Dimension, Geometry, LabelMap};
 
 /// Below this share of the samples that the moving image may be expected to cover, leaving it is punished ...
@@ -39,8 +38,8 @@ pub(super) struct Objective<'a> {
     centre: Vector3<f64>,
     context: Option<Context>,
     /// The share of the samples that the moving image may be expected to cover: the volume of its voxels that count over that
-    /// of the whole fixed grid. Not over what the samples fill, which leaves the air around the fixed image out: the moving
-    /// image has its air, too, and a thin slab in much of it would be asked for more than it shows.
+    /// of the fixed grid, or of what lies around its mask. Not over what the samples fill, which leaves the air around the
+    /// fixed image out: the moving image has its air, too, and a thin slab in much of it would be asked for more than it shows.
     attainable: f64,
 }
 
@@ -50,9 +49,6 @@ struct Context {
     dense: Samples,
     compared: Vec<usize>,
 }
-
-/// Samples that fill a histogram of 32 bins along either axis.
-const MANY: usize = 15_000;
 
 /// Descriptors compared at most: each is as much work as many intensities.
 const DESCRIPTORS: usize = 20_000;
@@ -218,16 +214,7 @@ impl<'a> Objective<'a> {
             Similarity::Mse => mse(fixed, moving),
             Similarity::Mind => mean(moving),
             Similarity::Lncc => lncc(fixed, moving, self.grid_extent()),
-            Similarity::Mi => information(fixed, moving).map(|(value, mut by_sample)| {
-                by_sample
-                    .as_flattened_mut()
-                    .iter_mut()
-                    .for_each(|d| *d = -*d);
-                Energy {
-                    value: -value,
-                    by_sample,
-                }
-            }),
+            Similarity::Mi => mi(fixed, moving, self.samples.voxels),
         }?;
         energy.value += PUNISHMENT * missing * missing;
         if missing > 0.0 {
@@ -301,15 +288,6 @@ impl<const C: usize> Descriptors<C> {
             weights: Some(&self.weights),
             extent: self.extent,
         }
-    }
-}
-
-/// With fewer bins where there are fewer samples to fill them.
-fn information(fixed: &[f32], moving: &[Sample]) -> Option<(f64, Vec<[f64; 2]>)> {
-    if fixed.len() < MANY {
-        mutual_information::<16>(fixed, moving)
-    } else {
-        mutual_information::<32>(fixed, moving)
     }
 }
 

@@ -39,7 +39,8 @@ pub fn local_grad(
 ) -> [Option<Buffer>; 2] {
     let sums = box_sum(products(&pair), window);
     let [d, h, w] = extent(&sums);
-    let slopes = empty(&sums, [batch(&sums), 5, d, h, w]);
+    let channels = slope_channels(wanted);
+    let slopes = empty(&sums, [batch(&sums), channels, d, h, w]);
     let (count, dim) = units(&sums, batch(&sums) * d * h * w);
     unsafe {
         slopes_of_sums::launch_unchecked(
@@ -51,6 +52,7 @@ pub fn local_grad(
             argument(&slopes),
             shape(&sums, window),
             form,
+            wanted,
         );
     }
     drop(sums);
@@ -69,14 +71,21 @@ pub fn local_grad(
                 argument(&out),
                 shape(own, window),
                 first,
+                channels,
             );
         }
         out
     };
     [
         wanted[0].then(|| of(a, b, 0)),
-        wanted[1].then(|| of(b, a, 1)),
+        wanted[1].then(|| of(b, a, channels - 3)),
     ]
+}
+
+/// Of each image whose gradient is wanted, the slopes with respect to the sums of its values and of its squares; last that with
+/// respect to the sum of products.
+fn slope_channels(wanted: [bool; 2]) -> usize {
+    2 * wanted.iter().filter(|wanted| **wanted).count() + 1
 }
 
 /// `a, b, a^2, b^2, a b` as channels.
@@ -193,6 +202,7 @@ fn slopes_of_sums(
     out: &mut [f32],
     sizes: Sizes,
     #[comptime] form: Form,
+    #[comptime] wanted: [bool; 2],
 ) {
     if ABSOLUTE_POS >= sizes.sites {
         terminate!();
@@ -220,15 +230,21 @@ fn slopes_of_sums(
     let upstream = grad[ABSOLUTE_POS];
     let (by_cov, by_a, by_b) = (by_cov * upstream, by_a * upstream, by_b * upstream);
     let n = sizes.voxels;
-    let first = (ABSOLUTE_POS / n) * 5 * n + ABSOLUTE_POS % n;
-    out[first] = -(by_cov * m.b + 2.0 * by_a * m.a) / sizes.window;
-    out[first + n] = -(by_cov * m.a + 2.0 * by_b * m.b) / sizes.window;
-    out[first + 2 * n] = by_a;
-    out[first + 3 * n] = by_b;
-    out[first + 4 * n] = by_cov;
+    let channels = comptime!(slope_channels(wanted));
+    let first = (ABSOLUTE_POS / n) * channels * n + ABSOLUTE_POS % n;
+    if comptime!(wanted[0]) {
+        out[first] = -(by_cov * m.b + 2.0 * by_a * m.a) / sizes.window;
+        out[first + n] = by_a;
+    }
+    let last = first + comptime!(channels - 1) * n;
+    if comptime!(wanted[1]) {
+        out[last - 2 * n] = -(by_cov * m.a + 2.0 * by_b * m.b) / sizes.window;
+        out[last - n] = by_b;
+    }
+    out[last] = by_cov;
 }
 
-/// `first` is 0 for the image whose sums come first, 1 for the other.
+/// `first` is the channel of the slope with respect to the image's own sum, of as many as there are.
 #[cube(launch_unchecked)]
 fn slopes_of_voxels(
     slopes: &[f32],
@@ -237,15 +253,16 @@ fn slopes_of_voxels(
     out: &mut [f32],
     sizes: Sizes,
     #[comptime] first: usize,
+    #[comptime] channels: usize,
 ) {
     if ABSOLUTE_POS >= sizes.sites {
         terminate!();
     }
     let n = sizes.voxels;
-    let base = (ABSOLUTE_POS / n) * 5 * n + ABSOLUTE_POS % n;
+    let base = (ABSOLUTE_POS / n) * channels * n + ABSOLUTE_POS % n;
     let by_sum = slopes[base + first * n];
-    let by_square = slopes[base + (first + 2) * n];
-    let by_product = slopes[base + 4 * n];
+    let by_square = slopes[base + comptime!(first + 1) * n];
+    let by_product = slopes[base + comptime!(channels - 1) * n];
     out[ABSOLUTE_POS] =
         by_sum + 2.0 * own[ABSOLUTE_POS] * by_square + other[ABSOLUTE_POS] * by_product;
 }

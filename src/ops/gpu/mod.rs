@@ -112,6 +112,31 @@ fn units(buffer: &Buffer, items: usize) -> (CubeCount, CubeDim) {
     (count, dim)
 }
 
+/// Values of a buffer, at most: kernels count in 32 bits.
+pub const MOST_VALUES: usize = 1 << 31;
+
 fn argument(buffer: &Buffer) -> BufferArg {
+    check_values(elements(buffer));
     buffer.clone().into_buffer_arg()
+}
+
+/// Panics where an index would begin again at 0. By the first words `device::guard` knows a device at its end, not a mistake.
+fn check_values(values: usize) {
+    assert!(
+        values <= MOST_VALUES,
+        "too many values for a GPU: a tensor has {values}, expected at most {MOST_VALUES}; try fewer pairs a step \
+         (train.batch), larger voxels (data.spacing in training, --network-spacing in registration), or --device cpu"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "too many values for a GPU: a tensor has 2147483649")]
+    fn a_buffer_that_32_bits_do_not_index_is_refused() {
+        check_values(1 << 31);
+        check_values((1 << 31) + 1);
+    }
 }

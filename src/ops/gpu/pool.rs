@@ -120,7 +120,7 @@ fn first_of_block(pooled: usize, from: Grid, to: Grid, #[comptime] factor: [usiz
     row * from.w + k * comptime!(factor[2])
 }
 
-/// Where the first maximum of a block is.
+/// Where the first maximum of a block is; what is not a number is above all.
 #[cube]
 fn maximum<E: Float>(x: &[E], first: usize, from: Grid, #[comptime] factor: [usize; 3]) -> usize {
     let mut best = first;
@@ -131,11 +131,20 @@ fn maximum<E: Float>(x: &[E], first: usize, from: Grid, #[comptime] factor: [usi
             #[unroll]
             for k in 0..comptime!(factor[2]) {
                 let at = first + (i * from.h + j) * from.w + k;
-                if x[at] > x[best] {
+                let value = f32::cast_from(x[at]);
+                let highest = f32::cast_from(x[best]);
+                let above = value > highest || !number(value);
+                if above && number(highest) {
                     best = at;
                 }
             }
         }
     }
     best
+}
+
+/// By its bits: compilers of shaders may assume that no comparison meets what is not a number.
+#[cube]
+fn number(x: f32) -> bool {
+    (x.to_bits() & 0x7fff_ffffu32) <= 0x7f80_0000u32
 }

@@ -65,7 +65,7 @@ pub fn nearest_concat_grad(
 }
 
 /// The first `a` channels of a gradient, summed over the voxels that repeat each voxel of `low`.
-pub fn summed_children(grad: &Buffer, (a, low): (usize, Extent)) -> Buffer {
+fn summed_children(grad: &Buffer, (a, low): (usize, Extent)) -> Buffer {
     let [d, h, w] = low;
     let out = empty_like(grad, [batch(grad), a, d, h, w]);
     let items = elements(&out);

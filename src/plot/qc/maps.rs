@@ -16,7 +16,7 @@ pub(super) struct Window {
 impl Window {
     /// The 0.5 and 99.5 percentiles of what is finite.
     fn of(image: &Array3<f32>) -> Self {
-        let values = spread(image.iter().map(|&v| f64::from(v)), image.len());
+        let values = spread(image.iter().map(|&v| f64::from(v)), image.shape());
         let (low, high) = (quantile(&values, 0.005), quantile(&values, 0.995));
         if high > low {
             Self { low, high }
@@ -37,10 +37,18 @@ impl Window {
     }
 }
 
-/// Up to some 100,000 finite values, evenly from all.
-fn spread(values: impl Iterator<Item = f64>, count: usize) -> Vec<f64> {
-    let step = count.div_ceil(100_000).max(1);
+/// The finite ones of some 100,000 values at most, evenly from those of all voxels of an array of this shape, row-major.
+fn spread(values: impl Iterator<Item = f64>, shape: &[usize]) -> Vec<f64> {
+    let least = shape.iter().product::<usize>().div_ceil(100_000).max(1);
+    // A step that shares a divisor with an axis would see some of its planes alone.
+    let even = |step: &usize| shape.iter().all(|&size| common_divisor(*step, size) == 1);
+    let step = (least..).find(even).unwrap_or(least);
     values.step_by(step).filter(|v| v.is_finite()).collect()
+}
+
+/// The greatest one.
+fn common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
 /// Everything a panel is coloured by.
@@ -63,11 +71,9 @@ impl<'a> Maps<'a> {
             Window::of(&input.moving.data),
         );
         let determinant = jacobian(input.field);
-        let logs = determinant
-            .iter()
-            .filter(|d| **d > 0.0)
-            .map(|d| f64::from(d.log2().abs()));
-        let reach = quantile(&spread(logs, determinant.len()), 0.98);
+        // Not finite where a determinant is not above 0.
+        let logs = determinant.iter().map(|d| f64::from(d.log2().abs()));
+        let reach = quantile(&spread(logs, determinant.shape()), 0.98);
         let mut maps = Self {
             input,
             fixed,
@@ -90,7 +96,7 @@ impl<'a> Maps<'a> {
         let of = |other: &Array3<f32>| {
             let pairs = fixed.iter().zip(other.iter());
             let values = pairs.map(|(&f, &m)| self.difference(f64::from(f), f64::from(m)).abs());
-            quantile(&spread(values, fixed.len()), 0.995)
+            quantile(&spread(values, fixed.shape()), 0.995)
         };
         let largest = both.map(of).into_iter().fold(0.0, f64::max);
         ((10.0 * largest).ceil() / 10.0).clamp(0.1, 1.0)
@@ -198,4 +204,33 @@ pub(in crate::plot) fn over_pixel(
         }
     }
     sum / (nx * ny) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plane_of_every_axis_is_sampled_alike() {
+        // 600,000 voxels would be sampled by sixes, the first slice alone; 400 x 300 x 25 by thirties.
+        for shape in [
+            [400, 250, 6],
+            [6, 400, 250],
+            [400, 300, 25],
+            [3_000_000, 1, 1],
+        ] {
+            for axis in 0..3 {
+                let voxels = ndarray::indices(shape).into_iter();
+                let places = voxels.map(|(i, j, k)| [i, j, k][axis] as f64);
+                let sample = spread(places, &shape);
+                let mean = (shape[axis] - 1) as f64 / 2.0;
+                let found = sample.iter().sum::<f64>() / sample.len() as f64;
+                assert!((50_000..=100_000).contains(&sample.len()));
+                assert!(
+                    (found - mean).abs() <= 0.01 * mean,
+                    "{shape:?} {axis} {found}"
+                );
+            }
+        }
+    }
 }

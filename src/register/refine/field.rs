@@ -66,11 +66,12 @@ impl Field {
         }
     }
 
-    /// The same field on another grid.
+    /// The same field on another grid, without what a coarser one cannot hold.
     pub fn on(&self, grid: Grid) -> Self {
+        let smooth = self.grid.smooth_for(&self.values, self.grid.axes, &grid);
         Self {
             kind: self.kind,
-            values: self.grid.regrid(&self.values, &grid),
+            values: self.grid.regrid(&smooth, &grid),
             grid,
         }
     }
@@ -254,6 +255,27 @@ mod tests {
             length(&left),
             length(&before)
         );
+    }
+
+    #[test]
+    fn a_coarser_grid_gets_the_mean_of_what_it_cannot_hold() {
+        let grid = Grid {
+            extent: [1, 33, 33],
+            spacing: [1.0; 3],
+            axes: 2,
+        };
+        let mut field = Field::zero(TransformKind::Displacement, grid);
+        // Between 3 and 5 from voxel to voxel: every other one, which lies on the coarser grid, has 3.
+        let values = field.values.iter_mut().enumerate();
+        values.for_each(|(at, v)| *v = 3.0 + 2.0 * (at % 33 % 2) as f32);
+        let coarse = field.on(grid.coarser(2.0));
+        assert_eq!(coarse.grid.extent, [1, 17, 17]);
+        for (at, value) in coarse.values.iter().enumerate() {
+            // Voxels are twice as large; at the edges the outermost value goes on.
+            if (2..15).contains(&(at % 17)) {
+                assert!((value - 2.0).abs() < 0.02, "{at}: {value}");
+            }
+        }
     }
 
     #[test]

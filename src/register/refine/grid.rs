@@ -67,17 +67,22 @@ impl Grid {
         grid
     }
 
-    /// `channels` images on this grid brought to a coarser one, smoothed by half a voxel of it against aliasing.
+    /// `channels` images on this grid brought to a coarser one, [`Self::smooth_for`] it.
     pub fn shrink(&self, images: &[f32], channels: usize, to: &Self) -> Vec<f32> {
         if self.extent == to.extent {
             return images.to_vec();
         }
-        let sd = [0, 1, 2].map(|axis| match self.extent[axis] == to.extent[axis] {
-            true => 0.0,
-            false => 0.5 * to.spacing[axis] / self.spacing[axis],
-        });
-        let smooth = gaussian::smooth(images, channels, self.extent, sd);
+        let smooth = self.smooth_for(images, channels, to);
         resize::linear(&smooth, channels, self.extent, to.extent, 1.0)
+    }
+
+    /// Images smoothed by half a voxel of another grid along the axes where that is coarser, against aliasing.
+    pub fn smooth_for(&self, images: &[f32], channels: usize, to: &Self) -> Vec<f32> {
+        let sd = [0, 1, 2].map(|axis| match to.extent[axis] < self.extent[axis] {
+            true => 0.5 * to.spacing[axis] / self.spacing[axis],
+            false => 0.0,
+        });
+        gaussian::smooth(images, channels, self.extent, sd)
     }
 
     /// A field on this grid brought to another, its vectors in voxels of that.
@@ -129,8 +134,8 @@ impl Grid {
 
 /// Smallest extent of an axis that a coarser level may have made.
 const SMALLEST: usize = 16;
-/// More levels than this see nothing of an image that an affine registration has not seen.
-const MOST: u32 = 4;
+/// More levels than an image of 2000 voxels has before it is small.
+const MOST: u32 = 8;
 
 /// The grids of the pyramid, from coarse to fine; the last is `finest` itself.
 pub(super) fn pyramid(finest: Grid) -> Vec<Grid> {
@@ -170,6 +175,14 @@ mod tests {
         assert_eq!(extents(grid([20, 20, 20], [1.0; 3])), [[20, 20, 20]]);
         let slice = extents(grid([1, 64, 40], [1.0, 1.0, 1.0]));
         assert_eq!(slice, [[1, 33, 21], [1, 64, 40]]);
+        // However large the image, its coarsest level sees all of it at once.
+        for (extent, coarsest, levels) in [
+            ([160, 192, 160], [21, 25, 21], 4),
+            ([1, 1024, 1024], [1, 17, 17], 7),
+        ] {
+            let found = extents(grid(extent, [1.0; 3]));
+            assert_eq!((found[0], found.len()), (coarsest, levels));
+        }
     }
 
     #[test]

@@ -87,6 +87,19 @@ pub struct Refined {
     pub fields: NetworkFields,
     /// By which the images were compared.
     pub similarity: Similarity,
+    /// Mean dissimilarity on the fixed grid before, with the linear map alone, and after.
+    dissimilarity: [f64; 2],
+}
+
+/// Dissimilarities are scaled so that one smoothness fits all of them; what differs by less than this is alike.
+const NOTICEABLE: f64 = 1e-3;
+
+impl Refined {
+    /// Whether the images are less alike than before.
+    pub fn is_worse(&self) -> bool {
+        let [before, after] = self.dissimilarity;
+        after > before + NOTICEABLE
+    }
 }
 
 /// Optimises the transform of a pair by at least one channel; all are on one grid.
@@ -109,32 +122,31 @@ pub fn refine(
     let geometry = &channels[0].fixed.geometry;
     let finest = Grid::of(geometry);
     let grids = pyramid(finest);
-    let level = |grid, field: &Field| Level::new(channels, &finest, grid, similarity, field);
+    let level_on = |grid, field: &Field| Level::new(channels, &finest, grid, similarity, field);
     let steps = |index: usize| match index + 1 == grids.len() {
         true => settings.steps.div_ceil(2),
         false => settings.steps,
     };
-    let starts = starts(start, geometry, settings.kind)?;
+    let mut level = level_on(grids[0], &Field::zero(settings.kind, grids[0]));
+    let starts = starts(start, geometry, level.field_grid(), settings.kind)?;
     let (mut taken, all) = (0, (0..grids.len()).map(steps).sum::<usize>());
     let all = all + (starts.len() - 1) * steps(0);
     let mut step = || {
         taken += 1;
         done(taken, all);
     };
-    let coarsest = level(grids[0], &Field::zero(settings.kind, grids[0]));
     let mut field = starts
-        .iter()
-        .map(|start| {
-            let mut field = start.on(coarsest.field_grid()).into_kind(settings.kind);
-            descend(&mut field, &coarsest, settings, steps(0), &mut step);
-            (objective(&field, &coarsest, settings), field)
+        .into_iter()
+        .map(|mut field| {
+            descend(&mut field, &level, settings, steps(0), &mut step);
+            (objective(&field, &level, settings), field)
         })
         // A start that went astray has no objective, and must not win by it.
         .min_by(|(a, _), (b, _)| order(*a).total_cmp(&order(*b)))
         .map(|(_, field)| field)
         .expect("there is at least the start that moves nothing");
     for (index, &grid) in grids.iter().enumerate().skip(1) {
-        let level = level(grid, &field);
+        level = level_on(grid, &field);
         field = field.on(level.field_grid());
         descend(&mut field, &level, settings, steps(index), &mut step);
     }
@@ -144,12 +156,15 @@ pub fn refine(
         ));
     }
     field.unfold(&finest);
-    let [forward, inverse] = field
-        .both_ways(&finest)
-        .map(|values| DisplacementField::from_values(values, geometry.clone()));
+    let both = field.both_ways(&finest);
+    let nothing = vec![0.0; both[0].len()];
+    let dissimilarity = [&nothing, &both[0]].map(|displacement| level.value(1.0, displacement));
+    let [forward, inverse] =
+        both.map(|values| DisplacementField::from_values(values, geometry.clone()));
     Ok(Refined {
         fields: NetworkFields { forward, inverse },
         similarity,
+        dissimilarity,
     })
 }
 
@@ -162,20 +177,44 @@ fn order(objective: f64) -> f64 {
     }
 }
 
-/// No deformation, and the given start, on the grid of an image.
+/// No deformation, and the given start, on the grid `onto` over an image.
 fn starts(
     start: Option<&InitialField>,
-    onto: &Geometry,
+    image: &Geometry,
+    onto: Grid,
     kind: TransformKind,
 ) -> Result<Vec<Field>> {
-    let grid = Grid::of(onto);
-    let mut starts = vec![Field::zero(kind, grid)];
+    let mut starts = vec![Field::zero(kind, onto)];
     if let Some(start) = start {
-        starts.push(Field {
+        let given = Field {
             kind: start.kind,
-            values: field_to(&start.field, onto)?.data.into_iter().collect(),
-            grid,
-        });
+            values: field_to(&start.field, image)?.data.into_iter().collect(),
+            grid: Grid::of(image),
+        };
+        starts.push(given.on(onto).into_kind(kind));
     }
     Ok(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Affine, Dimension};
+
+    #[test]
+    fn only_what_is_noticeably_less_alike_is_worse() {
+        let geometry = Geometry::new([4, 4, 4], Dimension::Three, Affine::identity());
+        let nothing = DisplacementField::zeros(geometry);
+        for (after, worse) in [(-0.6, false), (-0.4995, false), (-0.49, true)] {
+            let refined = Refined {
+                fields: NetworkFields {
+                    forward: nothing.clone(),
+                    inverse: nothing.clone(),
+                },
+                similarity: Similarity::Lncc,
+                dissimilarity: [-0.5, after],
+            };
+            assert_eq!(refined.is_worse(), worse, "{after}");
+        }
+    }
 }

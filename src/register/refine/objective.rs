@@ -3,9 +3,8 @@
 use rayon::prelude::*;
 
 use super::grid::Grid;
-use crate::kernels::affine::Sample;
 use crate::kernels::correlation::{self, Form, Kept, Pair};
-use crate::kernels::parzen::mutual_information;
+use crate::kernels::parzen::Information;
 use crate::kernels::warp::{self, Border, Shape};
 use crate::linear::Similarity;
 
@@ -62,13 +61,14 @@ impl Direction<'_> {
                 let values = correlation::local_of_first(&self.windows(&moved), sums);
                 -mean(&values, self.weight)
             }
-            Similarity::Ncc => -Correlation::new(self.target, &moved, self.weight).value(),
-            Similarity::Mi => {
-                match mutual_information::<BINS>(self.target, &self.samples(&moved)) {
-                    Some((information, _)) => -information,
-                    None => 0.0,
-                }
+            Similarity::Ncc => {
+                let correlation = Correlation::new(self.target, &moved, self.weight);
+                -correlation.value() * self.share(correlation.total)
             }
+            Similarity::Mi => match self.information(&moved) {
+                Some(information) => -information.value * self.share(information.total),
+                None => 0.0,
+            },
             Similarity::Mse | Similarity::Mind => {
                 let squares: Vec<f32> = self.differences(&moved).map(|d| d * d).collect();
                 let channels = squares.chunks_exact(self.grid.voxels());
@@ -126,16 +126,16 @@ impl Direction<'_> {
             }
             Similarity::Ncc => Correlation::new(self.target, &moved, self.weight).gradient(-1.0),
             Similarity::Mi => {
-                match mutual_information::<BINS>(self.target, &self.samples(&moved)) {
-                    Some((_, by_sample)) => {
-                        let total: f64 = self.weight.iter().map(|&w| f64::from(w)).sum();
-                        by_sample
-                            .par_iter()
-                            .map(|[by_value, _]| (-total * by_value) as f32)
-                            .collect()
-                    }
-                    None => vec![0.0; moved.len()],
-                }
+                let Some(information) = self.information(&moved) else {
+                    return vec![0.0; moved.len()];
+                };
+                let voxels = self.target.par_iter().zip(&moved).zip(self.weight);
+                let gradient = |((&target, &value), &weight): ((&f32, &f32), &f32)| {
+                    let sample = [value, weight].map(f64::from);
+                    let [by_value, _] = information.derivatives(target, sample);
+                    (-information.total * by_value) as f32
+                };
+                voxels.map(gradient).collect()
             }
             Similarity::Mse | Similarity::Mind => {
                 let (factor, voxels) = (2.0 * self.factor(), self.grid.voxels());
@@ -170,14 +170,16 @@ impl Direction<'_> {
         }
     }
 
-    fn samples(&self, moved: &[f32]) -> Vec<Sample> {
-        let sample = |(&value, &weight): (&f32, &f32)| Sample {
-            value: f64::from(value),
-            slope: [0.0; 3],
-            weight_slope: [0.0; 3],
-            weight: f64::from(weight),
-        };
-        moved.par_iter().zip(self.weight).map(sample).collect()
+    fn information(&self, moved: &[f32]) -> Option<Information<BINS>> {
+        Information::new(self.target, |at| {
+            [moved[at], self.weight[at]].map(f64::from)
+        })
+    }
+
+    /// What a measure of the whole image counts beside means over all voxels, whose weights are `total` together: as much as
+    /// in its gradient.
+    fn share(&self, total: f64) -> f64 {
+        total / self.grid.voxels() as f64
     }
 }
 
@@ -291,14 +293,9 @@ mod tests {
                     similarity,
                 };
                 let displacement = uniform(4, axes * n, 0.4);
-                // The measures over all voxels count those that weigh, the others all.
-                let total = match similarity {
-                    Similarity::Ncc | Similarity::Mi => weight.iter().sum::<f32>() as f64,
-                    _ => n as f64,
-                };
                 let loss = |u: &[f64]| {
                     let u: Vec<f32> = u.iter().map(|&u| u as f32).collect();
-                    total * direction.value(&u)
+                    n as f64 * direction.value(&u)
                 };
                 let wide: Vec<f64> = displacement.iter().map(|&u| f64::from(u)).collect();
                 let expected = finite_differences(loss, &wide, 2e-3);

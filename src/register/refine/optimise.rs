@@ -72,7 +72,7 @@ impl Level {
 
     /// Mean dissimilarity over the voxels with the moving images pulled onto the fixed ones (`sign` 1), or the reverse
     /// (-1).
-    fn value(&self, sign: f32, displacement: &[f32]) -> f64 {
+    pub fn value(&self, sign: f32, displacement: &[f32]) -> f64 {
         let channels = self.channels.iter();
         channels
             .map(|channel| {

@@ -23,7 +23,8 @@ const NEWTON_STEPS: usize = 20;
 /// The inverse of a displacement field: to each `y` the `x` with `x + u(x) = y`.
 ///
 /// Found by fixed-point iteration, `x <- y - u(x)` (Chen, Lu, Chen, Ruchala & Olivera, *Medical Physics* 35, 2008), which
-/// converges where the field changes by less than a voxel a voxel, and by Newton's method where it does not.
+/// converges where the field changes by less than a voxel a voxel, and by Newton's method where it does not. The search
+/// may leave the grid, where the edge's displacement holds: a jump there would leave places without a solution.
 #[derive(Debug, Clone)]
 pub struct InverseField {
     forward: FieldTransform,
@@ -80,7 +81,7 @@ impl InverseField {
 
     /// The solution and its residual, both in voxels.
     fn solve(&self, goal: Vector3<f64>) -> (Vector3<f64>, f64) {
-        let miss = |x: Vector3<f64>| x + self.forward.displacement(x) - goal;
+        let miss = |x: Vector3<f64>| x + self.forward.continued(x) - goal;
         let mut best = (goal, f64::INFINITY);
         let mut x = goal;
         for step in 0..FIXED_POINT_STEPS + NEWTON_STEPS {
@@ -157,14 +158,10 @@ impl Residual {
 
 impl fmt::Display for Residual {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "found within {:.1e} voxels", self.voxels)?;
+        write!(f, "error at most {:.2} voxels", self.voxels)?;
         match self.missed {
             0.0 => Ok(()),
-            missed => write!(
-                f,
-                "; missed at {:.2} % of the places, where the field folds between voxels",
-                100.0 * missed
-            ),
+            missed => write!(f, "; not invertible at {:.2} % of voxels", 100.0 * missed),
         }
     }
 }
@@ -273,9 +270,12 @@ mod tests {
             missed,
         };
         let found = residual(0.0).to_string();
-        assert_eq!(found, "found within 2.5e-1 voxels");
+        assert_eq!(found, "error at most 0.25 voxels");
         let told = residual(0.001).to_string();
-        assert!(told.contains("; missed at 0.10 % of the places"), "{told}");
+        assert_eq!(
+            told,
+            "error at most 0.25 voxels; not invertible at 0.10 % of voxels"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod pull;
 
 pub use compose::{compose, inverted, matrix_of};
 pub use inverse::{InverseField, Residual, check_inverses};
-pub use pull::{pull_image, pull_labels, pull_series};
+pub use pull::{Mover, pull_image, pull_labels};
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use nalgebra::{Matrix4, Vector3};
 
 use super::field::Sampler;
 use crate::error::{Error, Result};
-use crate::volume::resample::place;
+use crate::volume::resample::{place, snapped};
 use crate::volume::{Dimension, DisplacementField, Step, WorldPoint};
 
 /// A map from world to world, RAS millimetres.
@@ -32,31 +32,50 @@ pub enum Transform {
     Affine(Matrix4<f64>),
 }
 
-/// A displacement field with the way to its voxels; outside its grid the edge's displacement holds.
+/// A displacement field with the way to its voxels.
 #[derive(Debug, Clone)]
 pub struct FieldTransform {
     field: Arc<DisplacementField>,
     to_voxel: Matrix4<f64>,
+    beyond: Beyond,
+}
+
+/// How places outside a field's grid move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// As the nearest place of the edge: fields of registrations contain their affine.
+    Edge,
+    /// Not at all, as for ITK.
+    Still,
 }
 
 impl Transform {
+    /// The field of a registration, whose edge holds outside its grid.
+    ///
     /// # Errors
     /// A field whose affine has no inverse.
     pub fn field(field: impl Into<Arc<DisplacementField>>) -> Result<Self> {
-        let field = field.into();
-        let to_voxel = field.geometry.to_voxel()?;
-        Ok(Self::Field(Box::new(FieldTransform { field, to_voxel })))
+        Self::with(field.into(), Beyond::Edge)
     }
 
-    /// What a file holds.
+    /// What a file of any program holds; outside the grid of a field nothing moves, as for ITK.
     ///
     /// # Errors
     /// As [`Transform::field`].
     pub fn of(step: Step) -> Result<Self> {
         match step {
             Step::Affine { affine, .. } => Ok(Self::Affine(affine.0)),
-            Step::Field(field) => Self::field(field),
+            Step::Field(field) => Self::with(field.into(), Beyond::Still),
         }
+    }
+
+    fn with(field: Arc<DisplacementField>, beyond: Beyond) -> Result<Self> {
+        let to_voxel = field.geometry.to_voxel()?;
+        Ok(Self::Field(Box::new(FieldTransform {
+            field,
+            to_voxel,
+            beyond,
+        })))
     }
 
     /// Where a place goes.
@@ -78,11 +97,28 @@ impl FieldTransform {
     }
 
     /// At a place in voxels of the field; the height over a 2-D field does not count.
-    fn displacement(&self, mut voxel: Vector3<f64>) -> Vector3<f64> {
+    fn displacement(&self, voxel: Vector3<f64>) -> Vector3<f64> {
+        match self.beyond {
+            Beyond::Still if !self.holds(voxel) => Vector3::zeros(),
+            Beyond::Still | Beyond::Edge => self.continued(voxel),
+        }
+    }
+
+    /// As [`Self::displacement`], outside the grid that of the edge in any case.
+    fn continued(&self, mut voxel: Vector3<f64>) -> Vector3<f64> {
         if self.field.geometry.dimension == Dimension::Two {
             voxel.z = 0.0;
         }
         Sampler::new(&self.field).at(voxel)
+    }
+
+    /// Whether a place lies within the voxels of the grid, half a voxel beyond their outermost centres.
+    fn holds(&self, voxel: Vector3<f64>) -> bool {
+        let geometry = &self.field.geometry;
+        (0..geometry.dimension.axes()).all(|axis| {
+            let at = snapped(voxel[axis] + 0.5);
+            at >= 0.0 && at < geometry.shape[axis] as f64
+        })
     }
 }
 
@@ -109,4 +145,33 @@ pub fn map_point(transforms: &[Transform], point: WorldPoint) -> WorldPoint {
     transforms
         .iter()
         .fold(point, |point, transform| transform.map(point))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Affine, Geometry};
+
+    #[test]
+    fn outside_their_grid_only_fields_of_registrations_move() {
+        // Voxels of 2 mm with centres at 0, 2 .. 8 mm: their box goes from -1 to 9 mm.
+        for (dimension, depth) in [(Dimension::Two, 1), (Dimension::Three, 5)] {
+            let affine = Affine::from_spacing([2.0; 3]);
+            let geometry = Geometry::new([5, 5, depth], dimension, affine);
+            let values = vec![1.5; dimension.axes() * geometry.voxels()];
+            let field = DisplacementField::from_values(values, geometry);
+            let foreign = Transform::of(Step::Field(field.clone())).unwrap();
+            let own = Transform::field(field).unwrap();
+            for (x, inside) in [(-1.1, false), (-0.9, true), (8.9, true), (9.1, false)] {
+                let start = WorldPoint(Vector3::new(x, 4.0, 0.0));
+                let moved = |transform: &Transform| transform.map(start).0.x - x;
+                let expected = if inside { 3.0 } else { 0.0 };
+                assert!(
+                    (moved(&foreign) - expected).abs() < 1e-6,
+                    "{dimension:?} {x}"
+                );
+                assert!((moved(&own) - 3.0).abs() < 1e-6, "{dimension:?} {x}");
+            }
+        }
+    }
 }

@@ -5,11 +5,10 @@ use rayon::prelude::*;
 
 use super::{Transform, check_dimension, check_inverses, map_point, matrix_of};
 use crate::error::{Error, Result};
-use crate::register::Fill;
 use crate::volume::resample::{
     Interpolation, LabelInterpolation, Outside, image_at, labels_at, place,
 };
-use crate::volume::{Affine, Dimension, Geometry, Image, LabelMap, Series, VoxelPoint};
+use crate::volume::{Affine, Dimension, Geometry, Image, LabelMap, VoxelPoint};
 
 /// The image on the grid `reference`: each voxel takes the value that the transforms, in the order given, lead to.
 ///
@@ -23,48 +22,63 @@ pub fn pull_image(
     interpolation: Interpolation,
     outside: Outside,
 ) -> Result<Image> {
-    let path = Path::new(&image.geometry, reference, transforms)?;
-    let position = |voxel| path.position(voxel);
-    let moved = image_at(image, reference, position, interpolation, outside)?;
-    check_inverses(transforms)?;
-    Ok(moved)
+    Mover::new(&image.geometry, 1, reference, transforms)?.moved(image, interpolation, outside)
 }
 
-/// Every volume as [`pull_image`] does it, each with its own value outside.
-///
-/// # Errors
-/// As [`pull_image`].
-pub fn pull_series(
-    series: Series,
-    reference: &Geometry,
-    transforms: &[Transform],
-    interpolation: Interpolation,
-    fill: Fill,
-) -> Result<Series> {
-    if series.volumes.len() == 1 || matrix_of(transforms).is_some() {
-        return each(series, |image| {
-            let outside = fill.outside(image);
-            pull_image(image, reference, transforms, interpolation, outside)
-        });
+/// Brings images of one grid onto a reference.
+pub struct Mover<'a> {
+    reference: &'a Geometry,
+    path: Path<'a>,
+    /// Where several images ask for the same places, which take long to find through fields.
+    places: Option<Places>,
+}
+
+impl<'a> Mover<'a> {
+    /// For `images` images on the grid `from`.
+    ///
+    /// # Errors
+    /// As [`pull_image`], but for splines.
+    pub fn new(
+        from: &Geometry,
+        images: usize,
+        reference: &'a Geometry,
+        transforms: &'a [Transform],
+    ) -> Result<Self> {
+        let path = Path::new(from, reference, transforms)?;
+        let places = match path.way {
+            Way::Chain { .. } if images > 1 => {
+                let places = Places::find(&path, reference.shape);
+                check_inverses(transforms)?;
+                Some(places)
+            }
+            Way::Chain { .. } | Way::Matrix(_) => None,
+        };
+        Ok(Self {
+            reference,
+            path,
+            places,
+        })
     }
-    // All volumes ask for the same places, which take long to find through fields.
-    let path = Path::new(series.geometry(), reference, transforms)?;
-    let places = Places::find(&path, reference.shape);
-    check_inverses(transforms)?;
-    each(series, |image| {
-        let outside = fill.outside(image);
-        let position = |voxel| places.at(voxel);
-        image_at(image, reference, position, interpolation, outside)
-    })
-}
 
-/// Moves the volumes one by one; each is dropped when it has been moved.
-fn each(series: Series, pull: impl Fn(&Image) -> Result<Image>) -> Result<Series> {
-    let volumes = series.volumes.into_iter();
-    Ok(Series {
-        volumes: volumes.map(|image| pull(&image)).collect::<Result<_>>()?,
-        kind: series.kind,
-    })
+    /// As [`pull_image`].
+    ///
+    /// # Errors
+    /// An inverse of a field that was not found, splines through voxels that are not finite.
+    pub fn moved(
+        &self,
+        image: &Image,
+        interpolation: Interpolation,
+        outside: Outside,
+    ) -> Result<Image> {
+        if let Some(places) = &self.places {
+            let position = |voxel| places.at(voxel);
+            return image_at(image, self.reference, position, interpolation, outside);
+        }
+        let position = |voxel| self.path.position(voxel);
+        let moved = image_at(image, self.reference, position, interpolation, outside)?;
+        self.path.check_inverses()?;
+        Ok(moved)
+    }
 }
 
 /// As [`pull_image`] for labels, 0 outside.
@@ -84,16 +98,24 @@ pub fn pull_labels(
         |voxel| path.position(voxel),
         interpolation,
     );
-    check_inverses(transforms)?;
+    path.check_inverses()?;
     Ok(moved)
 }
 
 /// From voxels of a reference to voxels of an image.
 struct Path<'a> {
-    reference: &'a Affine,
-    transforms: &'a [Transform],
-    to_voxel: Matrix4<f64>,
+    way: Way<'a>,
     dimension: Dimension,
+}
+
+enum Way<'a> {
+    /// Through transforms that are all affine.
+    Matrix(Matrix4<f64>),
+    Chain {
+        reference: &'a Affine,
+        transforms: &'a [Transform],
+        to_voxel: Matrix4<f64>,
+    },
 }
 
 impl<'a> Path<'a> {
@@ -106,10 +128,17 @@ impl<'a> Path<'a> {
             )));
         }
         check_dimension(transforms, reference.dimension)?;
+        let to_voxel = image.to_voxel()?;
+        let way = match matrix_of(transforms) {
+            Some(matrix) => Way::Matrix(to_voxel * matrix * reference.affine.0),
+            None => Way::Chain {
+                reference: &reference.affine,
+                transforms,
+                to_voxel,
+            },
+        };
         let path = Self {
-            reference: &reference.affine,
-            transforms,
-            to_voxel: image.to_voxel()?,
+            way,
             dimension: image.dimension,
         };
         match image.dimension {
@@ -117,6 +146,15 @@ impl<'a> Path<'a> {
             Dimension::Three => {}
         }
         Ok(path)
+    }
+
+    /// # Errors
+    /// Those of [`check_inverses`].
+    fn check_inverses(&self) -> Result<()> {
+        match self.way {
+            Way::Matrix(_) => Ok(()),
+            Way::Chain { transforms, .. } => check_inverses(transforms).map(drop),
+        }
     }
 
     /// The reference's plane must not cross the image's.
@@ -133,8 +171,17 @@ impl<'a> Path<'a> {
     }
 
     fn through(&self, voxel: Vector3<f64>) -> Vector3<f64> {
-        let start = self.reference.to_world(VoxelPoint(voxel));
-        place(&self.to_voxel, map_point(self.transforms, start).0)
+        match &self.way {
+            Way::Matrix(matrix) => place(matrix, voxel),
+            Way::Chain {
+                reference,
+                transforms,
+                to_voxel,
+            } => {
+                let start = reference.to_world(VoxelPoint(voxel));
+                place(to_voxel, map_point(transforms, start).0)
+            }
+        }
     }
 
     fn position(&self, voxel: Vector3<f64>) -> Vector3<f64> {
@@ -192,7 +239,6 @@ mod tests {
     use super::*;
     use crate::register::field::from_function;
     use crate::register::inverted;
-    use crate::volume::SeriesKind;
     use ndarray::Array3;
 
     /// A grid, and the inverse of waves on it.
@@ -207,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_looks_for_its_places_once_and_is_moved_as_its_volumes() {
+    fn several_images_look_for_their_places_once_and_are_moved_as_one_by_one() {
         for dimension in [Dimension::Two, Dimension::Three] {
             let (grid, back) = case(dimension);
             let volume = |n: usize| {
@@ -218,16 +264,9 @@ mod tests {
                     geometry: grid.clone(),
                 }
             };
-            let series = Series {
-                volumes: (1..4).map(volume).collect(),
-                kind: SeriesKind::Frames {
-                    sizes: vec![3],
-                    seconds: None,
-                },
-            };
-            let kind = series.kind.clone();
-            let (linear, fill) = (Interpolation::Linear, Fill::Value(-1.0));
-            let moved = pull_series(series, &grid, &back, linear, fill).unwrap();
+            let (linear, outside) = (Interpolation::Linear, Outside::Value(-1.0));
+            let mover = Mover::new(&grid, 3, &grid, &back).unwrap();
+            let moved = [1, 2, 3].map(|n| mover.moved(&volume(n), linear, outside).unwrap());
             // Of 2-D images three places more show that their planes are parallel.
             let corners = if dimension == Dimension::Two { 3 } else { 0 };
             match &back[..] {
@@ -236,12 +275,27 @@ mod tests {
                 }
                 _ => unreachable!("there is one field, and it was inverted"),
             }
-            assert_eq!((moved.volumes.len(), &moved.kind), (3, &kind));
-            for (n, moved) in moved.volumes.iter().enumerate() {
-                let outside = Outside::Value(-1.0);
+            for (n, moved) in moved.iter().enumerate() {
                 let alone = pull_image(&volume(n + 1), &grid, &back, linear, outside).unwrap();
                 assert_eq!(moved, &alone, "{dimension:?} {n}");
             }
         }
+    }
+
+    #[test]
+    fn affines_one_after_the_other_are_one_matrix() {
+        let (grid, _) = case(Dimension::Three);
+        let shift =
+            |x: f64| Transform::Affine(Matrix4::new_translation(&Vector3::new(x, 0.0, 3.0)));
+        let twice = Transform::Affine(Matrix4::new_scaling(2.0));
+        let chain = [shift(1.0), twice, shift(-4.0)];
+        let path = Path::new(&grid, &grid, &chain).unwrap();
+        assert!(matches!(path.way, Way::Matrix(_)));
+        // Voxels of 1, 2 and 1.5 mm: (3, 2, 3) lies at (3, 4, 4.5), goes to 2 (4, 4, 7.5) and then to (4, 8, 18).
+        let found = path.position(Vector3::new(3.0, 2.0, 3.0));
+        assert!(
+            (found - Vector3::new(4.0, 4.0, 12.0)).amax() < 1e-12,
+            "{found}"
+        );
     }
 }

@@ -83,6 +83,12 @@ impl Default for Normalisation {
 }
 
 impl Normalisation {
+    /// Whether the background of an image, its darkest voxels, is 0 afterwards: not by z-scores, whose 0 is the mean. (Without a
+    /// normalisation it is as in the file.)
+    pub fn leaves_background_zero(&self) -> bool {
+        !matches!(self, Self::ZScore { .. })
+    }
+
     /// Checks the settings and reads the reference image, once for many images.
     ///
     /// # Errors

@@ -1,37 +1,50 @@
 //! Writes `.mha`, compressed, and `.mhd` with a plain `.raw` beside it, little-endian.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::path::Path;
 
 use flate2::write::ZlibEncoder;
 
+use super::super::dtype::DType;
 use super::super::format::voxel_file;
-use super::super::io::{COMPRESSION, write_beside, write_parts};
+use super::super::io::{COMPRESSION, write_beside, write_stream};
 use super::super::placement::Placement;
 use super::super::write::Content;
 use super::TYPES;
 use crate::error::{Error, Result};
 
-/// `voxels` come with the first axis fastest.
-pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
-    let at = |problem: String| Error::file(path, problem);
+/// `voxels` writes them little-endian with the first axis fastest.
+pub(crate) fn write(
+    path: &Path,
+    content: &Content,
+    voxels: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let element = element(content.encoding.dtype).map_err(|problem| Error::file(path, problem))?;
     let Some(data) = voxel_file(path) else {
+        // The header holds the length.
         let mut encoder = ZlibEncoder::new(Vec::new(), COMPRESSION);
-        let packed = encoder.write_all(voxels).and_then(|()| encoder.finish());
+        let packed = voxels(&mut encoder).and_then(|()| encoder.finish());
         let packed = packed.map_err(|e| Error::io(path, e))?;
-        let header = header(content, Some(packed.len()), "LOCAL").map_err(at)?;
-        return write_parts(path, &[header.as_bytes(), &packed]);
+        let header = header(content, element, Some(packed.len()), "LOCAL");
+        return write_stream(path, |out| {
+            out.write_all(header.as_bytes())?;
+            out.write_all(&packed)
+        });
     };
     let name = data.file_name().unwrap_or_default().to_string_lossy();
-    let header = header(content, None, &name).map_err(at)?;
-    write_beside((path, &header), (&data, voxels))
+    let header = header(content, element, None, &name);
+    write_beside((path, &header), &data, voxels)
 }
 
-fn header(content: &Content, packed: Option<usize>, data_file: &str) -> Result<String, String> {
-    let known = TYPES.iter().find(|(_, dtype)| *dtype == content.dtype);
-    let (element, _) =
-        known.ok_or_else(|| format!("MetaImage has no {}; choose another type", content.dtype))?;
+fn element(dtype: DType) -> Result<&'static str, String> {
+    let known = TYPES.iter().find(|(_, of)| *of == dtype);
+    known
+        .map(|(name, _)| *name)
+        .ok_or_else(|| format!("MetaImage has no {dtype}; choose another type"))
+}
+
+fn header(content: &Content, element: &str, packed: Option<usize>, data_file: &str) -> String {
     let placement = Placement::of(content.geometry);
     let shape = content.shape(placement.spacing.len());
     let axes = shape.len();
@@ -68,7 +81,7 @@ fn header(content: &Content, packed: Option<usize>, data_file: &str) -> Result<S
         text,
         "ElementType = {element}\nElementDataFile = {data_file}"
     );
-    Ok(text)
+    text
 }
 
 fn joined<T: ToString>(values: impl Iterator<Item = T>) -> String {

@@ -4,19 +4,80 @@
 
 use nalgebra::{Matrix3, Matrix4, Quaternion, Rotation3, UnitQuaternion, Vector3};
 
-use super::super::Affine;
+use super::super::resample::place;
+use super::super::{Affine, World};
 use super::header::Header;
 
-/// sform, else qform, else voxel sizes with x flipped and the centre at the origin.
-pub(super) fn affine_of(header: &Header, shape: &[usize]) -> Result<Affine, String> {
-    if header.sform_code > 0 {
-        return from_sform(header, shape);
+/// Forms that place a corner of the grid further apart than this, in voxels, are not the same. Quaternions of float32 are
+/// off by several hundredths at the far corner of a large grid where they are close to a half turn.
+const SAME_PLACE: f64 = 0.1;
+
+/// sform, else qform, else voxel sizes with x flipped and the centre at the origin; with the world of that form.
+pub(super) fn place_of(header: &Header, shape: &[usize]) -> Result<(Affine, World), String> {
+    let [of_sform, of_qform] = [header.sform_code, header.qform_code].map(world);
+    let (affine, world) = match (sform(header, shape), qform(header, shape)) {
+        (Some(Err(_)), Some(Ok(qform))) => (qform, of_qform),
+        (Some(sform), _) => (sform?, of_sform),
+        (None, Some(qform)) => (qform?, of_qform),
+        (None, None) => (base(shape, spacing(header, shape)?), World::ASSUMED),
+    };
+    Ok((affine, world))
+}
+
+/// By the code of a form; one that is too large for NIfTI-1 is none of those known.
+fn world(code: i32) -> World {
+    i16::try_from(code).map_or(World::ALIGNED, World)
+}
+
+/// What is to be said where there is no form, or where there are two and they do not agree.
+pub(super) fn note(header: &Header, shape: &[usize]) -> Option<String> {
+    let forms = (sform(header, shape), qform(header, shape));
+    let (sform, qform) = match forms {
+        (None, None) => {
+            return Some(
+                "states no orientation; LAS is assumed, centred, as nibabel does (ANTs assumes LPS): left and right may be \
+                 swapped"
+                    .into(),
+            );
+        }
+        (sform, qform) => (sform?, qform?.ok()?),
+    };
+    match sform {
+        Err(problem) => Some(format!("{problem}; the qform is used")),
+        Ok(sform) => {
+            let apart = apart(&sform, &qform, shape)?;
+            (apart > SAME_PLACE).then(|| {
+                format!(
+                    "sform and qform place its corners up to {apart:.1} voxels apart: the sform is used, as by nibabel, FSL \
+                     and FreeSurfer; ITK and ANTs may use the qform"
+                )
+            })
+        }
     }
-    let spacing = spacing(header, shape)?;
-    if header.qform_code > 0 {
-        return from_qform(header, spacing);
-    }
-    Ok(base(shape, spacing))
+}
+
+/// How far two affines place the same corner of a grid from each other at most, in voxels.
+fn apart(one: &Affine, other: &Affine, shape: &[usize]) -> Option<f64> {
+    let change = one.inverse()? * other.0;
+    let corner = |n: usize| {
+        Vector3::from_fn(|axis, _| match n >> axis & 1 {
+            1 => shape.get(axis).map_or(0.0, |&size| size as f64 - 1.0),
+            _ => 0.0,
+        })
+    };
+    let distances = (0..8).map(|n| (place(&change, corner(n)) - corner(n)).norm());
+    Some(distances.fold(0.0, f64::max))
+}
+
+/// `None` where its code says that there is none.
+fn sform(header: &Header, shape: &[usize]) -> Option<Result<Affine, String>> {
+    (header.sform_code > 0).then(|| from_sform(header, shape))
+}
+
+/// As [`sform`].
+fn qform(header: &Header, shape: &[usize]) -> Option<Result<Affine, String>> {
+    let spaced = || spacing(header, shape).and_then(|spacing| from_qform(header, spacing));
+    (header.qform_code > 0).then(spaced)
 }
 
 fn from_sform(header: &Header, shape: &[usize]) -> Result<Affine, String> {

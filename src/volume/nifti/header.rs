@@ -1,12 +1,10 @@
 //! The fields of a NIfTI-1 or NIfTI-2 header that matter here, whatever their width and byte order.
-//!
-//! Offsets: nifti1.h (348 bytes) and nifti2.h (540 bytes) of the NIfTI working group.
 
 use super::super::dtype::{DType, Endian};
 use super::super::fields::Fields;
+use super::super::series::FrameStep;
+use super::layout::{Layout, NIFTI1, NIFTI2, SPACE, TIME};
 
-pub(super) const NIFTI1_BYTES: usize = 348;
-pub(super) const NIFTI2_BYTES: usize = 540;
 const MAGIC2_TAIL: &[u8] = b"\0\r\n\x1a\n";
 
 /// Which file the voxels are in.
@@ -20,19 +18,18 @@ pub(super) enum Storage {
     Analyze,
 }
 
-/// A header with its numbers widened to 64 bits; nothing is checked yet but the magic.
+/// A header with its numbers widened to 64 bits and its lengths in mm; nothing is checked yet but the magic.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
     pub storage: Storage,
     pub endian: Endian,
-    /// Bytes of the fixed header: 348 or 540.
-    pub length: usize,
+    pub layout: &'static Layout,
     /// `dim[0]`, the number of axes, and then their sizes.
     pub dim: [i64; 8],
     pub datatype: i16,
     /// `pixdim[0]` is the handedness of the qform.
     pub pixdim: [f64; 8],
-    /// Units of space and time.
+    /// Units of space, which no longer matter, and of time.
     pub units: i32,
     pub vox_offset: f64,
     pub slope: f64,
@@ -46,24 +43,69 @@ pub(super) struct Header {
     pub srow: [[f64; 4]; 3],
 }
 
-/// Header size and byte order from the first four bytes.
-pub(super) fn recognise(start: [u8; 4]) -> Option<(usize, Endian)> {
-    let sizes = [NIFTI1_BYTES, NIFTI2_BYTES];
-    let is = |decoded: i32| sizes.into_iter().find(|&size| size as i32 == decoded);
+/// Layout and byte order from the first four bytes, which hold the size of the header.
+pub(super) fn recognise(start: [u8; 4]) -> Option<(&'static Layout, Endian)> {
+    let layouts = [&NIFTI1, &NIFTI2];
+    let is = |decoded: i32| {
+        layouts
+            .into_iter()
+            .find(|layout| layout.length as i32 == decoded)
+    };
     is(i32::from_le_bytes(start))
-        .map(|size| (size, Endian::Little))
-        .or_else(|| is(i32::from_be_bytes(start)).map(|size| (size, Endian::Big)))
+        .map(|layout| (layout, Endian::Little))
+        .or_else(|| is(i32::from_be_bytes(start)).map(|layout| (layout, Endian::Big)))
 }
 
 impl Header {
-    /// `bytes` is as long as [`recognise`] said.
-    pub fn parse(bytes: &[u8], endian: Endian) -> Result<Self, String> {
+    /// `bytes` is as long as the layout says that [`recognise`] found.
+    pub fn parse(bytes: &[u8], layout: &'static Layout, endian: Endian) -> Result<Self, String> {
         let fields = Fields::new(bytes, endian);
-        if bytes.len() == NIFTI2_BYTES {
-            nifti2(&fields, endian)
-        } else {
-            nifti1(&fields, endian)
-        }
+        let storage = storage(&fields, layout)?;
+        let numbers = Numbers {
+            fields: &fields,
+            wide: layout.wide,
+        };
+        let mut header = Self {
+            storage,
+            endian,
+            layout,
+            dim: numbers.sizes(layout.dim),
+            datatype: fields.number(layout.datatype),
+            pixdim: numbers.reals(layout.pixdim),
+            units: match storage {
+                Storage::Analyze => 0,
+                _ if layout.wide => fields.number(layout.units),
+                _ => i32::from(fields.number::<u8>(layout.units)),
+            },
+            vox_offset: match layout.wide {
+                true => fields.number::<i64>(layout.vox_offset) as f64,
+                false => f64::from(fields.number::<f32>(layout.vox_offset)),
+            },
+            slope: numbers.real(layout.slope),
+            intercept: numbers.real(layout.intercept),
+            intent_code: numbers.code(layout.intent_code),
+            intent_name: fields.text(layout.intent_name, 16),
+            qform_code: numbers.code(layout.qform_code),
+            sform_code: numbers.code(layout.sform_code),
+            quaternion: numbers.reals(layout.quaternion),
+            offset: numbers.reals(layout.offset),
+            srow: numbers.rows(layout.srow),
+        };
+        header.turn_to_millimetres();
+        Ok(header)
+    }
+
+    /// Voxel sizes and places, which may be in another unit.
+    fn turn_to_millimetres(&mut self) {
+        let factor = match self.units & SPACE {
+            // Metres and micrometres.
+            1 => 1e3,
+            3 => 1e-3,
+            _ => return,
+        };
+        let sizes = self.pixdim[1..4].iter_mut();
+        let places = self.offset.iter_mut().chain(self.srow.as_flattened_mut());
+        sizes.chain(places).for_each(|length| *length *= factor);
     }
 
     /// The sizes of all axes.
@@ -110,17 +152,14 @@ impl Header {
         }
     }
 
-    /// Time from one volume to the next, where the unit is known.
-    pub fn frame_seconds(&self) -> Option<f64> {
-        // Bits 3 to 5 hold the unit of time.
-        let unit = match self.units & 0x38 {
-            8 => 1.0,
-            16 => 1e-3,
-            24 => 1e-6,
-            _ => return None,
+    /// What the fourth axis steps by.
+    pub fn frame_step(&self) -> Option<FrameStep> {
+        let step = FrameStep {
+            value: self.pixdim[4],
+            unit: (self.units & TIME) as u8,
         };
-        let seconds = self.pixdim[4] * unit;
-        (self.dim[0] > 3 && seconds > 0.0 && seconds.is_finite()).then_some(seconds)
+        let known = step.value > 0.0 && step.value.is_finite() && step != FrameStep::UNKNOWN;
+        (self.dim[0] > 3 && known).then_some(step)
     }
 
     /// Where the voxels start in their file.
@@ -132,7 +171,7 @@ impl Header {
             ));
         }
         // After the fixed header come four bytes that announce extensions.
-        let first = self.length as u64 + 4;
+        let first = self.layout.length as u64 + 4;
         match (self.storage, offset as u64) {
             (Storage::Single, 0) => Ok(first),
             (Storage::Single, offset) if offset < first => Err(format!(
@@ -143,65 +182,59 @@ impl Header {
     }
 }
 
-fn nifti1(fields: &Fields, endian: Endian) -> Result<Header, String> {
-    let storage = match fields.bytes(344, 4) {
-        b"n+1\0" => Storage::Single,
-        b"ni1\0" => Storage::Pair,
-        _ => Storage::Analyze,
-    };
-    Ok(Header {
-        storage,
-        endian,
-        length: NIFTI1_BYTES,
-        dim: fields.values::<i16, 8>(40).map(|v| v as i64),
-        datatype: fields.number(70),
-        pixdim: fields.values::<f32, 8>(76),
-        units: i32::from(fields.number::<u8>(123)),
-        vox_offset: f64::from(fields.number::<f32>(108)),
-        slope: f64::from(fields.number::<f32>(112)),
-        intercept: f64::from(fields.number::<f32>(116)),
-        intent_code: i32::from(fields.number::<i16>(68)),
-        intent_name: fields.text(328, 16),
-        qform_code: i32::from(fields.number::<i16>(252)),
-        sform_code: i32::from(fields.number::<i16>(254)),
-        quaternion: fields.values::<f32, 3>(256),
-        offset: fields.values::<f32, 3>(268),
-        srow: [280, 296, 312].map(|at| fields.values::<f32, 4>(at)),
-    })
+/// By the magic.
+fn storage(fields: &Fields, layout: &Layout) -> Result<Storage, String> {
+    let magic = fields.bytes(layout.magic, 4);
+    match (layout.wide, &magic[..3]) {
+        (false, b"n+1") if magic[3] == 0 => Ok(Storage::Single),
+        (false, b"ni1") if magic[3] == 0 => Ok(Storage::Pair),
+        (false, _) => Ok(Storage::Analyze),
+        (true, b"n+2" | b"ni2") if fields.bytes(layout.magic + 3, 5) != MAGIC2_TAIL => {
+            Err("NIfTI-2 magic is damaged, as by a text-mode transfer; copy the file again".into())
+        }
+        (true, b"n+2") => Ok(Storage::Single),
+        (true, b"ni2") => Ok(Storage::Pair),
+        (true, _) => Err("header of 540 bytes without the NIfTI-2 magic".into()),
+    }
 }
 
-fn nifti2(fields: &Fields, endian: Endian) -> Result<Header, String> {
-    let storage = match fields.bytes(4, 3) {
-        b"n+2" => Storage::Single,
-        b"ni2" => Storage::Pair,
-        _ => return Err("header of 540 bytes without the NIfTI-2 magic".into()),
-    };
-    if fields.bytes(7, 5) != MAGIC2_TAIL {
-        return Err(
-            "NIfTI-2 magic is damaged, as by a text-mode transfer; copy the file again".into(),
-        );
+/// The numbers of a header of either width.
+struct Numbers<'a> {
+    fields: &'a Fields<'a>,
+    wide: bool,
+}
+
+impl Numbers<'_> {
+    fn reals<const N: usize>(&self, at: usize) -> [f64; N] {
+        match self.wide {
+            true => self.fields.values::<f64, N>(at),
+            false => self.fields.values::<f32, N>(at),
+        }
     }
-    let dim = std::array::from_fn(|n| fields.number::<i64>(16 + 8 * n));
-    let offset: i64 = fields.number(168);
-    Ok(Header {
-        storage,
-        endian,
-        length: NIFTI2_BYTES,
-        dim,
-        datatype: fields.number(12),
-        pixdim: fields.values::<f64, 8>(104),
-        units: fields.number(500),
-        vox_offset: offset as f64,
-        slope: fields.number(176),
-        intercept: fields.number(184),
-        intent_code: fields.number(504),
-        intent_name: fields.text(508, 16),
-        qform_code: fields.number(344),
-        sform_code: fields.number(348),
-        quaternion: fields.values::<f64, 3>(352),
-        offset: fields.values::<f64, 3>(376),
-        srow: [400, 432, 464].map(|at| fields.values::<f64, 4>(at)),
-    })
+
+    fn real(&self, at: usize) -> f64 {
+        let [real] = self.reals(at);
+        real
+    }
+
+    fn rows(&self, at: usize) -> [[f64; 4]; 3] {
+        let size = if self.wide { 8 } else { 4 };
+        [0, 1, 2].map(|row| self.reals(at + row * 4 * size))
+    }
+
+    fn code(&self, at: usize) -> i32 {
+        match self.wide {
+            true => self.fields.number(at),
+            false => i32::from(self.fields.number::<i16>(at)),
+        }
+    }
+
+    fn sizes(&self, at: usize) -> [i64; 8] {
+        std::array::from_fn(|n| match self.wide {
+            true => self.fields.number(at + 8 * n),
+            false => i64::from(self.fields.number::<i16>(at + 2 * n)),
+        })
+    }
 }
 
 /// Three and four bytes of colour.

@@ -2,17 +2,32 @@
 
 use std::path::Path;
 
-use super::super::Affine;
 use super::super::dtype::Endian;
 use super::super::format::{Format, header_and_image};
 use super::super::raw::{Intent, Layout, RawVolume, Samples, byte_count};
 use super::super::source::{Source, Trailing};
+use super::super::{Affine, World};
 use super::header::{Header, Storage, recognise};
 use super::{affine, analyze};
 use crate::error::{Error, Result};
 
 const INTENT_VECTOR: i32 = 1007;
 const INTENT_DISPLACEMENT_RAS: i32 = 1006;
+
+/// What is to be said about where the grid of a file lies: it has no form, its two forms differ, or one of them is no good.
+/// Nothing of other formats and of files that cannot be read.
+pub fn geometry_note(path: &Path) -> Option<String> {
+    let path = match Format::of(path).ok()? {
+        Format::Nifti => path.to_path_buf(),
+        Format::NiftiPair => header_and_image(path).ok()?.0,
+        _ => return None,
+    };
+    let (_, header) = read_header(&mut Source::open(&path).ok()?).ok()?;
+    match header.storage {
+        Storage::Analyze => None,
+        Storage::Single | Storage::Pair => affine::note(&header, &header.shape().ok()?),
+    }
+}
 
 /// Reads a `.nii` or `.nii.gz` file.
 pub(crate) fn read_single(path: &Path) -> Result<RawVolume> {
@@ -62,12 +77,13 @@ pub(crate) fn read_pair(path: &Path) -> Result<RawVolume> {
 fn read_header(source: &mut Source) -> Result<(Vec<u8>, Header)> {
     let mut bytes = source.take(4, "a NIfTI header")?;
     let start = [bytes[0], bytes[1], bytes[2], bytes[3]];
-    let Some((length, endian)) = recognise(start) else {
+    let Some((layout, endian)) = recognise(start) else {
         let problem = "not NIfTI: the file does not start with a header size of 348 or 540";
         return Err(Error::file(source.path(), problem));
     };
-    bytes.extend(source.take(length as u64 - 4, "the rest of the NIfTI header")?);
-    let header = Header::parse(&bytes, endian).map_err(|p| Error::file(source.path(), p))?;
+    bytes.extend(source.take(layout.length as u64 - 4, "the rest of the NIfTI header")?);
+    let header = Header::parse(&bytes, layout, endian);
+    let header = header.map_err(|problem| Error::file(source.path(), problem))?;
     Ok((bytes, header))
 }
 
@@ -82,9 +98,9 @@ impl Plan {
         let mut shape = header.shape()?;
         let dtype = header.dtype()?;
         let intent = intent_of(header)?;
-        let (affine, scale) = match header.storage {
+        let ((affine, world), scale) = match header.storage {
             Storage::Analyze => analyze_meaning(header, bytes, &shape)?,
-            _ => (affine::affine_of(header, &shape)?, header.scale()?),
+            _ => (affine::place_of(header, &shape)?, header.scale()?),
         };
         let mut layout = Layout::FirstFastest;
         if intent == Intent::Colour {
@@ -103,8 +119,9 @@ impl Plan {
             format: Format::Nifti,
             shape,
             affine,
+            world,
             intent,
-            frame_seconds: header.frame_seconds(),
+            frame_step: header.frame_step(),
             samples,
         };
         Ok(Self { volume, length })
@@ -121,12 +138,12 @@ impl Plan {
     }
 }
 
-type Meaning = (Affine, Option<(f64, f64)>);
+type Meaning = ((Affine, World), Option<(f64, f64)>);
 
 fn analyze_meaning(header: &Header, bytes: &[u8], shape: &[usize]) -> Result<Meaning, String> {
     let spacing = affine::spacing(header, shape)?;
     let affine = analyze::affine_of(bytes, header.endian, shape, spacing);
-    Ok((affine, analyze::scale_of(header, bytes)))
+    Ok(((affine, World::ASSUMED), analyze::scale_of(header, bytes)))
 }
 
 /// The channels of colours as the fourth axis.
@@ -150,14 +167,13 @@ fn intent_of(header: &Header) -> Result<Intent, String> {
         return Ok(Intent::Image);
     }
     match header.intent_code {
-        INTENT_VECTOR if header.intent_name.starts_with("NREG_TRANS") => {
-            Err("a NiftyReg transform, whose vectors are RAS; convert it with reg_transform".into())
-        }
-        INTENT_VECTOR if header.intent_name == "Mapping" => Err(
+        INTENT_VECTOR if header.intent_name.starts_with("NREG_TRANS") => Ok(Intent::Deformation(
+            "a NiftyReg transform, whose vectors are RAS; convert it with reg_transform",
+        )),
+        INTENT_VECTOR if header.intent_name == "Mapping" => Ok(Intent::Deformation(
             "an SPM deformation, which holds positions in mm and no displacements; subtract each voxel's own position, and write \
-             it as a field of intent 1006"
-                .into(),
-        ),
+             it as a field of intent 1006",
+        )),
         INTENT_VECTOR => Ok(Intent::Displacement),
         INTENT_DISPLACEMENT_RAS => Ok(Intent::DisplacementRas),
         3000..=3099 => Err("CIFTI connectivity data, not an image on a voxel grid".into()),

@@ -9,7 +9,7 @@ mod header;
 mod read;
 mod write;
 
-pub(crate) use read::read;
+pub(crate) use read::{data_file, read};
 pub(crate) use write::write;
 
 use super::DType;

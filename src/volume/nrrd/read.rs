@@ -1,7 +1,8 @@
 //! Reads `.nrrd` and `.nhdr`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::super::World;
 use super::super::format::Format;
 use super::super::raw::{RawVolume, Samples, byte_count};
 use super::super::source::{Source, Trailing};
@@ -40,6 +41,15 @@ pub(crate) fn read(path: &Path) -> Result<RawVolume> {
     Ok(volume)
 }
 
+/// The file that holds the voxels, where the header names one.
+pub(crate) fn data_file(path: &Path) -> Result<Option<PathBuf>> {
+    let header = Header::read(&mut Source::open(path)?)?;
+    let name = header
+        .data_file()
+        .map_err(|problem| Error::file(path, problem))?;
+    Ok(name.map(|name| path.with_file_name(name)))
+}
+
 /// Everything but the voxels, and how many bytes those take.
 fn describe(header: &Header) -> Result<(RawVolume, u64), String> {
     let Axes {
@@ -62,8 +72,9 @@ fn describe(header: &Header) -> Result<(RawVolume, u64), String> {
         format: Format::Nrrd,
         shape,
         affine,
+        world: World::ALIGNED,
         intent,
-        frame_seconds: None,
+        frame_step: None,
         samples,
     };
     Ok((volume, length))

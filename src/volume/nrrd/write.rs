@@ -1,37 +1,43 @@
 //! Writes `.nrrd`, and `.nhdr` with a `.raw.gz` beside it, compressed and little-endian.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::path::Path;
 
 use flate2::GzBuilder;
 
 use super::super::format::voxel_file;
-use super::super::io::{COMPRESSION, write_beside, write_parts};
+use super::super::io::{COMPRESSION, write_beside, write_stream};
 use super::super::placement::Placement;
 use super::super::write::Content;
 use super::TYPES;
 use crate::error::{Error, Result};
 
-/// `voxels` come with the first axis fastest.
-pub(crate) fn write(path: &Path, content: &Content, voxels: &[u8]) -> Result<()> {
+/// `voxels` writes them little-endian with the first axis fastest.
+pub(crate) fn write(
+    path: &Path,
+    content: &Content,
+    voxels: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     let at = |problem: String| Error::file(path, problem);
     if let Some(data) = voxel_file(path) {
         let name = data.file_name().unwrap_or_default().to_string_lossy();
         let header = header(content).map_err(at)? + &format!("data file: {name}\n");
-        return write_beside((path, &header), (&data, voxels));
+        return write_beside((path, &header), &data, voxels);
     }
     let header = header(content).map_err(at)? + "\n";
-    let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), COMPRESSION);
-    let packed = encoder.write_all(voxels).and_then(|()| encoder.finish());
-    let packed = packed.map_err(|e| Error::io(path, e))?;
-    write_parts(path, &[header.as_bytes(), &packed])
+    write_stream(path, |out| {
+        out.write_all(header.as_bytes())?;
+        let mut encoder = GzBuilder::new().mtime(0).write(out, COMPRESSION);
+        voxels(&mut encoder)?;
+        encoder.finish().map(drop)
+    })
 }
 
 fn header(content: &Content) -> Result<String, String> {
-    let known = TYPES.iter().find(|(dtype, _)| *dtype == content.dtype);
-    let (_, names) =
-        known.ok_or_else(|| format!("NRRD has no {}; choose another type", content.dtype))?;
+    let dtype = content.encoding.dtype;
+    let known = TYPES.iter().find(|(of, _)| *of == dtype);
+    let (_, names) = known.ok_or_else(|| format!("NRRD has no {dtype}; choose another type"))?;
     let placement = Placement::of(content.geometry);
     let shape = content.shape(placement.spacing.len());
     let spatial = shape.len() - content.trailing.len();

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::super::Affine;
 use super::super::dtype::{DType, Endian};
 use super::super::format::{Format, quoted};
 use super::super::raw::{Intent, Layout, RawVolume, Samples, byte_count};
 use super::super::source::{Source, Trailing};
+use super::super::{Affine, World};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -93,8 +93,9 @@ impl Header {
             format,
             shape,
             affine: Affine::identity(),
+            world: World::ALIGNED,
             intent: Intent::Image,
-            frame_seconds: None,
+            frame_step: None,
             samples: Samples {
                 bytes: Vec::new(),
                 dtype,

@@ -59,6 +59,7 @@ impl Frames {
                 frames: [self.files.frames[0], Some(number)],
                 ..self.files.clone()
             },
+            ..Task::default()
         }
     }
 
@@ -74,9 +75,9 @@ impl Frames {
             volumes: moved.collect::<Result<_>>()?,
             kind: self.moving.kind(),
         };
-        let dtype = output.dtype_or_own(&series.kind, &path, || Ok(self.moving.dtype()))?;
+        let encoding = output.encoding(&series.kind, &path, self.moving.encoding())?;
         let note = "hmorph: every moving volume on the fixed grid";
-        write_series(path, &series, dtype, note)
+        write_series(path, &series, encoding, note)
     }
 }
 
@@ -107,7 +108,7 @@ mod tests {
             volumes: (0..3).map(volume).collect(),
             kind: SeriesKind::Frames {
                 sizes: vec![3],
-                seconds: None,
+                step: None,
             },
         };
         write_series(&path, &bold, DType::I16, "").unwrap();

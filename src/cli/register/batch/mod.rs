@@ -2,6 +2,7 @@
 
 mod frames;
 mod index;
+mod own;
 mod plan;
 mod results;
 mod shard;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::RegisterArgs;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, check_spacing};
 use super::pair::Method;
+use crate::cli::options::MANY_PAIRS;
 use crate::cli::reading::ReadArgs;
 use crate::cli::scan::ScanFile;
 use crate::cli::{Common, signals};
@@ -32,6 +34,7 @@ use work::{Batch, Finished};
 
 /// Pairs of a list, or the volumes of an image.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = MANY_PAIRS)]
 pub struct BatchArgs {
     /// CSV of pairs: fixed,moving and, where known, fixed_labels,moving_labels,fixed_points,moving_points,fixed_mask,
     /// moving_mask,id; paths are relative to it. Each pair gets the folder DIR/ID
@@ -74,6 +77,7 @@ pub fn run_list(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Re
         .context("name the folder of results by -o")?;
     let frames = [args.fixed_frame, args.moving_frame];
     let tasks = plan::tasks(&args.batch, list, out, frames)?;
+    check_spacing(&args.reading, tasks.iter().map(|task| &task.files))?;
     if tasks.is_empty() {
         common.say(format!("pairs    none in this part of {}", list.display()));
         return Ok(());
@@ -89,6 +93,7 @@ pub fn run_list(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Re
 pub fn run_frames(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
     let frames = Frames::new(args.files()?)?;
     let (files, out) = (&frames.files, args.out_of(&frames.files));
+    check_spacing(&args.reading, std::iter::once(files))?;
     let tasks = frames.tasks(args.batch.shard, &out);
     let Some(first) = tasks.first() else {
         common.say(format!(
@@ -97,6 +102,10 @@ pub fn run_frames(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
         ));
         return Ok(());
     };
+    if args.batch.shard.is_none() {
+        let series = out.join(frames::MOVED);
+        own::check(&series, own::is_series, files.paths(), common.force)?;
+    }
     // What is wrong with all of them is said once, and before anything is written.
     let inputs = Inputs::read(&first.files, &args.reading, args.points_space)?;
     common.say(format!("fixed    {}", inputs.fixed.describe()));
@@ -116,19 +125,22 @@ pub fn run_frames(args: &RegisterArgs, common: &Common) -> anyhow::Result<()> {
 /// Registers pairs by one method, those of `source`, with folders in `out`.
 fn register_all(
     args: &RegisterArgs,
-    tasks: Vec<Task>,
+    mut tasks: Vec<Task>,
     source: &Path,
     out: &Path,
     method: Method,
     common: &Common,
 ) -> anyhow::Result<()> {
     common.say(format!("model    {}", method.registrar.describe()));
-    let outcomes = plan::done(&tasks, &method, common.force)?;
+    let path = out.join(args.batch.file("results", "csv"));
+    let index = out.join(args.batch.file("index", "html"));
+    let listed = || tasks.iter().flat_map(|task| task.files.paths());
+    let inputs = || listed().chain([source]);
+    own::check(&path, own::is_table, inputs(), common.force)?;
+    own::check(&index, own::is_page, inputs(), common.force)?;
+    let outcomes = plan::done(&mut tasks, &method, common.force)?;
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
-    let mut results = Results {
-        path: out.join(args.batch.file("results", "csv")),
-        outcomes,
-    };
+    let mut results = Results { path, outcomes };
     // Before the first pair: a folder that cannot be written shows now.
     results.write(&tasks)?;
     let waiting = results.waiting();
@@ -143,7 +155,6 @@ fn register_all(
         results.outcomes[finished.task] = Some(finished.outcome);
         results.write(&batch.tasks)?;
     }
-    let index = out.join(args.batch.file("index", "html"));
     let title = source.display().to_string();
     index::write(&index, &title, &results.ended(&batch.tasks))?;
     let (table, index) = (results.path.display(), index.display());
@@ -201,8 +212,10 @@ fn say(task: &Task, finished: &Finished, [ended, total]: [usize; 2], common: &Co
                 change("NCC", "ncc", ""),
                 measures["folded_voxels"],
             ));
-            if let Some(note) = record["landmarks"]["note"].as_str() {
-                common.say(note);
+            for note in [&record["note"], &record["landmarks"]["note"]] {
+                if let Some(note) = note.as_str() {
+                    common.say(note);
+                }
             }
         }
     }

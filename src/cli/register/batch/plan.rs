@@ -6,41 +6,37 @@ use serde_json::Value;
 
 use super::BatchArgs;
 use super::table::Outcome;
-use crate::cli::pairs::{self, Row};
+use crate::cli::pairs::{self, Purpose, Row};
 use crate::cli::register::inputs::PairFiles;
 use crate::cli::register::pair::Method;
 use crate::error::{Error, Result};
 use crate::register::{RECORD, ResultFolder};
 
 /// A pair of the list.
+#[derive(Default)]
 pub struct Task {
     pub id: String,
     pub files: PairFiles,
     /// Its folder of results.
     pub out: PathBuf,
+    /// Whether earlier results of the same request are there, but not all of them: they are replaced.
+    pub incomplete: bool,
 }
 
 /// The pairs of the list, or of the part of it that `--shard` names, with folders below `out`; a part may have none.
 ///
 /// # Errors
-/// Those of [`pairs::read`]; an id that is no name of a folder; a transform, which is for `hmorph eval`.
+/// Those of [`pairs::read`]; an id that is no name of a folder.
 pub fn tasks(
     args: &BatchArgs,
     list: &Path,
     out: &Path,
     frames: [Option<usize>; 2],
 ) -> Result<Vec<Task>> {
-    let rows = pairs::read(list)?;
+    let rows = pairs::read(list, Purpose::Register)?;
     let mut tasks = Vec::new();
     for (number, row) in rows.into_iter().enumerate() {
         check_id(list, &row.id)?;
-        if row.transform.is_some() {
-            let problem = format!(
-                "pair {} has a transform, which register would not use but make; leave the column out",
-                row.id
-            );
-            return Err(Error::file(list, problem));
-        }
         if args.shard.is_none_or(|shard| shard.has(number)) {
             tasks.push(task(row, out, frames));
         }
@@ -49,8 +45,8 @@ pub fn tasks(
 }
 
 fn task(row: Row, out: &Path, frames: [Option<usize>; 2]) -> Task {
-    let [fixed_labels, moving_labels] = both(row.labels);
-    let [fixed_points, moving_points] = both(row.points);
+    let [fixed_labels, moving_labels] = row.labels;
+    let [fixed_points, moving_points] = row.points;
     let [fixed_mask, moving_mask] = row.masks;
     Task {
         out: out.join(&row.id),
@@ -67,11 +63,8 @@ fn task(row: Row, out: &Path, frames: [Option<usize>; 2]) -> Task {
             moving_mask,
             ..PairFiles::default()
         },
+        ..Task::default()
     }
-}
-
-fn both(files: Option<[PathBuf; 2]>) -> [Option<PathBuf>; 2] {
-    files.map_or([None, None], |files| files.map(Some))
 }
 
 /// An id becomes a folder beside the others, and nothing else.
@@ -85,40 +78,53 @@ fn check_id(list: &Path, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Which pairs are done already, in the order of `tasks`.
+/// Which pairs are done already, in the order of `tasks`; those of which files are missing are marked.
 ///
 /// # Errors
 /// A folder that holds something else, where `force` does not replace it.
-pub fn done(tasks: &[Task], method: &Method, force: bool) -> Result<Vec<Option<Outcome>>> {
-    let mut found = Vec::new();
-    for task in tasks {
-        let record = (!force).then(|| complete(&task.out)).flatten();
-        let Some(record) = record else {
-            ResultFolder::check(&task.out, force)?;
-            found.push(None);
-            continue;
-        };
-        if let Some(part) = difference(&record, &method.request(&task.files)) {
-            let problem = format!(
-                "holds the result of other {part}; replace the results with --force, or choose another folder with -o"
-            );
-            return Err(Error::file(&task.out, problem));
+pub fn done(tasks: &mut [Task], method: &Method, force: bool) -> Result<Vec<Option<Outcome>>> {
+    let earlier = |task: &mut Task| match recorded(&task.out) {
+        Some(record) if !force => {
+            let request = method.request(&task.files);
+            compared(task, record, &request)
         }
-        found.push(Some(Outcome::Done(record)));
-    }
-    Ok(found)
+        _ => ResultFolder::check(&task.out, force).map(|()| None),
+    };
+    tasks.iter_mut().map(earlier).collect()
 }
 
-/// The record of a folder that holds every file that its record names.
-fn complete(folder: &Path) -> Option<Value> {
+/// What the record in the folder of a task says of the same request; nothing where it has to be done anew.
+fn compared(task: &mut Task, record: Value, request: &Value) -> Result<Option<Outcome>> {
+    let missing = missing(&task.out, &record);
+    if let Some(part) = difference(&record, request) {
+        let lacks = missing.map_or(String::new(), |file| {
+            format!("lacks {file}, which its {RECORD} names, and ")
+        });
+        let problem = format!(
+            "{lacks}holds the result of other {part}; replace the results with --force, or choose another folder with -o"
+        );
+        return Err(Error::file(&task.out, problem));
+    }
+    if missing.is_none() {
+        return Ok(Some(Outcome::Done(record)));
+    }
+    ResultFolder::check(&task.out, true)?;
+    task.incomplete = true;
+    Ok(None)
+}
+
+/// The record in a folder of results.
+fn recorded(folder: &Path) -> Option<Value> {
     let text = std::fs::read(folder.join(RECORD)).ok()?;
     let record: Value = serde_json::from_slice(&text).ok()?;
-    let mut files = record["files"].as_array()?.iter();
-    let there = files.all(|file| {
-        file.as_str()
-            .is_some_and(|name| folder.join(name).is_file())
-    });
-    there.then_some(record)
+    record["files"].is_array().then_some(record)
+}
+
+/// The first file that a record names and its folder does not hold.
+fn missing<'a>(folder: &Path, record: &'a Value) -> Option<&'a str> {
+    let files = record["files"].as_array().into_iter().flatten();
+    let mut names = files.filter_map(Value::as_str);
+    names.find(|name| !folder.join(name).is_file())
 }
 
 /// The first part of a request that a record does not agree with.
@@ -163,16 +169,31 @@ mod tests {
     }
 
     #[test]
-    fn only_a_folder_with_all_its_files_is_complete() {
+    fn what_lacks_files_is_done_anew_if_it_is_of_the_same_request() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(complete(folder.path()).is_none());
-        std::fs::write(
-            folder.path().join(RECORD),
-            r#"{"files": ["moved.nii.gz", "run.json"]}"#,
-        )
-        .unwrap();
-        assert!(complete(folder.path()).is_none());
-        std::fs::write(folder.path().join("moved.nii.gz"), "").unwrap();
-        assert!(complete(folder.path()).is_some());
+        let mut task = Task {
+            out: folder.path().join("pair"),
+            ..Task::default()
+        };
+        assert!(recorded(&task.out).is_none());
+        std::fs::create_dir(&task.out).unwrap();
+        let request = |settings: i32| json!({ "inputs": { "fixed": {}, "moving": {} }, "model": "m", "settings": settings });
+        let mut record = request(1);
+        record["files"] = json!(["moved.nii.gz", RECORD]);
+        std::fs::write(task.out.join(RECORD), record.to_string()).unwrap();
+        let mut state = |settings| {
+            task.incomplete = false;
+            let record = recorded(&task.out).unwrap();
+            let outcome = compared(&mut task, record, &request(settings));
+            (outcome.map_err(|e| e.to_string()), task.incomplete)
+        };
+        assert_eq!(state(1), (Ok(None), true));
+        let error = state(2).0.unwrap_err();
+        assert!(
+            error.contains("lacks moved.nii.gz") && error.contains("other settings"),
+            "{error}"
+        );
+        std::fs::write(folder.path().join("pair/moved.nii.gz"), "").unwrap();
+        assert_eq!(state(1), (Ok(Some(Outcome::Done(record))), false));
     }
 }

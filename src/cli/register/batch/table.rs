@@ -120,14 +120,12 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::register::inputs::PairFiles;
     use serde_json::json;
 
     fn task(id: &str) -> Task {
         Task {
             id: id.into(),
-            files: PairFiles::default(),
-            out: Default::default(),
+            ..Task::default()
         }
     }
 

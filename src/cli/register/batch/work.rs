@@ -112,7 +112,8 @@ impl Batch {
             if self.stop.load(Ordering::SeqCst) {
                 return Ok(None);
             }
-            let record = registered.write(&task.out, &self.method, &self.common)?;
+            let force = self.common.force || task.incomplete;
+            let record = registered.write(&task.out, force, &self.method, &self.common)?;
             Ok(Some(record))
         };
         let guarded =

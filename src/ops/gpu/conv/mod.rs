@@ -6,7 +6,9 @@
 //! fixed, so results repeat.
 
 mod bias;
+mod children;
 mod forward;
+pub mod joined;
 mod pack;
 mod plan;
 mod source;
@@ -14,10 +16,10 @@ mod strided;
 mod weights;
 
 pub use bias::grad_bias;
-pub use weights::grad_weights;
 
-use super::upsample::summed_children;
 use super::{Buffer, argument, batch, channels, empty, extent};
+use children::Children;
+use forward::Convolution;
 use pack::Weights;
 
 /// Fast memory that a cube takes at most, in bytes: most devices have more, but then for fewer cubes at a time.
@@ -36,47 +38,48 @@ fn fast(buffer: &Buffer) -> usize {
     has.min(FAST)
 }
 
-/// The convolution of one input, or of a low-resolution input, read as its twice finer upsampling, with a second one
-/// behind it along the channels.
 pub fn forward(
-    inputs: &[Buffer],
-    weight: Buffer,
-    bias: Buffer,
+    x: &Buffer,
+    weight: &Buffer,
+    bias: &Buffer,
     stride: [usize; 3],
     slope: Option<f32>,
 ) -> Buffer {
-    forward::convolve(
-        inputs,
-        &Weights::as_stored(&weight),
-        Some(&bias),
+    let weights = Weights::as_stored(weight, 0);
+    Convolution {
+        x,
+        weights: &weights,
+        children: Children::Nowhere,
         stride,
+        bias: Some(bias),
+        onto: None,
         slope,
-    )
+    }
+    .run()
 }
 
-/// Gradient with respect to the only input.
 pub fn grad_input(grad: &Buffer, weight: &Buffer, x: &Buffer, stride: [usize; 3]) -> Buffer {
     if stride == [1; 3] {
-        turned(grad, weight, 0, channels(x))
+        linear(grad, &Weights::turned(weight, 0), Children::Nowhere)
     } else {
         strided::grad_input(grad, weight, x, stride)
     }
 }
 
-/// Gradient with respect to the low-resolution input of a pair.
-pub fn grad_low(grad: &Buffer, weight: &Buffer, low: &Buffer) -> Buffer {
-    let fine = turned(grad, weight, 0, channels(low));
-    summed_children(&fine, (channels(low), extent(low)))
+pub fn grad_weights(x: &Buffer, grad: &Buffer, weight: &Buffer, stride: [usize; 3]) -> Buffer {
+    weights::grad_weights(x, grad, extent(weight), stride)
 }
 
-/// Gradient with respect to the second input of a pair.
-pub fn grad_skip(grad: &Buffer, weight: &Buffer, skip: &Buffer) -> Buffer {
-    let first = channels(weight) - channels(skip);
-    turned(grad, weight, first, channels(skip))
-}
-
-/// The gradient convolved with the weights of some input channels, turned around.
-fn turned(grad: &Buffer, weight: &Buffer, first: usize, count: usize) -> Buffer {
-    let weights = Weights::turned(weight, first, count);
-    forward::convolve(std::slice::from_ref(grad), &weights, None, [1; 3], None)
+/// Products alone, of every voxel.
+fn linear(x: &Buffer, weights: &Weights, children: Children) -> Buffer {
+    Convolution {
+        x,
+        weights,
+        children,
+        stride: [1; 3],
+        bias: None,
+        onto: None,
+        slope: None,
+    }
+    .run()
 }

@@ -4,29 +4,33 @@ use cubecl::prelude::*;
 
 use super::super::units;
 use super::{Buffer, LANE, argument, batch, channels, empty, extent};
+use crate::kernels::Extent;
 
 /// `[in, tap, out]`, `out` filled with zeros up to a multiple of [`LANE`].
 pub struct Weights {
     pub packed: Buffer,
     pub out_channels: usize,
-    pub kernel_depth: usize,
+    /// Taps along each axis.
+    pub kernel: Extent,
 }
 
 impl Weights {
-    /// Of a tensor `[out, in, 3 or 1, 3, 3]`.
-    pub fn as_stored(weight: &Buffer) -> Self {
-        Self::pack(weight, channels(weight), batch(weight), None)
+    /// Of a tensor `[out, in, 3 or 1, 3, 3]`, its input channels from `first` on.
+    pub fn as_stored(weight: &Buffer, first: usize) -> Self {
+        let inside = channels(weight) - first;
+        Self::pack(weight, inside, batch(weight), first, false)
     }
 
-    /// What makes the gradient with respect to `count` input channels from `first` on out of the output's: channels
+    /// What makes the gradient with respect to the input channels from `first` on out of the output's: channels
     /// exchanged, taps in reverse.
-    pub fn turned(weight: &Buffer, first: usize, count: usize) -> Self {
-        Self::pack(weight, batch(weight), count, Some(first))
+    pub fn turned(weight: &Buffer, first: usize) -> Self {
+        let outside = channels(weight) - first;
+        Self::pack(weight, batch(weight), outside, first, true)
     }
 
-    fn pack(weight: &Buffer, inside: usize, outside: usize, turned: Option<usize>) -> Self {
-        let kernel_depth = extent(weight)[0];
-        let taps = 9 * kernel_depth;
+    fn pack(weight: &Buffer, inside: usize, outside: usize, first: usize, turned: bool) -> Self {
+        let kernel = extent(weight);
+        let taps = kernel.iter().product::<usize>();
         let padded = padded(outside);
         let packed = empty(weight, [inside, taps, padded]);
         let items = inside * taps * padded;
@@ -43,14 +47,14 @@ impl Weights {
                 outside,
                 padded,
                 channels(weight),
-                turned.unwrap_or(0),
-                turned.is_some(),
+                first,
+                turned,
             );
         }
         Self {
             packed,
             out_channels: outside,
-            kernel_depth,
+            kernel,
         }
     }
 }
@@ -84,7 +88,7 @@ fn pack(
         if comptime!(turned) {
             value = weight[(inside * stored_in + first + out) * taps + taps - 1 - tap];
         } else {
-            value = weight[(out * stored_in + inside) * taps + tap];
+            value = weight[(out * stored_in + first + inside) * taps + tap];
         }
     }
     packed[ABSOLUTE_POS] = value;

@@ -1,5 +1,6 @@
 //! How the convolution's work is cut into cubes and units.
 
+use super::children::Children;
 use super::source::Window;
 use crate::kernels::Extent;
 
@@ -15,7 +16,8 @@ const SIZES: [(usize, usize); 5] = [(256, 2), (256, 1), (64, 2), (64, 1), (32, 1
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Plan {
-    pub kernel_depth: usize,
+    /// Taps along each axis.
+    pub kernel: Extent,
     pub stride: [usize; 3],
     /// Units of a cube.
     pub units: usize,
@@ -25,9 +27,11 @@ pub struct Plan {
     pub tile: Extent,
     /// Lots of [`LANE`](super::LANE) output channels of a cube.
     pub lanes: usize,
-    /// Whether the first channels come from an input of half the resolution.
-    pub joined: bool,
+    /// Which side of the convolution holds children.
+    pub children: Children,
     pub biased: bool,
+    /// Whether sums begin with what the coarse tensor of a pair gives.
+    pub continued: bool,
     /// Whether LeakyReLU follows.
     pub activated: bool,
 }
@@ -36,7 +40,7 @@ impl Plan {
     /// Units and tile for an output of `to` voxels, in `fast` bytes of fast memory. A strided tile reads twice as far along
     /// each axis, and a narrow one is high.
     pub fn new(
-        kernel_depth: usize,
+        kernel: Extent,
         stride: [usize; 3],
         to: Extent,
         batch: usize,
@@ -49,14 +53,15 @@ impl Plan {
         let most_units = if large { 256 } else { 64 };
         let most_depth = if dense { 2 } else { 1 };
         let with = |(units, depth): (usize, usize)| Self {
-            kernel_depth,
+            kernel,
             stride,
             units,
             depth,
             tile: tile(to, units / lanes),
             lanes,
-            joined: false,
+            children: Children::Nowhere,
             biased: false,
+            continued: false,
             activated: false,
         };
         SIZES
@@ -74,10 +79,8 @@ impl Plan {
 
     /// The part of the input that a tile reads.
     pub fn window(&self) -> Window {
-        let [planes, rows, columns] = [0, 1, 2].map(|axis| {
-            let kernel = if axis == 0 { self.kernel_depth } else { 3 };
-            (self.tile[axis] - 1) * self.stride[axis] + kernel
-        });
+        let [planes, rows, columns] =
+            [0, 1, 2].map(|axis| (self.tile[axis] - 1) * self.stride[axis] + self.kernel[axis]);
         Window {
             depth: self.depth,
             planes,
@@ -85,8 +88,6 @@ impl Plan {
             // Five more than a multiple of eight, so that rows lie in different banks.
             pitch: (columns + 2) / 8 * 8 + 5,
             units: self.units,
-            joined: self.joined,
-            kernel_depth: self.kernel_depth,
         }
     }
 
@@ -96,13 +97,24 @@ impl Plan {
     }
 
     pub fn taps(&self) -> usize {
-        9 * self.kernel_depth
+        self.kernel.iter().product()
+    }
+
+    /// Input voxels of a row that the run of a unit reads.
+    pub fn line(&self) -> usize {
+        (RUN - 1) * self.stride[2] + self.kernel[2]
     }
 
     /// Units along `w`.
     pub fn across(&self) -> usize {
         self.tile[2] / RUN
     }
+}
+
+/// The most input channels in fast memory, up to `most`, that never belong to two children.
+pub fn depth(child_channels: usize, most: usize, children: Children) -> usize {
+    let apart = |n: &usize| children != Children::Input || child_channels.is_multiple_of(*n);
+    (1..=most).rev().find(apart).unwrap_or(1)
 }
 
 /// Cubes along each axis of a launch: tiles of a plane, lots of output channels, and planes of tiles of all items; where a
@@ -137,11 +149,16 @@ mod tests {
             plane.map(move |(h, w)| [d, h, w])
         });
         for to in volumes {
-            let depths = if to[0] == 1 { vec![1, 3] } else { vec![3] };
-            for (kernel_depth, stride) in depths.iter().flat_map(|&k| [(k, 1), (k, 2)]) {
-                let stride = [if kernel_depth == 3 { stride } else { 1 }, stride, stride];
+            let flat = [
+                ([1, 3, 3], [1; 3]),
+                ([1, 3, 3], [1, 2, 2]),
+                ([1, 2, 2], [1; 3]),
+            ];
+            let deep = [([3; 3], [1; 3]), ([3; 3], [2; 3]), ([2; 3], [1; 3])];
+            let kernels = flat.iter().filter(|_| to[0] == 1).chain(&deep);
+            for &(kernel, stride) in kernels {
                 for (lanes, fast) in [1, 2, 4].iter().flat_map(|&n| [(n, PROMISED), (n, FAST)]) {
-                    let plan = Plan::new(kernel_depth, stride, to, 1, lanes, fast);
+                    let plan = Plan::new(kernel, stride, to, 1, lanes, fast);
                     let bytes = plan.memory();
                     assert!(bytes <= fast, "{bytes} bytes of {fast} for {plan:?}");
                     let sites = plan.tile.iter().product::<usize>() / RUN;
@@ -153,18 +170,19 @@ mod tests {
 
     #[test]
     fn large_volumes_stay_within_what_devices_launch() {
-        for (kernel_depth, stride, to, batch) in [
-            (3, [1; 3], [256; 3], 1),
-            (3, [1; 3], [256, 256, 320], 2),
-            (3, [1; 3], [160, 192, 224], 64),
-            (3, [2; 3], [256; 3], 2),
-            (3, [1; 3], [5, 4096, 4096], 1),
-            (1, [1; 3], [1, 2048, 2048], 16),
-            (1, [1; 3], [1, 4096, 4096], 1),
-            (1, [1, 2, 2], [1, 2048, 2048], 4),
+        for (kernel, stride, to, batch) in [
+            ([3; 3], [1; 3], [256; 3], 1),
+            ([3; 3], [1; 3], [256, 256, 320], 2),
+            ([3; 3], [1; 3], [160, 192, 224], 64),
+            ([2; 3], [1; 3], [160, 192, 224], 64),
+            ([3; 3], [2; 3], [256; 3], 2),
+            ([3; 3], [1; 3], [5, 4096, 4096], 1),
+            ([1, 3, 3], [1; 3], [1, 2048, 2048], 16),
+            ([1, 3, 3], [1; 3], [1, 4096, 4096], 1),
+            ([1, 3, 3], [1, 2, 2], [1, 2048, 2048], 4),
         ] {
             for (lanes, fast) in [1, 2, 4].iter().flat_map(|&n| [(n, PROMISED), (n, FAST)]) {
-                let plan = Plan::new(kernel_depth, stride, to, batch, lanes, fast);
+                let plan = Plan::new(kernel, stride, to, batch, lanes, fast);
                 let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile[axis]));
                 let count = cubes(tiles, 64, batch).map(|n| n as usize);
                 assert!(count.iter().all(|&n| n <= MOST_CUBES), "{to:?}: {count:?}");

@@ -4,8 +4,9 @@ use cubecl::prelude::*;
 
 use super::super::sums::total;
 use super::super::{Grid, element, grid};
+use super::children::{self, Children, margin};
 use super::pack::padded;
-use super::source::{Source, Window, depth, fill, last, low_channels, source};
+use super::source::{Source, Window, fill, source};
 use super::{Buffer, MOST, argument, batch, channels, empty, extent, fast};
 use crate::kernels::Extent;
 
@@ -25,7 +26,8 @@ const UNITS: usize = 256;
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Plan {
-    kernel_depth: usize,
+    /// Taps along each axis.
+    kernel: Extent,
     stride: [usize; 3],
     /// Input channels of a cube.
     depth: usize,
@@ -33,25 +35,26 @@ struct Plan {
     fours: usize,
     /// Sets of units, each with rows of its own.
     sets: usize,
-    joined: bool,
+    /// Whether the gradient is by child.
+    children: Children,
 }
 
 impl Plan {
-    /// The largest that fits into `fast` bytes; of the channels `inside`, `low` come from the first of a pair.
+    /// The largest that fits into `fast` bytes.
     fn new(
         [inside, outside]: [usize; 2],
-        low: Option<usize>,
-        kernel_depth: usize,
+        kernel: Extent,
+        children: Children,
         stride: [usize; 3],
         fast: usize,
     ) -> Self {
         let with = |most: usize, sets: usize| Self {
-            kernel_depth,
+            kernel,
             stride,
-            depth: depth(low, inside.min(most)),
+            depth: inside.min(most),
             fours: padded(outside).min(MOST) / FOUR,
             sets,
-            joined: low.is_some(),
+            children,
         };
         let plans = [16, 8, 4, 2]
             .into_iter()
@@ -63,24 +66,22 @@ impl Plan {
     }
 
     fn units(&self) -> usize {
-        self.sets * self.depth * self.kernel_depth * self.fours
+        self.sets * self.depth * self.kernel[0] * self.fours
     }
 
     /// Output voxels of a tile.
     fn tile(&self) -> Extent {
-        match self.kernel_depth {
-            3 => [2, LINES / 2, ACROSS],
-            _ => [1, LINES, ACROSS],
+        match self.kernel[0] {
+            1 => [1, LINES, ACROSS],
+            _ => [2, LINES / 2, ACROSS],
         }
     }
 
     /// The part of the input that a tile reads.
     fn window(&self) -> Window {
         let tile = self.tile();
-        let [planes, rows, columns] = [0, 1, 2].map(|axis| {
-            let kernel = if axis == 0 { self.kernel_depth } else { 3 };
-            (tile[axis] - 1) * self.stride[axis] + kernel
-        });
+        let [planes, rows, columns] =
+            [0, 1, 2].map(|axis| (tile[axis] - 1) * self.stride[axis] + self.kernel[axis]);
         Window {
             depth: self.depth,
             planes,
@@ -88,8 +89,6 @@ impl Plan {
             // Odd, so that rows lie in different banks.
             pitch: columns | 1,
             units: self.units(),
-            joined: self.joined,
-            kernel_depth: self.kernel_depth,
         }
     }
 
@@ -113,7 +112,17 @@ impl Plan {
     }
 
     fn taps(&self) -> usize {
-        9 * self.kernel_depth
+        self.kernel.iter().product()
+    }
+
+    /// Taps of a plane of the kernel, which one unit sums.
+    fn plane(&self) -> usize {
+        self.kernel[1] * self.kernel[2]
+    }
+
+    /// Input voxels of a row that a run of output voxels reads.
+    fn line(&self) -> usize {
+        (RUN - 1) * self.stride[2] + self.kernel[2]
     }
 }
 
@@ -125,62 +134,78 @@ struct Sizes {
     /// Tiles along each axis.
     tiles: Grid,
     batch: usize,
+    /// Of each child where the gradient is by child.
     out_channels: usize,
     padded: usize,
+    children: usize,
 }
 
-/// See [`super::forward`] for `inputs`; `weight` gives the shape.
-pub fn grad_weights(
-    inputs: &[Buffer],
+/// The gradient of weights `[out, in, kernel]` that made `grad` of `x`.
+pub fn grad_weights(x: &Buffer, grad: &Buffer, kernel: Extent, stride: [usize; 3]) -> Buffer {
+    let (inside, outside) = (channels(x), channels(grad));
+    let out = empty(grad, [outside, inside, kernel[0], kernel[1], kernel[2]]);
+    let partial = partial(x, grad, kernel, Children::Nowhere, stride);
+    total(&partial, &out, outside);
+    out
+}
+
+/// The gradient of the folded weights that made `grad`, by child, of `low`: `[child, padded out, in, tap]`.
+pub fn grad_folded(low: &Buffer, grad: &Buffer, kernel: Extent) -> Buffer {
+    let partial = partial(low, grad, kernel, Children::Output, [1; 3]);
+    let [_, inside, taps, rows]: [usize; 4] = partial.meta.shape().dims();
+    let out = empty(grad, [rows, inside, taps]);
+    total(&partial, &out, rows);
+    out
+}
+
+/// Sums over parts of the voxels, `[part, in, tap, child * padded + out]`.
+fn partial(
+    x: &Buffer,
     grad: &Buffer,
-    weight: &Buffer,
+    kernel: Extent,
+    children: Children,
     stride: [usize; 3],
 ) -> Buffer {
-    let x = last(inputs);
-    let (inside, outside) = (channels(weight), batch(weight));
-    let kernel_depth = extent(weight)[0];
-    let low = low_channels(inputs);
-    let plan = Plan::new([inside, outside], low, kernel_depth, stride, fast(grad));
+    let count = match children {
+        Children::Output => children::count(kernel),
+        _ => 1,
+    };
+    let (inside, outside) = (channels(x), channels(grad) / count);
+    let plan = Plan::new([inside, outside], kernel, children, stride, fast(grad));
     let to = extent(grad);
     let tiles = [0, 1, 2].map(|axis| to[axis].div_ceil(plan.tile()[axis]));
     let chunks = [
         inside.div_ceil(plan.depth),
-        padded(outside).div_ceil(plan.fours * FOUR),
+        count * padded(outside).div_ceil(plan.fours * FOUR),
     ];
     let wanted = BUSY.div_ceil(chunks[0] * chunks[1]);
     let parts = (batch(x) * tiles.iter().product::<usize>()).min(wanted);
-    let partial = empty(
-        grad,
-        [parts * plan.sets, inside, plan.taps(), padded(outside)],
-    );
-    let sizes = SizesLaunch::new(grid(to), grid(tiles), batch(x), outside, padded(outside));
-    let count = [parts, chunks[0], chunks[1]].map(|n| n as u32);
+    let rows = count * padded(outside);
+    let partial = empty(grad, [parts * plan.sets, inside, plan.taps(), rows]);
+    let padded = padded(outside);
+    let sizes = SizesLaunch::new(grid(to), grid(tiles), batch(x), outside, padded, count);
+    let cubes = [parts, chunks[0], chunks[1]].map(|n| n as u32);
     unsafe {
         partial_sums::launch_unchecked(
             &grad.client,
-            CubeCount::Static(count[0], count[1], count[2]),
+            CubeCount::Static(cubes[0], cubes[1], cubes[2]),
             CubeDim::new_1d(plan.units() as u32),
-            argument(&inputs[0]),
             argument(x),
             argument(grad),
             argument(&partial),
-            source(inputs),
+            source(x),
             sizes,
             plan,
             element(grad),
         );
     }
-    let shape: [usize; 5] = weight.meta.shape().dims();
-    let out = empty(weight, shape);
-    total(&partial, &out, outside);
-    out
+    partial
 }
 
-/// A unit sums the nine taps of one plane of the kernel for four output channels and one input channel.
+/// A unit sums the taps of one plane of the kernel for four output channels and one input channel.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)] // What a launch passes one by one.
 fn partial_sums<E: Float>(
-    low: &[E],
     x: &[E],
     grad: &[E],
     partial: &mut [Vector<f32, Const<4>>],
@@ -191,20 +216,22 @@ fn partial_sums<E: Float>(
 ) {
     let part = CUBE_POS_X as usize;
     let first_in = CUBE_POS_Y as usize * comptime!(plan.depth);
-    let first_out = CUBE_POS_Z as usize * comptime!(plan.fours * FOUR);
+    let lots = CUBE_COUNT_Z as usize / sizes.children;
+    let child = CUBE_POS_Z as usize / lots;
+    let first_out = CUBE_POS_Z as usize % lots * comptime!(plan.fours * FOUR);
     let unit = UNIT_POS as usize;
     let four = unit % comptime!(plan.fours);
     let rest = unit / comptime!(plan.fours);
-    let a = rest % comptime!(plan.kernel_depth);
-    let rest = rest / comptime!(plan.kernel_depth);
+    let a = rest % comptime!(plan.kernel[0]);
+    let rest = rest / comptime!(plan.kernel[0]);
     let own = rest % comptime!(plan.depth);
     let set = rest / comptime!(plan.depth);
 
     let mut inputs = Shared::<[f32]>::new_slice(comptime!(plan.window().memory()));
     let mut grads = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime!(plan.grads()));
-    let mut sums = Array::<Vector<f32, Const<4>>>::new(9usize);
+    let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime!(plan.plane()));
     #[unroll]
-    for n in 0..9usize {
+    for n in 0..comptime!(plan.plane()) {
         sums[n] = Vector::new(0.0f32);
     }
 
@@ -219,14 +246,13 @@ fn partial_sums<E: Float>(
         sync_cube();
         fill(
             &mut inputs,
-            low,
             x,
             &source,
             item,
             first_in,
-            first_d * comptime!(plan.stride[0]) - comptime!(plan.kernel_depth / 2),
-            first_h * comptime!(plan.stride[1]) - 1,
-            first_w * comptime!(plan.stride[2]) - 1,
+            first_d * comptime!(plan.stride[0]) - margin(child, 0usize, plan.kernel, plan.children),
+            first_h * comptime!(plan.stride[1]) - margin(child, 1usize, plan.kernel, plan.children),
+            first_w * comptime!(plan.stride[2]) - margin(child, 2usize, plan.kernel, plan.children),
             comptime!(plan.window()),
         );
         #[unroll]
@@ -244,8 +270,9 @@ fn partial_sums<E: Float>(
             for o in 0..FOUR {
                 let channel = first_out + group * FOUR + o;
                 let known = inside && channel < sizes.out_channels;
-                let volume = (item * sizes.out_channels + channel) * sizes.to.d + i;
-                let index = (volume * sizes.to.h + j) * sizes.to.w + k;
+                let volume = (item * sizes.children + child) * sizes.out_channels + channel;
+                let row = (volume * sizes.to.d + i) * sizes.to.h + j;
+                let index = row * sizes.to.w + k;
                 let value = f32::cast_from(grad[select(known, index, 0usize)]);
                 values.insert(o, select(known, value, 0.0f32));
             }
@@ -256,7 +283,7 @@ fn partial_sums<E: Float>(
         sync_cube();
 
         let step = comptime!(plan.stride[2]);
-        let length = comptime!((RUN - 1) * step + 3);
+        let length = comptime!(plan.line());
         let mut line = set;
         while line < LINES {
             let i = line / comptime!(plan.tile()[1]);
@@ -265,9 +292,9 @@ fn partial_sums<E: Float>(
             let row = plane * comptime!(plan.window().rows) + j * comptime!(plan.stride[1]);
             let mut first = 0usize;
             while first < ACROSS {
-                let mut window = Array::<f32>::new(comptime!(3 * length));
+                let mut window = Array::<f32>::new(comptime!(plan.kernel[1] * length));
                 #[unroll]
-                for b in 0..3usize {
+                for b in 0..comptime!(plan.kernel[1]) {
                     let base = (row + b) * comptime!(plan.window().pitch) + first * step;
                     #[unroll]
                     for n in 0..length {
@@ -279,8 +306,9 @@ fn partial_sums<E: Float>(
                     let voxel = line * ACROSS + first + run;
                     let upstream = grads[voxel * comptime!(plan.pitch()) + four];
                     #[unroll]
-                    for tap in 0..9usize {
-                        let at = comptime!((tap / 3) * length + run * step + tap % 3);
+                    for tap in 0..comptime!(plan.plane()) {
+                        let (b, t) = comptime!((tap / plan.kernel[2], tap % plan.kernel[2]));
+                        let at = comptime!(b * length + run * step + t);
                         sums[tap] = fma(Vector::new(window[at]), upstream, sums[tap]);
                     }
                 }
@@ -295,10 +323,12 @@ fn partial_sums<E: Float>(
     let column = first_out / FOUR + four;
     if channel < source.channels && column < sizes.padded / FOUR {
         let part = part * comptime!(plan.sets) + set;
-        let first = (part * source.channels + channel) * comptime!(plan.taps()) + a * 9;
+        let first = (part * source.channels + channel) * comptime!(plan.taps());
+        let fours = sizes.padded / FOUR;
         #[unroll]
-        for tap in 0..9usize {
-            partial[(first + tap) * (sizes.padded / FOUR) + column] = sums[tap];
+        for tap in 0..comptime!(plan.plane()) {
+            let row = first + a * comptime!(plan.plane()) + tap;
+            partial[(row * sizes.children + child) * fours + column] = sums[tap];
         }
     }
 }
@@ -310,14 +340,20 @@ mod tests {
 
     #[test]
     fn plans_fit_into_fast_memory() {
-        let kernels = [(1, [1; 3]), (1, [1, 2, 2]), (3, [1; 3]), (3, [2; 3])];
-        for (kernel_depth, stride) in kernels {
+        let kernels = [
+            ([1, 3, 3], [1; 3]),
+            ([1, 3, 3], [1, 2, 2]),
+            ([1, 2, 2], [1; 3]),
+            ([3; 3], [1; 3]),
+            ([3; 3], [2; 3]),
+            ([2; 3], [1; 3]),
+        ];
+        for (kernel, stride) in kernels {
             for (inside, outside) in [1, 2, 5, 16, 48].iter().flat_map(|&n| [(n, 3), (n, 64)]) {
-                for low in [None, Some(inside.div_ceil(2))] {
-                    for fast in [PROMISED, FAST] {
-                        let plan = Plan::new([inside, outside], low, kernel_depth, stride, fast);
-                        assert!(plan.fits(fast), "{fast} bytes: {plan:?}");
-                    }
+                for fast in [PROMISED, FAST] {
+                    let sizes = [inside, outside];
+                    let plan = Plan::new(sizes, kernel, Children::Nowhere, stride, fast);
+                    assert!(plan.fits(fast), "{fast} bytes: {plan:?}");
                 }
             }
         }

@@ -28,6 +28,10 @@ pub(super) struct Corners {
     pub d: f32,
     pub h: f32,
     pub w: f32,
+    /// 1 where the sample moves with its displacement along an axis, 0 where an edge holds it.
+    pub moves_d: f32,
+    pub moves_h: f32,
+    pub moves_w: f32,
 }
 
 #[cube]
@@ -42,6 +46,10 @@ impl Corners {
         let from = places.from;
         let (p, q, r) = position(flow, site, places.to, components);
         let known = finite(p) && finite(q) && finite(r);
+        // Before they are compared with anything: what comes of that is open where they are not numbers.
+        let p = select(known, p, 0.0f32);
+        let q = select(known, q, 0.0f32);
+        let r = select(known, r, 0.0f32);
         let (i0, d) = cell(p, from.d);
         let (j0, h) = cell(q, from.h);
         let (k0, w) = cell(r, from.w);
@@ -68,6 +76,9 @@ impl Corners {
             d,
             h,
             w,
+            moves_d: moves(p, from.d, edge),
+            moves_h: moves(q, from.h, edge),
+            moves_w: moves(r, from.w, edge),
         }
     }
 
@@ -108,6 +119,17 @@ fn cell(position: f32, length: usize) -> (i32, f32) {
     let position = clamp(position, -2.0f32, length as f32 + 1.0);
     let below = position.floor();
     (below as i32, position - below)
+}
+
+/// On the edge itself a sample does not move either, as on the CPU.
+#[cube]
+fn moves(position: f32, length: usize, #[comptime] edge: bool) -> f32 {
+    let mut factor = 1.0f32;
+    if comptime!(edge) {
+        let inside = position > 0.0 && position < length as f32 - 1.0;
+        factor = select(inside, 1.0f32, 0.0f32);
+    }
+    factor
 }
 
 #[cube]

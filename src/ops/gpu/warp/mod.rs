@@ -194,6 +194,9 @@ fn flow_gradient(
             along_w += sign(comptime!(corner % 2)) * value * by_d * by_h;
         }
     }
+    along_d *= corners.moves_d;
+    along_h *= corners.moves_h;
+    along_w *= corners.moves_w;
     let first = item * components * voxels + site % voxels;
     let h = first + comptime!(components - 2) * voxels;
     let w = first + comptime!(components - 1) * voxels;

@@ -1,5 +1,10 @@
 //! `hmorph eval`: by a model, by given transforms, on held-out pairs.
 
+mod challenges;
+mod held_out;
+mod landmarks;
+mod refusals;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -8,7 +13,7 @@ use hmorph::volume::{Affine, Dimension, Geometry, Image, LabelMap, Volume};
 use nalgebra::{Matrix3, Vector3};
 use ndarray::Array3;
 
-use crate::support::{Bench, Card, constant_model, hmorph, one_line_error, refused};
+use crate::support::{Bench, Card, constant_model, hmorph, one_line_error};
 
 /// Voxels of the moving image lie this far along `i` from those of the fixed image.
 const SHIFT: usize = 2;
@@ -115,6 +120,35 @@ fn check(bench: &Bench, out: &str) {
     assert!(summary.contains("\ntre,a,mm,after,1,0,"), "{summary}");
 }
 
+/// [`write_voxel_shifts`] of one shift everywhere.
+fn write_voxel_field(path: &Path, shift: f32) {
+    write_voxel_shifts(path, |_| shift);
+}
+
+/// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header; shifts of voxels along the
+/// first axis.
+fn write_voxel_shifts(path: &Path, shift: impl Fn([usize; 3]) -> f32) {
+    let [x, y, z] = geometry().shape;
+    let mut bytes = vec![0_u8; 352];
+    bytes[..4].copy_from_slice(&348_i32.to_le_bytes());
+    let dim = [4, x as i16, y as i16, z as i16, 3, 1, 1, 1];
+    for (n, size) in dim.into_iter().enumerate() {
+        bytes[40 + 2 * n..][..2].copy_from_slice(&size.to_le_bytes());
+        bytes[76 + 4 * n..][..4].copy_from_slice(&1.0_f32.to_le_bytes());
+    }
+    bytes[70..72].copy_from_slice(&16_i16.to_le_bytes());
+    bytes[72..74].copy_from_slice(&32_i16.to_le_bytes());
+    bytes[108..112].copy_from_slice(&352.0_f32.to_le_bytes());
+    bytes[344..348].copy_from_slice(b"n+1\0");
+    // The first axis is the fastest.
+    for voxel in 0..x * y * z {
+        let value = shift([voxel % x, voxel / x % y, voxel / (x * y)]);
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend(0.0_f32.to_le_bytes().repeat(2 * x * y * z));
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn a_model_and_its_transforms_in_files_are_judged_alike() {
     let bench = Bench::new();
@@ -157,31 +191,6 @@ fn a_model_and_its_transforms_in_files_are_judged_alike() {
     check(&bench, "composite");
     let record = std::fs::read_to_string(bench.path("model/run.json")).unwrap();
     assert!(record.contains("\"protocol\": \"hmorph\""), "{record}");
-}
-
-#[test]
-fn landmarks_keep_their_names_where_others_are_left_out() {
-    let bench = Bench::new();
-    study(&bench);
-    let fewer = "x,y,z,name\n6,2,7,b\n1,1,1,c\n2,2,2,d\n";
-    std::fs::write(bench.path("fewer.csv"), fewer).unwrap();
-    let list = std::fs::read_to_string(bench.path("pairs.csv")).unwrap();
-    let row = "fixed.nii.gz,moving.nii.gz,,,f.csv,fewer.csv,two\n";
-    std::fs::write(bench.path("pairs.csv"), list + row).unwrap();
-    let text = eval(&bench, "--pairs pairs.csv --model m.safetensors -o out");
-    let note = "note: landmarks that both files name: 1; left out: 1 of f.csv, 2 of fewer.csv";
-    assert!(text.contains(note), "{text}");
-    let record = std::fs::read_to_string(bench.path("out/run.json")).unwrap();
-    assert!(record.contains(note), "{record}");
-    check(&bench, "out");
-    let found = results(&bench.path("out/results.csv"));
-    let mut names: Vec<&str> = found
-        .keys()
-        .filter(|[pair, _, metric]| pair == "two" && metric == "tre")
-        .map(|[_, name, _]| name.as_str())
-        .collect();
-    assert_eq!(names.pop(), Some("b"));
-    assert!(names.is_empty(), "{names:?}");
 }
 
 #[test]
@@ -280,6 +289,29 @@ fn what_was_before_does_not_depend_on_the_transform() {
 }
 
 #[test]
+fn a_population_leaves_out_what_is_masked() {
+    let bench = Bench::new();
+    study(&bench);
+    bench.image("other.nii.gz", &image(1));
+    write_voxel_field(&bench.path("still.nii"), 0.0);
+    // All images are zero in the first plane.
+    bench.labels("mask.nii.gz", &volume(|i, _, _| i32::from(i == 0)));
+    let variance = |mask: &str, out: &str| {
+        let mut list = "fixed,moving,fixed_mask,transform\n".to_string();
+        for moving in ["moving", "other"] {
+            list += &format!("fixed.nii.gz,{moving}.nii.gz,{mask},still.nii\n");
+        }
+        std::fs::write(bench.path("population.csv"), list).unwrap();
+        let arguments = "--pairs population.csv --field-units voxel";
+        eval(&bench, &format!("{arguments} -o {out}"));
+        let found = results(&bench.path(out).join("results.csv"));
+        found[&["population", "", "intensity_variance"].map(String::from)]
+    };
+    assert!(variance("", "all").iter().all(|&value| value > 0.0));
+    assert_eq!(variance("mask.nii.gz", "masked"), [0.0, 0.0]);
+}
+
+#[test]
 fn a_pair_that_fails_does_not_cost_the_others() {
     let bench = Bench::new();
     study(&bench);
@@ -299,254 +331,4 @@ fn a_pair_that_fails_does_not_cost_the_others() {
     check(&bench, "out");
     let record = std::fs::read_to_string(bench.path("out/run.json")).unwrap();
     assert!(record.contains("pair three"), "{record}");
-}
-
-/// [`write_voxel_shifts`] of one shift everywhere.
-fn write_voxel_field(path: &Path, shift: f32) {
-    write_voxel_shifts(path, |_| shift);
-}
-
-/// (x, y, z, 3) float32 NIfTI-1 as the challenges want it, without any orientation in its header; shifts of voxels along the
-/// first axis.
-fn write_voxel_shifts(path: &Path, shift: impl Fn([usize; 3]) -> f32) {
-    let [x, y, z] = geometry().shape;
-    let mut bytes = vec![0_u8; 352];
-    bytes[..4].copy_from_slice(&348_i32.to_le_bytes());
-    let dim = [4, x as i16, y as i16, z as i16, 3, 1, 1, 1];
-    for (n, size) in dim.into_iter().enumerate() {
-        bytes[40 + 2 * n..][..2].copy_from_slice(&size.to_le_bytes());
-        bytes[76 + 4 * n..][..4].copy_from_slice(&1.0_f32.to_le_bytes());
-    }
-    bytes[70..72].copy_from_slice(&16_i16.to_le_bytes());
-    bytes[72..74].copy_from_slice(&32_i16.to_le_bytes());
-    bytes[108..112].copy_from_slice(&352.0_f32.to_le_bytes());
-    bytes[344..348].copy_from_slice(b"n+1\0");
-    // The first axis is the fastest.
-    for voxel in 0..x * y * z {
-        let value = shift([voxel % x, voxel / x % y, voxel / (x * y)]);
-        bytes.extend(value.to_le_bytes());
-    }
-    bytes.extend(0.0_f32.to_le_bytes().repeat(2 * x * y * z));
-    std::fs::write(path, bytes).unwrap();
-}
-
-#[test]
-fn the_mask_of_lumir_is_that_of_the_file() {
-    let bench = Bench::new();
-    // Above 0 everywhere, but after any normalisation only where it is bright.
-    bench.image(
-        "fixed.nii.gz",
-        &volume(|_, j, _| if j < 6 { 1.0 } else { 100.0 + j as f32 }),
-    );
-    std::fs::copy(bench.path("fixed.nii.gz"), bench.path("moving.nii.gz")).unwrap();
-    std::fs::create_dir(bench.path("voxels")).unwrap();
-    // Folds where it is dark.
-    write_voxel_shifts(&bench.path("voxels/disp_one.nii"), |[i, j, _]| {
-        match (i, j) {
-            (5, 0..5) => 2.0,
-            (7, 0..5) => -2.0,
-            _ => 0.0,
-        }
-    });
-    let list = "fixed,moving,id\nfixed.nii.gz,moving.nii.gz,one\n";
-    std::fs::write(bench.path("pairs.csv"), list).unwrap();
-    let signs = volume(|_, j, _| if j < 6 { -1.0 } else { 100.0 + j as f32 });
-    let ndv = |out: &str, options: &str| {
-        let arguments = "--pairs pairs.csv --transforms voxels --protocol lumir";
-        eval(&bench, &format!("{arguments} {options} -o {out}"));
-        let found = results(&bench.path(out).join("results.csv"));
-        found[&["one", "", "ndv_percent"].map(String::from)][1]
-    };
-    let raw = ndv("none", "--normalize none");
-    assert!(raw > 0.0, "{raw}");
-    assert_eq!(ndv("default", ""), raw);
-    assert_eq!(ndv("z-score", "--normalize z-score"), raw);
-    // A window that brings voxels up from below 0 does not make them count.
-    bench.image("moving.nii.gz", &signs);
-    let signed = ndv("signed", "--normalize none");
-    assert!(signed < raw, "{signed} {raw}");
-    assert_eq!(ndv("clipped", "--moving-window 50,200"), signed);
-}
-
-#[test]
-fn challenge_rules_count_in_voxels() {
-    let bench = Bench::new();
-    study(&bench);
-    std::fs::create_dir(bench.path("voxels")).unwrap();
-    write_voxel_field(&bench.path("voxels/one.nii"), SHIFT as f32);
-    std::fs::rename(
-        bench.path("voxels/one.nii"),
-        bench.path("voxels/disp_one.nii"),
-    )
-    .unwrap();
-    eval(
-        &bench,
-        "--pairs pairs.csv --transforms voxels --protocol learn2reg -o l2r",
-    );
-    let found = results(&bench.path("l2r/results.csv"));
-    let of = |structure: &str, metric: &str| found[&["one", structure, metric].map(String::from)];
-    assert_eq!(of("3", "dice"), [0.5, 1.0]);
-    // 3 x 3 x 4 voxels, shifted by two: 95 % of the distances are at most 2 voxels (and the largest is 2).
-    assert_eq!(of("3", "hd95_voxels"), [2.0, 0.0]);
-    assert!(!found.keys().any(|[_, _, metric]| metric == "mse"));
-}
-
-#[test]
-fn held_out_pairs_of_a_configuration() {
-    let bench = Bench::new();
-    study(&bench);
-    let mut list = "image,label,subject,split\nfixed.nii.gz,fixed_seg.nii.gz,a,test\n\
-         moving.nii.gz,moving_seg.nii.gz,b,test\n"
-        .to_string();
-    for (n, split) in ["train", "train", "validation", "validation"]
-        .iter()
-        .enumerate()
-    {
-        bench.image(&format!("other{n}.nii.gz"), &image(n % 3));
-        list += &format!("other{n}.nii.gz,,s{n},{split}\n");
-    }
-    std::fs::write(bench.path("study.csv"), list).unwrap();
-    std::fs::write(
-        bench.path("run.toml"),
-        "[data]\nmanifest = \"study.csv\"\nalign = \"centre\"\n[loss.mse]\nweight = 1.0\n",
-    )
-    .unwrap();
-    refused(
-        &bench,
-        "eval",
-        "--data run.toml --protocol lumir --model m.safetensors -o out",
-        "the mask of --protocol lumir",
-    );
-    eval(
-        &bench,
-        "--data run.toml --split test --model m.safetensors -o out",
-    );
-    let found = results(&bench.path("out/results.csv"));
-    let dice = |pair: &str, label: &str| found[&[pair, label, "dice"].map(String::from)];
-    assert_eq!(dice("moving_to_fixed", "3"), [0.5, 1.0]);
-    // The other way round the same displacement leads away: two more voxels, no overlap left.
-    assert_eq!(dice("fixed_to_moving", "3"), [0.5, 0.0]);
-    assert!(
-        bench.path("out/dice.png").is_file(),
-        "two pairs make a box plot"
-    );
-    // The intensity variance over both would be of no pair.
-    let pairs = std::fs::read_to_string(bench.path("out/pairs.csv")).unwrap();
-    assert!(!pairs.contains("population"), "{pairs}");
-
-    // Of a run its own split counts, whatever its settings would deal out now.
-    let split = bench.path("study.csv");
-    let run = bench.path("run");
-    std::fs::create_dir(&run).unwrap();
-    std::fs::copy(bench.path("run.toml"), run.join("config.toml")).unwrap();
-    let swapped = std::fs::read_to_string(split).unwrap();
-    let swapped = swapped
-        .replace("test", "train")
-        .replace("validation", "test");
-    let swapped = swapped
-        .replace("other", "../other")
-        .replace("fixed", "../fixed");
-    std::fs::write(
-        run.join("split.csv"),
-        swapped.replace("moving", "../moving"),
-    )
-    .unwrap();
-    eval(
-        &bench,
-        "--data run/config.toml --split test --model m.safetensors -o own",
-    );
-    let pairs = std::fs::read_to_string(bench.path("own/pairs.csv")).unwrap();
-    assert!(
-        pairs.contains("other3_to_other2") && !pairs.contains("moving_to_fixed"),
-        "{pairs}"
-    );
-}
-
-#[test]
-fn options_without_effect_are_refused() {
-    let bench = Bench::new();
-    study(&bench);
-    let column = "fixed,moving,transform\nfixed.nii.gz,moving.nii.gz,moving.nii.gz\n";
-    std::fs::write(bench.path("column.csv"), column).unwrap();
-    let registration = [
-        "--network-spacing 2",
-        "--in-plane",
-        "--linear rigid",
-        "--init mass",
-        "--metric mi",
-        "--search 60",
-        "--allow-flip",
-        "--refine 0",
-        "--no-network",
-        "--smoothness 0.5",
-        "--one-sided",
-        "--deformation velocity",
-    ];
-    let images = [
-        "--normalize z-score",
-        "--spacing 1",
-        "--window 0,1",
-        "--fixed-window 0,1",
-        "--moving-window 0,1",
-    ];
-    let nothing = |source: &str, option: &str| {
-        let (name, _) = option.split_once(' ').unwrap_or((option, ""));
-        let part = format!("so {name} would do nothing");
-        refused(&bench, "eval", &format!("{source} {option} -o out"), &part);
-    };
-    for option in registration {
-        nothing("--data none.toml", option);
-        nothing("--pairs pairs.csv --transforms .", option);
-        nothing("--pairs column.csv", option);
-    }
-    for option in images {
-        nothing("--data none.toml", option);
-    }
-    nothing("--pairs column.csv", "--model m.safetensors");
-    for source in ["--data none.toml", "--pairs pairs.csv"] {
-        nothing(source, "--field-units voxel");
-    }
-    let data = ["eval", "--data", "none.toml", "-o", "out"];
-    hmorph()
-        .args(data)
-        .args(["--points-space", "ras"])
-        .assert()
-        .code(2);
-}
-
-#[test]
-fn wrong_lists_are_refused_before_anything_is_written() {
-    let bench = Bench::new();
-    study(&bench);
-    std::fs::write(
-        bench.path("bad.csv"),
-        "fixed,moving\nfixed.nii.gz,none.nii.gz\n",
-    )
-    .unwrap();
-    let before = bench.names();
-    for (arguments, part) in [
-        ("--pairs bad.csv -o out", "none.nii.gz"),
-        ("--pairs none.csv -o out", "none.csv"),
-        ("--pairs pairs.csv --transforms . -o out", "no transform in"),
-        (
-            "--pairs pairs.csv --model fixed.nii.gz -o out",
-            "fixed.nii.gz",
-        ),
-        ("--data none.toml -o out", "none.toml"),
-    ] {
-        let mut command = hmorph();
-        command
-            .current_dir(bench.folder.path())
-            .arg("eval")
-            .args(arguments.split_whitespace());
-        let error = one_line_error(&mut command);
-        assert!(error.contains(part), "{arguments}: {error}");
-        assert_eq!(bench.names(), before, "{arguments}");
-    }
-    for arguments in [
-        &["eval", "-o", "out"][..],
-        &["eval", "--pairs", "a", "--data", "b", "-o", "c"],
-    ] {
-        hmorph().args(arguments).assert().code(2);
-    }
 }

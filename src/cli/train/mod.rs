@@ -1,5 +1,7 @@
 //! `hmorph train` and `hmorph finetune`.
 
+mod told;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -10,37 +12,42 @@ use super::common::SettingsArgs;
 use super::progress::Progress;
 use super::{Common, dry_run, record, signals};
 use crate::config::RunConfig;
-use crate::dataset::{MixtureConfig, Mode, Split};
 use crate::device;
 use crate::interop;
 use crate::model::WeightsFile;
 use crate::train::{Checkpoint, Ending, RunFolder, RunState, Session, train};
+
+/// Name of the record of a run in its folder.
+const RECORD: &str = "run.json";
 
 /// Train a registration network from scratch
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   hmorph train --config quickstart -o runs/first
-  hmorph train --config voxelmorph-3d --set data.manifest=scans.csv --set train.epochs=50 -o runs/brains
-  hmorph train --config my.toml -o runs/mine --dry-run     the plan, the memory and the time, nothing written
-  hmorph train --config my.toml -o runs/mine               the same command continues an interrupted run
+  hmorph train --config voxelmorph-3d --set data.manifest=scans.csv -o runs/brains
+  hmorph train --config my.toml -o runs/mine --dry-run     plan, memory and time, nothing written
+  hmorph train --config my.toml -o runs/mine               again: continues an interrupted run
 
 The run folder:
   config.toml           the settings in full
   split.csv             which image trains, validates and tests, by subject
-  metrics.csv           every few steps: each term of the loss by kind (unweighted), learning rate, time, memory
+  metrics.csv           every few steps: each term of the loss by kind (unweighted), learning rate,
+                        time, memory
   validation.csv        Dice before and after, loss and folded voxels of held-out pairs
   plots/                curves of the loss, of its terms and of Dice
   checkpoints/          the last two and the best: weights, optimiser and state, to continue from
-  best.safetensors      the best weights: by validation Dice where labels exist, else by validation loss
+  best.safetensors      the best weights: by validation Dice where labels exist, else by validation
+                        loss
   last.safetensors      the newest weights
   run.json              command, version, seed, device, how it ended, time, memory
 
-Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end the program with exit code 1; the same command continues, and the
-result is the same as without the interruption (bit for bit on the CPU). With more train.epochs it continues a finished run,
-too, if the learning rate is constant; where it falls, go on with hmorph finetune. Under SLURM, ask for the signal ahead of the
-time limit, requeue the job, and let the program take the place of the shell: #SBATCH --signal=B:TERM@120 --requeue,
-and exec hmorph ... as the last line (or srun hmorph ..., without B:)")]
+Ctrl-C, SIGTERM and SIGHUP save a checkpoint and end the program with exit code 1; the same command
+continues, and the result is the same as without the interruption (bit for bit on the CPU). With
+more train.epochs it continues a finished run, too, if the learning rate is constant; where it
+falls, go on with hmorph finetune. Under SLURM, let the tasks of a job array continue the run one
+after another, each saved ahead of its time limit: #SBATCH --array=1-10%1 --signal=TERM@120, and
+srun hmorph train ...; a task that finds the run complete ends at once")]
 pub struct TrainArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
@@ -59,7 +66,8 @@ Examples:
   hmorph finetune --config hybridmorph-weighted --weights runs/synthetic/best.safetensors \\
       --set data.manifest=scans.csv --set data.n_train=10 --set mixture.alpha=0.9 \\
       --set train.epochs=100 -o runs/finetuned
-  hmorph finetune --config my.toml --weights pretrained.safetensors --set 'train.freeze=[\"^encoder\"]' -o runs/head
+  hmorph finetune --config my.toml --weights pretrained.safetensors \\
+      --set 'train.freeze=[\"^encoder\"]' -o runs/head
 
 The network comes from the weights file: the [model] section of the configuration is ignored.")]
 pub struct FinetuneArgs {
@@ -94,7 +102,8 @@ fn execute(args: &TrainArgs, start: Option<WeightsFile>, common: &Common) -> any
         force: common.force,
     };
     if args.dry_run {
-        let (session, _) = plan.prepare(common)?;
+        let resume = plan.find()?;
+        let session = plan.prepare(resume.as_ref(), common)?;
         return dry_run::run(&session);
     }
     let stop = signals::stop_flag()?;
@@ -121,22 +130,41 @@ impl Plan<'_> {
     pub fn train(self, common: &Common, stop: &AtomicBool) -> anyhow::Result<()> {
         let (source, out, force) = (self.source, self.out, self.force);
         RunFolder::check_idle(out)?;
-        let (session, resume) = self.prepare(common)?;
+        let resume = self.find()?;
+        if let Some((ending, state)) = self.over(resume.as_ref()) {
+            told::report_again(out, ending, state, common);
+            return Ok(());
+        }
+        let session = self.prepare(resume.as_ref(), common)?;
         let from = resume.as_ref().map(|checkpoint| checkpoint.state.step);
         let folder = RunFolder::open(out, &session, from, force)?;
         run_in_folder(&session, source, &folder, resume, (common, stop))
     }
 
+    /// The checkpoint from which the run goes on.
+    fn find(&self) -> crate::error::Result<Option<Checkpoint>> {
+        RunFolder::find(self.out, &self.settings, self.start.as_ref(), self.force)
+    }
+
+    /// How the run ended and where, if nothing is left to do in its folder, the record of it included, which is written last.
+    fn over<'c>(&self, last: Option<&'c Checkpoint>) -> Option<(Ending, &'c RunState)> {
+        let last = last?;
+        let ending = last.ending(&self.settings.train)?;
+        let record = std::fs::read_to_string(self.out.join(RECORD)).ok()?;
+        let record: Value = serde_json::from_str(&record).ok()?;
+        (record["ending"] == name(ending)).then_some((ending, &last.state))
+    }
+
     /// Loads and describes everything; writes nothing.
-    fn prepare(self, common: &Common) -> anyhow::Result<(Session, Option<Checkpoint>)> {
-        let resume = RunFolder::find(self.out, &self.settings, self.start.as_ref(), self.force)?;
+    fn prepare(self, resume: Option<&Checkpoint>, common: &Common) -> anyhow::Result<Session> {
         let (device, others) = common.devices()?;
         let session = Session::prepare(self.settings, self.start, device)?.share_with(others)?;
-        describe(&session, common);
-        if let Some(checkpoint) = &resume {
+        told::describe(&session, common);
+        let train = &session.config.train;
+        if let Some(checkpoint) = resume.filter(|last| last.ending(train).is_none()) {
             common.say(format!("continuing at step {}", checkpoint.state.step));
         }
-        Ok((session, resume))
+        Ok(session)
     }
 }
 
@@ -182,7 +210,7 @@ fn run_in_folder(
         let _ = write_record(session, source, path, facts, common);
     })?;
     write_record(session, source, path, facts(ending, &state), common)?;
-    report(path, ending, &state, common);
+    told::report(path, ending, &state, common);
     if ending == Ending::Interrupted {
         bail!(
             "stopped at step {} of {}; the same command continues",
@@ -193,14 +221,18 @@ fn run_in_folder(
     Ok(())
 }
 
-fn facts(ending: Ending, state: &RunState) -> Value {
-    let ending = match ending {
+/// As the record of a run has it.
+fn name(ending: Ending) -> &'static str {
+    match ending {
         Ending::Complete => "complete",
         Ending::EarlyStop => "early stop",
         Ending::Interrupted => "interrupted",
-    };
+    }
+}
+
+fn facts(ending: Ending, state: &RunState) -> Value {
     json!({
-        "ending": ending, "steps": state.step, "seconds": state.seconds,
+        "ending": name(ending), "steps": state.step, "seconds": state.seconds,
         "best_score": state.best, "best_step": state.best.map(|_| state.best_step),
     })
 }
@@ -228,70 +260,6 @@ fn write_record(
     if let (Value::Object(facts), Value::Object(ending)) = (&mut facts, ending) {
         facts.extend(ending);
     }
-    record::write(&folder.join("run.json"), common, facts)?;
+    record::write(&folder.join(RECORD), common, facts)?;
     Ok(())
-}
-
-fn describe(session: &Session, common: &Common) {
-    let config = &session.config;
-    if let Some(dataset) = &session.dataset {
-        for (name, split) in [
-            ("training", Split::Train),
-            ("validation", Split::Validation),
-            ("test", Split::Test),
-        ] {
-            let (subjects, images) = (dataset.subjects(split), dataset.members(split).len());
-            common.say(format!("{name:<11}{images} images of {subjects} subjects"));
-        }
-        for note in dataset.notes() {
-            common.say(format!("note: {note}"));
-        }
-    }
-    let terms: Vec<String> = config
-        .loss
-        .terms()
-        .iter()
-        .map(|used| format!("{} x {}", used.weight, used.name))
-        .collect();
-    let (steps, batch) = (config.train.steps(), config.train.batch);
-    common.say(format!("grid       {:?} voxels", session.shape));
-    common.say(format!("mixture    {}", mixture(&config.mixture)));
-    if let Some(unreached) = config.mixture.alpha.unreached(steps) {
-        common.say(format!("note: {unreached}"));
-    }
-    common.say(format!("loss       {}", terms.join(" + ")));
-    common.say(format!("steps      {steps} of {batch} pairs"));
-    if session.synthesises_on_device() {
-        common.say("synthesis  on the device");
-    }
-    let devices = session.devices().count();
-    if devices > 1 {
-        common.say(format!("devices    {devices}, which share each batch"));
-    }
-}
-
-/// Which pairs train, in words.
-fn mixture(config: &MixtureConfig) -> String {
-    let what = match config.mode {
-        Mode::Sample => "share of real pairs",
-        Mode::Weighted => "both kinds in every batch, weighted",
-    };
-    format!("alpha {} ({what})", config.alpha)
-}
-
-fn report(folder: &Path, ending: Ending, state: &RunState, common: &Common) {
-    if let Some(best) = state.best {
-        common.say(format!(
-            "best validation score {best:.4} (Dice, or minus the loss without labels) at step {}: {}",
-            state.best_step,
-            folder.join("best.safetensors").display()
-        ));
-    }
-    let what = match ending {
-        Ending::Complete => "complete",
-        Ending::EarlyStop => "stopped early: no better validation",
-        Ending::Interrupted => "interrupted",
-    };
-    let time = dry_run::duration(state.seconds);
-    common.say(format!("{what} after {} steps, {time}", state.step));
 }
