@@ -9,7 +9,6 @@ use crate::cli::pairs::Row;
 use crate::cli::transforms::Transforms;
 use crate::dataset::stem;
 use crate::register::compose;
-use crate::volume::resample::field_to;
 use crate::volume::{DisplacementField, Format, Geometry, read_field, read_voxel_field};
 
 /// What the vectors of a field file are.
@@ -61,39 +60,30 @@ pub fn find(row: &Row, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Reads a field and brings it to the fixed grid; affines and composites become one there.
+/// Reads a field and brings it to the fixed grid; affines and composites become one there, by the rules of `hmorph apply`.
 pub fn read(path: &Path, units: FieldUnits, fixed: &Geometry) -> anyhow::Result<DisplacementField> {
-    if Format::of(path).is_err() {
-        let name = path.display().to_string();
-        let transforms = Transforms::read(&[name], Some(fixed))?.pull(false)?;
-        return Ok(compose(&transforms, fixed)?);
-    }
-    let field = match units {
-        FieldUnits::Voxel => read_voxel_field(path, fixed)?,
-        FieldUnits::Lps => {
-            let field = read_field(path)?;
-            let [found, expected] =
-                [&field.geometry, fixed].map(|geometry| geometry.dimension.axes());
-            ensure!(
-                found == expected,
-                "{}: a field of {found}-D images for {expected}-D images",
-                path.display()
-            );
-            let same = field.geometry.shape == fixed.shape
-                && (field.geometry.affine.0 - fixed.affine.0).amax() < 1e-3;
-            if same {
-                field
-            } else {
-                field_to(&field, fixed)?
-            }
-        }
-    };
     let axes = fixed.dimension.axes();
-    ensure!(
-        field.data.len_of(Axis(0)) == axes,
-        "{}: a field of {} components for {axes}-D images",
-        path.display(),
-        field.data.len_of(Axis(0))
-    );
-    Ok(field)
+    if Format::of(path).is_ok() {
+        let field = match units {
+            FieldUnits::Voxel => read_voxel_field(path, fixed)?,
+            FieldUnits::Lps => read_field(path)?,
+        };
+        let found = field.data.len_of(Axis(0));
+        ensure!(
+            found == axes,
+            "{}: a field of {found} components for {axes}-D images",
+            path.display()
+        );
+        if is_on(&field, fixed) {
+            return Ok(field);
+        }
+    }
+    let name = path.display().to_string();
+    let transforms = Transforms::read(&[name], Some(fixed))?.pull(false)?;
+    Ok(compose(&transforms, fixed)?)
+}
+
+/// Whether a field is on this grid, but for rounding.
+fn is_on(field: &DisplacementField, grid: &Geometry) -> bool {
+    field.geometry.shape == grid.shape && (field.geometry.affine.0 - grid.affine.0).amax() < 1e-3
 }

@@ -72,10 +72,14 @@ enum Method {
 }
 
 impl Method {
-    /// Finds the files of all pairs before the first is evaluated.
+    /// Some pair must have its file; what failed on the others is told when their turn comes.
     fn files(args: &EvalArgs, rows: &[Row]) -> anyhow::Result<Self> {
-        for row in rows {
-            given::find(row, args.transforms.as_deref())?;
+        let folder = args.transforms.as_deref();
+        let found: Vec<_> = rows.iter().map(|row| given::find(row, folder)).collect();
+        if found.iter().all(Result::is_err)
+            && let Some(Err(missing)) = found.into_iter().next()
+        {
+            return Err(missing);
         }
         let normalisation = args.model.normalize.clone().unwrap_or_default();
         Ok(Self::Files {

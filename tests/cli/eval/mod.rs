@@ -332,3 +332,28 @@ fn a_pair_that_fails_does_not_cost_the_others() {
     let record = std::fs::read_to_string(bench.path("out/run.json")).unwrap();
     assert!(record.contains("pair three"), "{record}");
 }
+
+#[test]
+fn a_pair_without_its_transform_does_not_cost_the_others() {
+    let bench = Bench::new();
+    study(&bench);
+    std::fs::create_dir(bench.path("voxels")).unwrap();
+    write_voxel_field(&bench.path("voxels/disp_one.nii"), SHIFT as f32);
+    let list = std::fs::read_to_string(bench.path("pairs.csv")).unwrap();
+    let row = "fixed.nii.gz,moving.nii.gz,,,,,two\n";
+    std::fs::write(bench.path("pairs.csv"), list + row).unwrap();
+    let mut command = hmorph();
+    command.current_dir(bench.folder.path()).args([
+        "eval",
+        "--pairs",
+        "pairs.csv",
+        "--transforms",
+        "voxels",
+    ]);
+    let error = one_line_error(command.args(["--field-units", "voxel", "-o", "out"]));
+    assert!(
+        error.contains("pair two: no transform in voxels"),
+        "{error}"
+    );
+    check(&bench, "out");
+}
