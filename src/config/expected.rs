@@ -24,6 +24,9 @@ fn expectation(expected: &str, key: &str, start: &str) -> Option<String> {
         }
         "f32" | "f64" => "a number".into(),
         "a boolean" => "true or false".into(),
+        "a sequence" if value.is_some_and(|value| value.contains(',')) => {
+            "a list in brackets, such as [2, 2, 2]".into()
+        }
         "a sequence" if key.ends_with("shape") || key.ends_with("spacing") => {
             let each = value.unwrap_or("2");
             format!("one number per axis, such as [{each}, {each}, {each}]")
@@ -74,6 +77,11 @@ mod tests {
                 "invalid value: integer `-1`, expected u64",
                 "seed",
                 "invalid value: integer `-1`, expected a whole number from 0",
+            ),
+            (
+                "invalid type: string \"2,2,2\", expected a sequence",
+                "data.spacing",
+                "invalid type: string \"2,2,2\", expected a list in brackets, such as [2, 2, 2]",
             ),
             (
                 "invalid type: string \"fast\", expected f64",

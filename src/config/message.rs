@@ -25,7 +25,11 @@ pub(super) fn located(name: &str, text: &str, error: &toml::de::Error) -> Error 
 fn key_at(text: &str, start: usize) -> String {
     let before = &text[..start];
     let (above, line) = before.rsplit_once('\n').unwrap_or(("", before));
-    let Some((name, _)) = line.split_once('=') else {
+    // Within a table on one line the name is not the first.
+    let Some((name, _)) = line
+        .split_once('=')
+        .filter(|(_, value)| !value.contains('{'))
+    else {
         return String::new();
     };
     let mut above = above.lines().rev();

@@ -122,7 +122,9 @@ impl RunConfig {
     /// Refuses to take the voxels above 0 for foreground where intensities are brought to a scale on which they are not.
     fn check_masks(&self) -> Result<()> {
         let data = self.data.as_ref();
-        if data.is_none_or(|data| data.normalize.leaves_background_zero()) {
+        let (_, real) = self.mixture.alpha.range_over(self.train.steps());
+        let idle = real == 0.0 && self.train.validation_pairs == 0;
+        if idle || data.is_none_or(|data| data.normalize.leaves_background_zero()) {
             return Ok(());
         }
         let terms = self.loss.terms();

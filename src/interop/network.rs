@@ -183,9 +183,14 @@ impl ForeignNetwork {
             Integration::Unknown => (None, None),
         };
         match self.integration {
-            Integration::No if options != ImportOptions::default() => Err(
-                "this file says displacement, which is not integrated; leave --int-steps and --int-downsize out",
-            ),
+            Integration::No
+                if options.int_steps.is_some_and(|steps| steps != 0)
+                    || options.int_downsize.is_some_and(|factor| factor != 1) =>
+            {
+                Err(
+                    "this file says displacement, which is not integrated; leave --int-steps and --int-downsize out",
+                )
+            }
             Integration::Yes { .. } if options.int_steps == Some(0) => Err(
                 "--int-steps 0: this file says velocity, which is integrated; give the number of squarings",
             ),

@@ -10,6 +10,7 @@
 //! fixed image ([`objective`]). Sums are float64 (box sums of the local correlation float32) and made in tasks of fixed
 //! size, so the result is the same for any number of threads.
 
+mod beginning;
 mod bfgs;
 mod crop;
 mod lncc;

@@ -1,20 +1,17 @@
 //! From many starts on the coarsest level to one result on the finest.
 
-use nalgebra::{Matrix3, Matrix4, Translation3, Vector3};
+use nalgebra::{Matrix3, Matrix4, Vector3};
 use rayon::prelude::*;
 
+use super::beginning::{Beginning, SEARCHED};
 use super::bfgs::Limits;
 use super::crop;
-use super::moments::{Moments, middle};
 use super::objective::Objective;
 use super::pose::{Frame, Pose};
-use super::pyramid::{Level, levels, sizes};
-use super::similarity::Similarity;
-use super::starts::Sides;
 use super::{Found, Freedom, Masked, Settings};
 use crate::error::{Error, Result};
+use crate::volume::Dimension;
 use crate::volume::resample::place;
-use crate::volume::{Dimension, LabelMap};
 
 /// Degrees between the rotations tried, at most.
 fn stride(dimension: Dimension) -> f64 {
@@ -30,6 +27,9 @@ const REFINED: usize = 12;
 /// Candidates kept for each level, from the coarsest.
 const KEPT: [usize; 2] = [6, 3];
 
+/// How many times smaller than its image the part is that is called small.
+const SMALL: usize = 4;
+
 /// Evaluations of one refinement at most.
 const EVALUATIONS: usize = 60;
 
@@ -44,19 +44,8 @@ fn samples(above: usize) -> usize {
     [60_000, 20_000].get(above).copied().unwrap_or(SEARCHED)
 }
 
-/// Samples that starts are compared at.
-const SEARCHED: usize = 6_000;
-
-/// Voxels of the finest level of the fixed image at most: samples need few, windows and descriptors look at all.
-fn most_voxels(similarity: Similarity) -> usize {
-    match similarity {
-        Similarity::Ncc | Similarity::Mse | Similarity::Mi => 800_000,
-        Similarity::Lncc | Similarity::Mind => 200_000,
-    }
-}
-
 /// A map from millimetres about the centre of the fixed image to the moving world, and its energy.
-type Candidate = (Matrix4<f64>, f64);
+pub(super) type Candidate = (Matrix4<f64>, f64);
 
 /// The linear map from the fixed to the moving world under which the images are most alike.
 ///
@@ -72,40 +61,34 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
         },
         None => fixed,
     };
-    let pyramids = Pyramids::new(seen, moving, settings.similarity)?;
-    let finest = pyramids.sizes.len() - 1;
-    let afar = pyramids.objective(settings.similarity.afar(), 0, SEARCHED)?;
-    let frame = Frame::new(&fixed.image.geometry, afar.radius(), settings.in_plane);
-    let starts = settings.start.matrices(&Sides {
-        frame: &frame,
-        grids: [&fixed.image.geometry, &moving.image.geometry],
-        levels: [&pyramids.fixed[0], &pyramids.moving[0]],
-    })?;
-    let search = |level: usize| Search {
-        frame,
-        size: pyramids.sizes[level],
-    };
-    let to_world = Translation3::from(pyramids.centre).to_homogeneous();
-    let plain: Vec<Matrix4<f64>> = starts.iter().map(|start| start * to_world).collect();
+    let grid = &fixed.image.geometry;
+    let begun = Beginning::new(seen, moving, grid, settings)?;
     if settings.freedom == Freedom::None {
         // What is not to be moved is not weighed against other starts either.
         return Ok(Found {
-            matrix: starts[0],
-            initial: starts[0],
+            matrix: begun.starts[0],
+            initial: begun.starts[0],
         });
     }
-    let mut found = search(0).coarse(&afar, &plain, settings);
+    let pyramids = &begun.pyramids;
+    let finest = pyramids.sizes.len() - 1;
+    let mut found = begun.coarse(settings)?;
     for level in 0..=finest {
         found.truncate(KEPT.get(level).copied().unwrap_or(1));
+        if level == 0 && seen.image.geometry.voxels() < grid.voxels() / SMALL {
+            found.extend(begun.led_by(fixed.image, moving, settings)?);
+        }
         if level == 0 && finest > 0 {
-            found = search(0).refined(&afar, &found, settings.freedom);
+            let afar = pyramids.objective(settings.similarity.afar(), 0, SEARCHED)?;
+            found = begun.search(0).refined(&afar, &found, settings.freedom);
             continue;
         }
         let samples = samples(finest - level);
         let objective = pyramids.objective(settings.similarity, level, samples)?;
+        let search = begun.search(level);
         found = match level == finest {
-            true => search(level).settled(&objective, &found, settings.freedom),
-            false => search(level).refined(&objective, &found, settings.freedom),
+            true => search.settled(&objective, &found, settings.freedom),
+            false => search.refined(&objective, &found, settings.freedom),
         };
     }
     let (matrix, _) = found.first().ok_or_else(|| {
@@ -114,58 +97,21 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
         )
     })?;
     Ok(Found {
-        matrix: matrix * Translation3::from(-pyramids.centre).to_homogeneous(),
-        initial: starts[0],
+        matrix: matrix * begun.from_world(),
+        initial: begun.starts[0],
     })
 }
 
-/// Both images at all resolutions, from coarse to fine.
-struct Pyramids<'a> {
-    fixed: Vec<Level>,
-    moving: Vec<Level>,
-    /// Voxel sizes, mm.
-    sizes: Vec<f64>,
-    mask: Option<&'a LabelMap>,
-    /// Of the fixed image, world mm: what rotations turn about.
-    centre: Vector3<f64>,
-}
-
-impl<'a> Pyramids<'a> {
-    fn new(fixed: Masked<'a>, moving: Masked, similarity: Similarity) -> Result<Self> {
-        let grids = [fixed, moving].map(|masked| &masked.image.geometry);
-        let sizes = sizes(grids[0], grids[1], most_voxels(similarity));
-        let levels_of_fixed = levels(fixed, &sizes)?;
-        let coarsest = &levels_of_fixed[0];
-        let moments = Moments::new(coarsest);
-        Ok(Self {
-            centre: moments.map_or_else(|| middle(&coarsest.geometry), |moments| moments.centre),
-            moving: levels(moving, &sizes)?,
-            fixed: levels_of_fixed,
-            sizes,
-            mask: fixed.mask,
-        })
-    }
-
-    fn objective(
-        &self,
-        similarity: Similarity,
-        level: usize,
-        most: usize,
-    ) -> Result<Objective<'_>> {
-        let (fixed, moving) = (&self.fixed[level], &self.moving[level]);
-        Objective::new(similarity, fixed, self.mask, moving, self.centre, most)
-    }
-}
-
-struct Search {
-    frame: Frame,
+/// A search on one level.
+pub(super) struct Search {
+    pub frame: Frame,
     /// Voxel size of the level, mm.
-    size: f64,
+    pub size: f64,
 }
 
 impl Search {
     /// The best of all starts and rotations, refined without shears.
-    fn coarse(
+    pub fn coarse(
         &self,
         objective: &Objective,
         plain: &[Matrix4<f64>],
@@ -307,6 +253,8 @@ fn rotations(frame: &Frame, search: f64) -> Vec<Matrix3<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linear::Similarity;
+    use crate::linear::beginning::Pyramids;
     use crate::linear::phantom::{grid, map, painted};
 
     #[test]
@@ -316,14 +264,14 @@ mod tests {
         let truth = map([0.05, 0.1, -0.1], [1.0; 3], 0.0, [3.0, -2.0, 1.0]);
         let images = [Matrix4::identity(), truth].map(|map| painted(&grid, &map, |v| v));
         let [fixed, moving] = images.each_ref().map(|image| Masked { image, mask: None });
-        let pyramids = Pyramids::new(fixed, moving, Similarity::Ncc).unwrap();
+        let pyramids = Pyramids::new(fixed, moving, &grid, Similarity::Ncc).unwrap();
         assert_eq!(pyramids.sizes, [6.0]);
         let objective = pyramids.objective(Similarity::Ncc, 0, 20_000).unwrap();
         let search = Search {
             frame: Frame::new(&grid, objective.radius(), false),
             size: 6.0,
         };
-        let about = Translation3::from(pyramids.centre).to_homogeneous();
+        let about = nalgebra::Translation3::from(pyramids.centre).to_homogeneous();
         let starts = [[0.0; 3], [0.0, 0.0, 0.4]];
         let starts = starts.map(|turn| (map(turn, [1.0; 3], 0.0, [0.0; 3]) * about, 0.0));
         let chosen = search.refined(&objective, &starts, Freedom::Rigid);

@@ -4,7 +4,7 @@ use nalgebra::Matrix4;
 use ndarray::Array3;
 
 use super::check;
-use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, meet, views};
+use super::prepare::{Alignment, NetworkPair, Scan, beside_fixed, meet, prepare, views};
 use super::refine::{Channel, RefineSettings, Refined, refine};
 use super::{InitialField, NetworkFields};
 use crate::dataset::Preprocessing;
@@ -110,7 +110,8 @@ fn normaliser() -> Result<Normaliser> {
 /// # Errors
 /// Those of [`prepare`].
 pub fn unmoved(scans: [Scan; 2], alignment: Alignment) -> Result<(NetworkPair, NetworkFields)> {
-    let pair = on_fixed_grid(scans, alignment)?;
+    let [fixed, moving] = scans;
+    let pair = prepare(fixed, moving, &as_stored()?, alignment, [1; 3])?;
     let zero = DisplacementField::zeros(pair.grid().clone());
     let fields = NetworkFields {
         forward: zero.clone(),
@@ -119,16 +120,19 @@ pub fn unmoved(scans: [Scan; 2], alignment: Alignment) -> Result<(NetworkPair, N
     Ok((pair, fields))
 }
 
-/// Both scans as they are stored, the moving one brought to the fixed one's grid.
-fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<NetworkPair> {
-    let as_stored = Preprocessing {
+fn as_stored() -> Result<Preprocessing> {
+    Ok(Preprocessing {
         slice: None,
         orientation: None,
         spacing: None,
         crop_foreground: None,
         normaliser: normaliser()?,
-    };
-    let [fixed_view, mut moving_view] = views(fixed, moving, &as_stored, alignment)?;
+    })
+}
+
+/// Both scans as they are stored, the moving one brought to the fixed one's grid.
+fn on_fixed_grid([fixed, moving]: [Scan; 2], alignment: Alignment) -> Result<NetworkPair> {
+    let [fixed_view, mut moving_view] = views(fixed, moving, &as_stored()?, alignment)?;
     // Centres meet voxel by voxel, whatever the headers say of their sizes.
     if alignment != Alignment::Centre {
         moving_view = anti_aliased(moving_view, moving.mask, &fixed_view.geometry)?;

@@ -114,10 +114,12 @@ pub fn back_to_scans(
     };
     let (forward, deformation) = match grid == fixed {
         // After an optimisation.
-        true => (
-            field::followed(&fields.forward, &voxel_map(fixed, &beside_moving)?),
-            fields.forward.clone(),
-        ),
+        true => {
+            let mut forward = field::followed(&fields.forward, &voxel_map(fixed, &beside_moving)?);
+            // Equal grids may differ in what their world is called.
+            forward.geometry.world = fixed.world;
+            (forward, fields.forward.clone())
+        }
         false => (
             lift(&fields.forward, fixed, &to_grid, &beside_moving)?,
             lift(&fields.forward, fixed, &to_grid, grid)?,

@@ -18,7 +18,7 @@ use crate::error::Result;
 pub enum Kind {
     Image,
     DisplacementField,
-    /// Several values a voxel that are neither colours nor displacements in mm.
+    /// Several values a voxel that the file calls neither colours nor displacements in mm.
     VectorImage,
 }
 
@@ -40,7 +40,6 @@ pub struct FileInfo {
     /// World directions in which the voxel indices grow, such as `RAS`.
     pub orientation: String,
     /// The file does not state it.
-    #[serde(skip)]
     pub orientation_assumed: bool,
     /// Rows of the voxel-to-world (RAS mm) matrix.
     pub affine: [[f64; 4]; 4],

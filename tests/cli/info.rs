@@ -121,6 +121,9 @@ fn an_assumed_orientation_is_marked() {
     let text = text(&bench, "a.nii");
     assert!(text.contains("orientation    LAS (assumed)\n"), "{text}");
     assert!(text.contains("states no orientation"), "{text}");
+    let facts = json(&bench, "a.nii");
+    assert_eq!(facts["orientation"], "LAS");
+    assert_eq!(facts["orientation_assumed"], true);
 }
 
 #[test]
@@ -223,4 +226,20 @@ fn names_may_be_no_utf8() {
         let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(facts["path"], path.display().to_string());
     }
+}
+
+#[test]
+fn vectors_that_are_no_displacements_are_described() {
+    let bench = Bench::new();
+    // Colours of a slice as float32: a third component, which no displacement in the plane has.
+    let header = "ObjectType = Image\nNDims = 2\nDimSize = 4 3\nElementNumberOfChannels = 3\n\
+                  ElementType = MET_FLOAT\nElementDataFile = LOCAL\n";
+    let values = (0..36).flat_map(|n| (n as f32).to_le_bytes());
+    let file: Vec<u8> = header.bytes().chain(values).collect();
+    std::fs::write(bench.path("colours.mha"), file).unwrap();
+    let facts = json(&bench, "colours.mha");
+    assert_eq!(facts["kind"], "vector-image");
+    assert_eq!(facts["max"], 35.0);
+    let note = facts["note"].as_str().unwrap_or_default();
+    assert!(note.contains("leaves the slice"), "{facts}");
 }

@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use hmorph::volume::{DisplacementField, LabelMap, read_field, read_image, read_labels};
+use hmorph::volume::{
+    DisplacementField, Geometry, LabelMap, World, read_field, read_image, read_labels,
+};
 use nalgebra::Vector3;
 use ndarray::Axis;
 use serde_json::Value;
 
 use crate::support::{Bench, asr, grid, hmorph, lps, one_line_error, painted};
+
+/// What the fixed scan's header calls its world.
+const MNI: World = World(4);
 
 /// Where a place of the fixed world lies in the moving world: up to 5 mm away, smooth, without folds.
 fn deformed(p: Vector3<f64>) -> Vector3<f64> {
@@ -45,7 +50,10 @@ impl Scans {
     /// `contrast` is what the moving scanner makes of the intensities.
     fn new(contrast: impl Fn(f64) -> f64) -> Self {
         let bench = Bench::new();
-        let fixed = grid([34, 30, 28], [1.6, 1.8, 2.0], lps(), [1.0, 2.0, -1.0]);
+        let fixed = Geometry {
+            world: MNI,
+            ..grid([34, 30, 28], [1.6, 1.8, 2.0], lps(), [1.0, 2.0, -1.0])
+        };
         let moving = grid([36, 32, 36], [1.7, 2.0, 1.8], asr(), [2.0, -1.0, 1.0]);
         let labels = |grid: &_, label: &dyn Fn(Vector3<f64>) -> i32| -> LabelMap {
             painted(grid, |p| f64::from(label(p))).map(|&v| v as i32)
@@ -96,6 +104,7 @@ fn errors(out: &Path) -> [f64; 2] {
     let field: DisplacementField = read_field(out.join("forward.nii.gz")).unwrap();
     let moved = read_image(out.join("moved.nii.gz")).unwrap();
     let grid = &field.geometry;
+    assert_eq!([moved.geometry.world, grid.world], [MNI; 2]);
     let (mut sums, mut count) = ([0.0; 2], 0.0);
     for ((i, j, k), &value) in moved.data.indexed_iter() {
         if value < 30.0 {

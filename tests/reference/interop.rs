@@ -103,6 +103,7 @@ fn options_say_only_what_the_file_does_not() {
     assert_eq!((config.int_steps, config.int_downsize), (6, 4));
     // What the file says may be said again.
     assert!(read(&interop_file("vxm_2d.pt"), options(Some(5), Some(2))).is_ok());
+    assert!(read(&interop_file("keras_3d.h5"), options(Some(0), Some(1))).is_ok());
     let folder = tempfile::tempdir().unwrap();
     let ours = folder.path().join("ours.safetensors");
     open.weights.write(&ours).unwrap();

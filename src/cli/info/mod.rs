@@ -96,14 +96,17 @@ fn describe(path: &Path) -> Result<Value> {
 
 fn image(path: &Path) -> Result<Value> {
     let info: FileInfo = probe(path)?;
-    let (kind, assumed) = (info.kind, info.orientation_assumed);
-    let orientation = format!("{} (assumed)", info.orientation);
+    let kind = info.kind;
     let mut facts = serde_json::to_value(info).map_err(|e| Error::file(path, e.to_string()))?;
-    if assumed {
-        facts["orientation"] = json!(orientation);
-    }
     if let (Kind::DisplacementField, Value::Object(facts)) = (kind, &mut facts) {
-        facts.extend(lengths(&read_field(path)?)?);
+        match read_field(path).and_then(|field| lengths(&field)) {
+            Ok(more) => facts.extend(more),
+            // Vectors of its shape that mean something else.
+            Err(problem) => {
+                facts.insert("kind".into(), json!(Kind::VectorImage));
+                facts.insert("note".into(), json!(problem.to_string()));
+            }
+        }
     }
     Ok(facts)
 }
@@ -205,7 +208,14 @@ fn folder(path: &Path) -> Result<Value> {
 /// The same facts to read: one a line, matrices by rows.
 fn text(path: &Path, facts: &Value) -> String {
     let mut lines = vec![path.display().to_string()];
-    lines_of(facts, 1, &mut lines);
+    let mut facts = facts.clone();
+    if let Value::Object(facts) = &mut facts
+        && facts.remove("orientation_assumed") == Some(json!(true))
+        && let Some(Value::String(orientation)) = facts.get_mut("orientation")
+    {
+        orientation.push_str(" (assumed)");
+    }
+    lines_of(&facts, 1, &mut lines);
     lines.join("\n")
 }
 

@@ -136,12 +136,12 @@ impl Registered {
         Ok(record)
     }
 
-    /// What is to be said of a result that is worse than its start.
+    /// What is to be said of a deformation that is worse than none.
     pub fn note(&self) -> Option<String> {
         let optimised = self.optimised.as_ref().filter(|by| by.worse)?;
         Some(format!(
-            "note: by {} the scans are less alike after the optimisation than before it; judge the result, or leave the \
-             optimisation out by --refine 0",
+            "note: by {} the scans are less alike than the linear map alone leaves them; judge the result, or leave the \
+             deformation out by --no-network --refine 0",
             optimised.similarity.name()
         ))
     }

@@ -50,7 +50,7 @@ pub struct Found {
 pub struct Optimised {
     /// By which it compared the scans.
     pub similarity: Similarity,
-    /// Whether the scans are less alike after it than before.
+    /// Whether the scans are less alike after it than the linear map alone left them.
     pub worse: bool,
 }
 

@@ -38,8 +38,8 @@ pub(super) struct Objective<'a> {
     centre: Vector3<f64>,
     context: Option<Context>,
     /// The share of the samples that the moving image may be expected to cover: the volume of its voxels that count over that
-    /// of the fixed grid, or of what lies around its mask. Not over what the samples fill, which leaves the air around the
-    /// fixed image out: the moving image has its air, too, and a thin slab in much of it would be asked for more than it shows.
+    /// of the fixed grid. Not over what the samples fill, which leaves the air around the fixed image out, and what its mask
+    /// hides: the moving image has its air, too, and a thin slab in much of it would be asked for more than it shows.
     attainable: f64,
 }
 
@@ -67,8 +67,13 @@ struct Descriptors<const C: usize> {
     to_voxel: Matrix4<f64>,
 }
 
+/// The volume of a voxel, mm^3; in 2-D its area, mm^2.
+pub(super) fn voxel(grid: &Geometry) -> f64 {
+    grid.spacing()[..grid.dimension.axes()].iter().product()
+}
+
 impl<'a> Objective<'a> {
-    /// `centre` is that of the fixed image, world mm; `most` limits the samples of similarities that need no grid.
+    /// Centre, world mm, and volume are those of the fixed image; `most` limits the samples of similarities that need no grid.
     ///
     /// # Errors
     /// A mask in a plane that is not parallel to its image.
@@ -77,7 +82,7 @@ impl<'a> Objective<'a> {
         fixed: &Level,
         mask: Option<&LabelMap>,
         moving: &'a Level,
-        centre: Vector3<f64>,
+        (centre, whole): (Vector3<f64>, f64),
         most: usize,
     ) -> Result<Self> {
         let mut context = None;
@@ -94,22 +99,19 @@ impl<'a> Objective<'a> {
                 samples
             }
         };
-        let axes = fixed.geometry.dimension.axes();
-        let voxel = |level: &Level| level.geometry.spacing()[..axes].iter().product::<f64>();
         let counted = moving
             .weights
             .as_ref()
             .map_or(moving.data.len() as f64, |weights| {
                 weights.iter().map(|&w| f64::from(w)).sum()
             });
-        let whole = fixed.data.len() as f64 * voxel(fixed);
         Ok(Self {
             similarity,
             samples,
             moving,
             centre,
             context,
-            attainable: (counted * voxel(moving) / whole).min(1.0),
+            attainable: (counted * voxel(&moving.geometry) / whole).min(1.0),
         })
     }
 

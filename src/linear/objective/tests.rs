@@ -3,7 +3,7 @@
 use nalgebra::{Matrix4, Translation3, Vector3};
 use ndarray::Array3;
 
-use super::Objective;
+use super::{Objective, voxel};
 use crate::linear::phantom::{grid, map, painted};
 use crate::linear::pyramid::{Level, levels, sizes};
 use crate::linear::{Masked, Similarity};
@@ -58,13 +58,14 @@ fn check(dimension: Dimension, masked: bool) {
         * Translation3::from(centre).to_homogeneous();
     // Descriptors are made on a grid through the samples, where slopes are one-sided.
     let at = start * map([0.01, -0.02, 0.01], [1.0; 3], 0.0, [0.4, 0.7, 0.5]);
+    let volume = fixed_level.geometry.voxels() as f64 * voxel(&fixed_level.geometry);
     for similarity in Similarity::ALL {
         let objective = Objective::new(
             similarity,
             &fixed_level,
             chosen(0),
             &moving_level,
-            centre,
+            (centre, volume),
             5000,
         )
         .unwrap();

@@ -134,8 +134,8 @@ impl Grid {
 
 /// Smallest extent of an axis that a coarser level may have made.
 const SMALLEST: usize = 16;
-/// More levels than an image of 2000 voxels has before it is small.
-const MOST: u32 = 8;
+/// Levels at most; images have fewer before they are small.
+const MOST: u32 = 12;
 
 /// The grids of the pyramid, from coarse to fine; the last is `finest` itself.
 pub(super) fn pyramid(finest: Grid) -> Vec<Grid> {

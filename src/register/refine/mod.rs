@@ -13,7 +13,7 @@ mod optimise;
 
 use self::field::Field;
 use self::grid::{Grid, pyramid};
-use self::optimise::{Level, descend, objective};
+use self::optimise::{Level, descend, objective, signs};
 use super::network::NetworkFields;
 use crate::error::{Error, Result};
 use crate::linear::Similarity;
@@ -87,7 +87,7 @@ pub struct Refined {
     pub fields: NetworkFields,
     /// By which the images were compared.
     pub similarity: Similarity,
-    /// Mean dissimilarity on the fixed grid before, with the linear map alone, and after.
+    /// Mean dissimilarity with the linear map alone, and after, of the grids that were compared.
     dissimilarity: [f64; 2],
 }
 
@@ -95,7 +95,7 @@ pub struct Refined {
 const NOTICEABLE: f64 = 1e-3;
 
 impl Refined {
-    /// Whether the images are less alike than before.
+    /// Whether the images are less alike than the linear map alone left them.
     pub fn is_worse(&self) -> bool {
         let [before, after] = self.dissimilarity;
         after > before + NOTICEABLE
@@ -158,7 +158,8 @@ pub fn refine(
     field.unfold(&finest);
     let both = field.both_ways(&finest);
     let nothing = vec![0.0; both[0].len()];
-    let dissimilarity = [&nothing, &both[0]].map(|displacement| level.value(1.0, displacement));
+    let dissimilarity = [[&nothing, &nothing], [&both[0], &both[1]]]
+        .map(|fields| dissimilarity(&level, fields, settings));
     let [forward, inverse] =
         both.map(|values| DisplacementField::from_values(values, geometry.clone()));
     Ok(Refined {
@@ -166,6 +167,13 @@ pub fn refine(
         similarity,
         dissimilarity,
     })
+}
+
+/// The mean over the directions that are compared, each with its field.
+fn dissimilarity(level: &Level, [there, back]: [&Vec<f32>; 2], settings: &RefineSettings) -> f64 {
+    let directions = signs(settings);
+    let along = |&sign: &f32| level.value(sign, if sign > 0.0 { there } else { back });
+    directions.iter().map(along).sum::<f64>() / directions.len() as f64
 }
 
 /// What an objective is ordered by: one that is no number comes last.

@@ -272,7 +272,7 @@ fn add_penalty(field: &Field, level: &Level, settings: &RefineSettings, gradient
 }
 
 /// The directions whose dissimilarity is minimised; only a velocity has both.
-fn signs(settings: &RefineSettings) -> &'static [f32] {
+pub(super) fn signs(settings: &RefineSettings) -> &'static [f32] {
     match (settings.kind, settings.symmetric) {
         (TransformKind::Velocity, true) => &[1.0, -1.0],
         _ => &[1.0],

@@ -56,7 +56,10 @@ impl InverseField {
     /// Where a place goes; how well it was found is kept for [`check_inverses`].
     pub(super) fn map(&self, point: WorldPoint) -> WorldPoint {
         let goal = place(&self.forward.to_voxel, point.0);
-        let (solution, residual) = self.solve(goal);
+        let (mut solution, mut residual) = self.solve(goal);
+        if self.forward.is_still(goal) && self.forward.is_still(solution) {
+            (solution, residual) = (goal, 0.0);
+        }
         self.found.note(residual);
         WorldPoint(point.0 + self.forward.field.geometry.affine.linear() * (solution - goal))
     }

@@ -98,10 +98,15 @@ impl FieldTransform {
 
     /// At a place in voxels of the field; the height over a 2-D field does not count.
     fn displacement(&self, voxel: Vector3<f64>) -> Vector3<f64> {
-        match self.beyond {
-            Beyond::Still if !self.holds(voxel) => Vector3::zeros(),
-            Beyond::Still | Beyond::Edge => self.continued(voxel),
+        match self.is_still(voxel) {
+            true => Vector3::zeros(),
+            false => self.continued(voxel),
         }
+    }
+
+    /// Whether a place lies where nothing moves.
+    fn is_still(&self, voxel: Vector3<f64>) -> bool {
+        self.beyond == Beyond::Still && !self.holds(voxel)
     }
 
     /// As [`Self::displacement`], outside the grid that of the edge in any case.
@@ -171,6 +176,19 @@ mod tests {
                     "{dimension:?} {x}"
                 );
                 assert!((moved(&own) - 3.0).abs() < 1e-6, "{dimension:?} {x}");
+            }
+            // Backwards as well, where no place inside ends up there.
+            let back = inverted(&[foreign, own]).unwrap();
+            for (x, expected) in [(6.0, [-3.0, -3.0]), (20.0, [0.0, -3.0])] {
+                let start = WorldPoint(Vector3::new(x, 4.0, 0.0));
+                // The last comes first.
+                let moved = [1, 0].map(|n: usize| back[n].map(start).0.x - x);
+                for (found, expected) in moved.iter().zip(expected) {
+                    assert!(
+                        (found - expected).abs() < 1e-3,
+                        "{dimension:?} {x}: {moved:?}"
+                    );
+                }
             }
         }
     }

@@ -76,8 +76,7 @@ pub fn run_list(args: &RegisterArgs, list: &Path, common: &Common) -> anyhow::Re
         .as_deref()
         .context("name the folder of results by -o")?;
     let frames = [args.fixed_frame, args.moving_frame];
-    let tasks = plan::tasks(&args.batch, list, out, frames)?;
-    check_spacing(&args.reading, tasks.iter().map(|task| &task.files))?;
+    let tasks = plan::tasks(args, list, out, frames)?;
     if tasks.is_empty() {
         common.say(format!("pairs    none in this part of {}", list.display()));
         return Ok(());

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::BatchArgs;
 use super::table::Outcome;
 use crate::cli::pairs::{self, Purpose, Row};
-use crate::cli::register::inputs::PairFiles;
+use crate::cli::register::RegisterArgs;
+use crate::cli::register::inputs::{PairFiles, check_spacing};
 use crate::cli::register::pair::Method;
 use crate::error::{Error, Result};
 use crate::register::{RECORD, ResultFolder};
@@ -26,22 +26,21 @@ pub struct Task {
 /// The pairs of the list, or of the part of it that `--shard` names, with folders below `out`; a part may have none.
 ///
 /// # Errors
-/// Those of [`pairs::read`]; an id that is no name of a folder.
+/// Those of [`pairs::read`]; an id that is no name of a folder; a size of pixels that no pair needs.
 pub fn tasks(
-    args: &BatchArgs,
+    args: &RegisterArgs,
     list: &Path,
     out: &Path,
     frames: [Option<usize>; 2],
 ) -> Result<Vec<Task>> {
     let rows = pairs::read(list, Purpose::Register)?;
-    let mut tasks = Vec::new();
-    for (number, row) in rows.into_iter().enumerate() {
-        check_id(list, &row.id)?;
-        if args.shard.is_none_or(|shard| shard.has(number)) {
-            tasks.push(task(row, out, frames));
-        }
-    }
-    Ok(tasks)
+    rows.iter().try_for_each(|row| check_id(list, &row.id))?;
+    let all: Vec<Task> = rows.into_iter().map(|row| task(row, out, frames)).collect();
+    // Of all pairs, so that every part of the list is refused, or none.
+    check_spacing(&args.reading, all.iter().map(|task| &task.files))?;
+    let here = |number: &usize| args.batch.shard.is_none_or(|shard| shard.has(*number));
+    let tasks = (0..).zip(all).filter(|(number, _)| here(number));
+    Ok(tasks.map(|(_, task)| task).collect())
 }
 
 fn task(row: Row, out: &Path, frames: [Option<usize>; 2]) -> Task {
