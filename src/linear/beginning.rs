@@ -77,7 +77,7 @@ impl<'a> Beginning<'a> {
         let wide = Beginning::new(whole, moving, &fixed.geometry, settings)?;
         let to_world = Translation3::from(self.pyramids.centre).to_homogeneous();
         let best = wide.coarse(settings)?.into_iter().next();
-        Ok(best.map(|(matrix, energy)| (matrix * wide.from_world() * to_world, energy)))
+        Ok(best.map(|(matrix, energy)| (matrix * wide.about_centre() * to_world, energy)))
     }
 
     pub fn search(&self, level: usize) -> Search {
@@ -88,7 +88,7 @@ impl<'a> Beginning<'a> {
     }
 
     /// From the fixed world to millimetres about the centre of the fixed image.
-    pub fn from_world(&self) -> Matrix4<f64> {
+    pub fn about_centre(&self) -> Matrix4<f64> {
         Translation3::from(-self.pyramids.centre).to_homogeneous()
     }
 }

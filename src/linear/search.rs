@@ -97,7 +97,7 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
         )
     })?;
     Ok(Found {
-        matrix: matrix * begun.from_world(),
+        matrix: matrix * begun.about_centre(),
         initial: begun.starts[0],
     })
 }
