@@ -9,5 +9,6 @@ mod run;
 
 pub use load::{load, text_of};
 pub use message::explained;
+pub use overrides::overridden;
 pub use preset::{PRESETS, STUDIES, all as presets, find, summary};
 pub use run::{LabelOrigin, RunConfig, SynthLabels};

@@ -12,14 +12,23 @@ pub(super) struct Override {
     text: String,
 }
 
+/// The keys of a setting and the text of its value.
+fn split(text: &str) -> Option<(Vec<String>, &str)> {
+    let (path, value) = text.split_once('=')?;
+    let keys = path.split('.').map(|key| key.trim().to_string());
+    Some((keys.collect(), value.trim()))
+}
+
+/// The dotted name of the setting that `key.path=value` changes; nothing where it is not of this form.
+pub fn overridden(text: &str) -> String {
+    split(text).map_or(String::new(), |(keys, _)| keys.join("."))
+}
+
 impl Override {
     /// Parses `key.path=value`; the value is TOML, or a string without its quotes.
     pub fn parse(text: &str) -> Result<Self> {
-        let parsed = text.split_once('=').map(|(path, value)| {
-            let keys: Vec<String> = path.split('.').map(|key| key.trim().to_string()).collect();
-            (keys, value.trim())
-        });
-        let Some((keys, value)) = parsed.filter(|(keys, _)| keys.iter().all(|k| !k.is_empty()))
+        let Some((keys, value)) =
+            split(text).filter(|(keys, _)| keys.iter().all(|k| !k.is_empty()))
         else {
             return Err(Error::invalid(format!(
                 "--set {text}: expected KEY.PATH=VALUE, such as train.epochs=50"

@@ -41,7 +41,7 @@ impl<'a> Beginning<'a> {
         settings: &Settings,
     ) -> Result<Self> {
         let pyramids = Pyramids::new(fixed, moving, uncut, settings.similarity)?;
-        let afar = pyramids.objective(settings.similarity.afar(), 0, SEARCHED)?;
+        let afar = pyramids.afar(settings.similarity)?;
         let frame = Frame::new(uncut, afar.radius(), settings.in_plane);
         let starts = settings.start.matrices(&Sides {
             frame: &frame,
@@ -55,12 +55,11 @@ impl<'a> Beginning<'a> {
         })
     }
 
-    /// What the starts lead to on the coarsest level, the best first.
-    pub fn coarse(&self, settings: &Settings) -> Result<Vec<Candidate>> {
-        let afar = (self.pyramids).objective(settings.similarity.afar(), 0, SEARCHED)?;
-        let to_world = Translation3::from(self.pyramids.centre).to_homogeneous();
+    /// What the starts lead to on the coarsest level, the best first; `afar` is [`Pyramids::afar`].
+    pub fn coarse(&self, afar: &Objective, settings: &Settings) -> Vec<Candidate> {
+        let to_world = self.to_world();
         let plain: Vec<_> = self.starts.iter().map(|start| start * to_world).collect();
-        Ok(self.search(0).coarse(&afar, &plain, settings))
+        self.search(0).coarse(afar, &plain, settings)
     }
 
     /// What the whole fixed image leads to: a small part of it may lie too far from its place to find it by itself.
@@ -75,9 +74,9 @@ impl<'a> Beginning<'a> {
             mask: None,
         };
         let wide = Beginning::new(whole, moving, &fixed.geometry, settings)?;
-        let to_world = Translation3::from(self.pyramids.centre).to_homogeneous();
-        let best = wide.coarse(settings)?.into_iter().next();
-        Ok(best.map(|(matrix, energy)| (matrix * wide.about_centre() * to_world, energy)))
+        let afar = wide.pyramids.afar(settings.similarity)?;
+        let best = wide.coarse(&afar, settings).into_iter().next();
+        Ok(best.map(|(matrix, energy)| (matrix * wide.about_centre() * self.to_world(), energy)))
     }
 
     pub fn search(&self, level: usize) -> Search {
@@ -90,6 +89,11 @@ impl<'a> Beginning<'a> {
     /// From the fixed world to millimetres about the centre of the fixed image.
     pub fn about_centre(&self) -> Matrix4<f64> {
         Translation3::from(-self.pyramids.centre).to_homogeneous()
+    }
+
+    /// The way back.
+    fn to_world(&self) -> Matrix4<f64> {
+        Translation3::from(self.pyramids.centre).to_homogeneous()
     }
 }
 
@@ -127,6 +131,11 @@ impl<'a> Pyramids<'a> {
             mask: fixed.mask,
             whole: uncut.voxels() as f64 * voxel(uncut),
         })
+    }
+
+    /// What starts are compared by, on the coarsest level.
+    pub fn afar(&self, similarity: Similarity) -> Result<Objective<'_>> {
+        self.objective(similarity.afar(), 0, SEARCHED)
     }
 
     pub fn objective(

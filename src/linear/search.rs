@@ -72,14 +72,14 @@ pub fn register(fixed: Masked, moving: Masked, settings: &Settings) -> Result<Fo
     }
     let pyramids = &begun.pyramids;
     let finest = pyramids.sizes.len() - 1;
-    let mut found = begun.coarse(settings)?;
+    let afar = pyramids.afar(settings.similarity)?;
+    let mut found = begun.coarse(&afar, settings);
     for level in 0..=finest {
         found.truncate(KEPT.get(level).copied().unwrap_or(1));
         if level == 0 && seen.image.geometry.voxels() < grid.voxels() / SMALL {
             found.extend(begun.led_by(fixed.image, moving, settings)?);
         }
         if level == 0 && finest > 0 {
-            let afar = pyramids.objective(settings.similarity.afar(), 0, SEARCHED)?;
             found = begun.search(0).refined(&afar, &found, settings.freedom);
             continue;
         }

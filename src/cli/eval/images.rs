@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, overridden};
 use crate::dataset::DataConfig;
 use crate::eval::Protocol;
 use crate::train::SPLIT;
@@ -28,7 +28,7 @@ pub(super) fn images(
     let data = settings.data;
     let data = data.with_context(|| format!("{name}: no [data] section, so no held-out pairs"))?;
     check_foreground(name, protocol, &data.normalize)?;
-    let keys: Vec<String> = overrides.iter().map(|text| key(text)).collect();
+    let keys: Vec<String> = overrides.iter().map(|text| overridden(text)).collect();
     let named = |key: &str| keys.iter().any(|given| given == key);
     // What is named goes before what the configuration names.
     let data = match (named("data.manifest"), named("data.images")) {
@@ -62,13 +62,6 @@ pub(super) fn images(
         n_train: None,
         ..data
     })
-}
-
-/// The setting that `KEY.PATH=VALUE` changes.
-fn key(text: &str) -> String {
-    let path = text.split_once('=').map_or(text, |(path, _)| path);
-    let parts: Vec<&str> = path.split('.').map(str::trim).collect();
-    parts.join(".")
 }
 
 /// LUMIR masks by the voxels above 0 of the moving image as it is on file, which normalised intensities do not tell.
